@@ -1,0 +1,98 @@
+"""How rows, items and blobs are named.
+
+Every key is derived from its source and nothing else, so that the same report or request seen again finds its own
+row. Keys hold digits, lower-case hex and dashes only: nothing that Table Storage forbids, nothing a stranger chose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from shared.domain.model import Category, Kind
+
+_SEPARATOR = "\x00"
+
+
+def _digest(*parts: str) -> str:
+    text = _SEPARATOR.join(part.replace(_SEPARATOR, "") for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def day(at: datetime) -> str:
+    """The partition of a time: its UTC day as `yyyymmdd`."""
+    return at.astimezone(UTC).strftime("%Y%m%d")
+
+
+def epoch_ms(at: datetime) -> int:
+    """Whole milliseconds since 1970-01-01 UTC."""
+    return int(at.timestamp() * 1000)
+
+
+def report_id(mailbox: str, message_id: str) -> str:
+    """The submission id of a mailbox report.
+
+    `message_id` is Graph's immutable id, which survives a move to another folder. It is case-sensitive (Graph
+    documentation, "Obtain immutable identifiers"); the mailbox is not.
+    """
+    return _digest("report", mailbox.lower(), message_id)
+
+
+def request_id(chosen_id: str) -> str:
+    """The submission id of a request whose sender gave it a `requestId`."""
+    return _digest("request", chosen_id)
+
+
+def content_id(content_digest: str) -> str:
+    """The submission id of a request without a `requestId`: the same content is the same request."""
+    return _digest("content", content_digest)
+
+
+def conflict_id(chosen_id: str, content_digest: str) -> str:
+    """The submission id of a request whose `requestId` already stands for other content."""
+    return _digest("conflict", chosen_id, content_digest)
+
+
+def unreadable_id(body: str) -> str:
+    """The submission id of a queue message that could not be read."""
+    return _digest("unreadable", body)
+
+
+def email_item(network_message_id: str | None, internet_message_id: str | None, content: str, recipient: str) -> str:
+    """The key of a mail as Microsoft counts it: network message id and recipient.
+
+    Source: Graph throttling limits, "the resource is a unique network message ID / recipient pair". Where that id is
+    unknown the internet message id stands in, and where that is unknown too, `content`: a hash or another reference.
+    """
+    if network_message_id:
+        return _digest(Kind.EMAIL, "network", network_message_id.lower(), recipient.lower())
+    if internet_message_id:
+        return _digest(Kind.EMAIL, "internet", internet_message_id, recipient.lower())
+    return _digest(Kind.EMAIL, "content", content, recipient.lower())
+
+
+def url_item(url: str) -> str:
+    """The key of a URL: scheme and host in lower case, the rest as it stands."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return _digest(Kind.URL, f"{scheme.lower()}://{host.lower()}{slash}{path}")
+
+
+def file_item(sha256: str) -> str:
+    """The key of a file: its content, whatever its name."""
+    return _digest(Kind.FILE, sha256)
+
+
+def claim(category: Category, action: str | None) -> str:
+    """What is asserted of an item. A request that also wants an allow or block entry asks for more than one without."""
+    return category if action is None else f"{category}-{action}"
+
+
+def log_key(at: datetime, submission_id: str, sequence: int) -> str:
+    """The row key of a change in the feed: ascending by time, `sequence` orders changes of one millisecond."""
+    return f"{epoch_ms(at):013d}-{submission_id}-{sequence:03d}"
+
+
+def evidence_name(partition: str, submission_id: str, suffix: str) -> str:
+    """The blob that keeps what is submitted, grouped by day so that old days can be dropped whole."""
+    return f"{partition}/{submission_id}{suffix}"

@@ -1,0 +1,61 @@
+"""Which state may follow which, as one table.
+
+A row is born `pending`, `covered`, `skipped`, `rejected` or `failed`, and walks towards exactly one final state:
+
+    pending ──▶ dispatched ──▶ submitting ──▶ submitted ──▶ settled
+       ▲            │              │   │           └──────▶ expired
+       ├────────────┘ slot missed  │   └─▶ uncertain ─▶ submitted (found at Microsoft)
+       ├───────────────────────────┘ known to have had no effect
+       └────────────────────────────────── uncertain, not found at Microsoft
+
+The one conflict worth knowing: a worker that was believed dead may come back with Microsoft's answer after its row
+was called `uncertain`. That is why `uncertain` may still become `submitted`, `rejected` or `pending`. A final row
+never moves by itself; `move` raises and changes nothing when a step is not in the table. What follows from a state
+(what to send, when to look again) is decided in the use cases, never here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from shared.domain.errors import DefenderSubmissionsError
+from shared.domain.model import Outcome, State
+
+FIRST_STATES = frozenset({State.PENDING, State.COVERED, State.SKIPPED, State.REJECTED, State.FAILED})
+FINAL_STATES = frozenset({State.SETTLED, State.SKIPPED, State.REJECTED, State.FAILED, State.EXPIRED})
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.PENDING: frozenset({State.DISPATCHED, State.SKIPPED, State.FAILED}),
+    State.DISPATCHED: frozenset({State.PENDING, State.SUBMITTING, State.REJECTED, State.FAILED, State.SKIPPED}),
+    State.SUBMITTING: frozenset(
+        {State.PENDING, State.SUBMITTED, State.UNCERTAIN, State.REJECTED, State.FAILED, State.SKIPPED}
+    ),
+    State.UNCERTAIN: frozenset({State.PENDING, State.SUBMITTED, State.REJECTED, State.FAILED}),
+    State.SUBMITTED: frozenset({State.SETTLED, State.EXPIRED}),
+    State.COVERED: frozenset({State.PENDING, State.SETTLED, State.EXPIRED}),
+    State.SETTLED: frozenset(),
+    State.SKIPPED: frozenset(),
+    State.REJECTED: frozenset(),
+    State.FAILED: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+
+
+class IllegalTransition(DefenderSubmissionsError):
+    """A step that the table does not know: a mistake in the caller, nothing was changed."""
+
+
+def is_final(state: State) -> bool:
+    """Whether a row in this state is finished."""
+    return state in FINAL_STATES
+
+
+def move(outcome: Outcome, to: State, *, reason: str | None = None, detail: str | None = None, **facts: Any) -> Outcome:
+    """Return the row in its next state, with `reason` and `detail` set anew and `facts` (fields) replaced.
+
+    Raises `IllegalTransition` where the table has no such step; the row given is never changed.
+    """
+    if to not in TRANSITIONS[outcome.state]:
+        raise IllegalTransition(f"{outcome.key.submission_id}: {outcome.state} cannot become {to}")
+    return replace(outcome, state=to, state_reason=reason, state_detail=detail, **facts)

@@ -1,0 +1,1 @@
+"""What the product keeps between runs: rows, queues of work and checkpoints, over the `Table` port."""
