@@ -1,0 +1,115 @@
+"""How an outcome looks as a table row, a row of the feed, and the snapshot in the worklist.
+
+One rule for names: a field `graph_submission_id` is the column `GraphSubmissionId`. The only exceptions are the key
+and `ReceivedAt`-like times, which are columns like any other. Text is cleaned and cut here, on its way into a row, so
+that no other place has to remember it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.domain import keys
+from shared.domain.model import (
+    Agreement,
+    Category,
+    Direction,
+    Kind,
+    Outcome,
+    OutcomeKey,
+    Priority,
+    Source,
+    State,
+    Verdict,
+)
+from shared.domain.text import clean
+from shared.ports import Entity, Value
+
+SCHEMA_VERSION = 1
+
+_WORDS: dict[str, type[StrEnum]] = {
+    "state": State,
+    "source": Source,
+    "kind": Kind,
+    "category": Category,
+    "direction": Direction,
+    "priority": Priority,
+    "verdict": Verdict,
+    "agreement": Agreement,
+}
+_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "key")
+COLUMNS = {name: "".join(part[:1].upper() + part[1:] for part in name.split("_")) for name in _FIELDS}
+"""Field name to column name, in the contract's order."""
+
+
+def outcome_entity(outcome: Outcome) -> Entity:
+    """The row of the table `outcomes`; fields that do not apply are absent."""
+    return {
+        "PartitionKey": outcome.key.partition,
+        "RowKey": outcome.key.submission_id,
+        "SchemaVersion": SCHEMA_VERSION,
+        **_properties(outcome),
+    }
+
+
+def read_outcome(entity: Entity) -> Outcome:
+    """The outcome that a row holds; the inverse of `outcome_entity`."""
+    key = OutcomeKey(str(entity["PartitionKey"]), str(entity["RowKey"]))
+    return Outcome(key=key, **{name: _field(name, entity.get(column)) for name, column in COLUMNS.items()})
+
+
+def log_entity(outcome: Outcome, previous: State | None, at: datetime, sequence: int) -> Entity:
+    """The feed's row for a change: a full copy of the outcome's columns at that moment.
+
+    A row's first event has no `PreviousState`.
+    """
+    entity: Entity = {
+        "PartitionKey": keys.day(at),
+        "RowKey": keys.log_key(at, outcome.key.submission_id, sequence),
+        "SchemaVersion": SCHEMA_VERSION,
+        "Event": outcome.state.value,
+        "OutcomePartition": outcome.key.partition,
+        "SubmissionId": outcome.key.submission_id,
+        **_properties(outcome),
+    }
+    if previous is not None:
+        entity["PreviousState"] = previous.value
+    return entity
+
+
+def snapshot(outcome: Outcome) -> str:
+    """The outcome as JSON text, for a private row that must know it without reading `outcomes`."""
+    return json.dumps(outcome_entity(outcome), default=datetime.isoformat, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_snapshot(text: str) -> Outcome:
+    """The outcome that `snapshot` wrote."""
+    return read_outcome(json.loads(text))
+
+
+def _properties(outcome: Outcome) -> Entity:
+    values = ((column, _value(getattr(outcome, name))) for name, column in COLUMNS.items())
+    return {column: value for column, value in values if value is not None}
+
+
+def _value(value: Any) -> Value | None:
+    if isinstance(value, StrEnum):
+        return value.value
+    return clean(value) if isinstance(value, str) else value
+
+
+def _field(name: str, value: Any) -> Any:
+    if value is None:
+        return 0 if name == "attempts" else None
+    if name in _WORDS:
+        return _WORDS[name](value)
+    return _time(value) if name.endswith("_at") else value
+
+
+def _time(value: str | datetime) -> datetime:
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return datetime.fromtimestamp(at.timestamp(), UTC) if type(at) is not datetime else at.astimezone(UTC)

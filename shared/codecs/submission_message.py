@@ -1,0 +1,59 @@
+"""The message on the queue `submissions`: which row has which slot.
+
+It carries references only. No top-level name may be one that the Functions host takes for message metadata (`id`,
+`dequeueCount`, ...): the host would override the metadata with it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.errors import DefenderSubmissionsError
+from shared.domain.model import OutcomeKey
+
+VERSION = 1
+
+
+class UnreadableMessage(DefenderSubmissionsError):
+    """Not a message of ours: drop it, the row it may have meant is swept up by `settle_outcomes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionMessage:
+    """`slot` names the quota slot, `etag` the version of the outcome row that was dispatched."""
+
+    key: OutcomeKey
+    slot: str
+    etag: str
+
+
+def write_message(message: SubmissionMessage) -> str:
+    """The message as JSON text, about 250 bytes."""
+    body = {
+        "schemaVersion": VERSION,
+        "outcomePartition": message.key.partition,
+        "submissionId": message.key.submission_id,
+        "slot": message.slot,
+        "etag": message.etag,
+    }
+    return json.dumps(body, separators=(",", ":"))
+
+
+def read_message(body: str) -> SubmissionMessage:
+    """The message; raises `UnreadableMessage` when it is none of ours."""
+    try:
+        found: Any = json.loads(body)
+        names = ("outcomePartition", "submissionId", "slot", "etag")
+        partition, submission_id, slot, etag = (_text(found, name) for name in names)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UnreadableMessage(f"{type(error).__name__} in a message of {len(body)} characters") from None
+    return SubmissionMessage(OutcomeKey(partition, submission_id), slot, etag)
+
+
+def _text(found: Any, name: str) -> str:
+    value = found[name]
+    if not isinstance(value, str):
+        raise TypeError(name)
+    return value

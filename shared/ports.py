@@ -1,0 +1,206 @@
+"""What the use cases and stores need from the world outside, as protocols.
+
+Adapters implement these over Azure and Microsoft Graph; in-memory stand-ins implement them for simulated time. Both
+are held to the same contract tests. Every method may raise the errors it names and nothing else that a caller should
+handle; anything unexpected is left to rise to the function host, which repeats the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.model import Kind
+from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+
+Value = str | int | bool | datetime
+Entity = dict[str, Value]
+"""One table row: `PartitionKey`, `RowKey` and its properties. Absent properties are absent, never None."""
+
+
+class Clock(Protocol):
+    """The time of day, and waiting."""
+
+    def now(self) -> datetime:
+        """The time now, aware UTC."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it was read, with the ETag that guards its next write."""
+
+    entity: Entity
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Write a new row; refused when the key is taken."""
+
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Overwrite a whole row; with `etag` refused when it was changed since, without it whatever stands there."""
+
+    entity: Entity
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Set some properties of a row that must exist, leaving the others."""
+
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a row that must exist; with `etag` refused when it was changed since."""
+
+    partition: str
+    row: str
+    etag: str | None = None
+
+
+Write = Insert | Replace | Merge | Delete
+
+
+class Table(Protocol):
+    """One table of the data account."""
+
+    async def get(self, partition: str, row: str) -> Row | None:
+        """The row, or None."""
+
+    async def write(self, write: Write) -> str:
+        """Do one write; returns the new ETag ("" for a delete).
+
+        Raises `AlreadyExists`, `Changed` or `Missing`.
+        """
+
+    async def write_all(self, writes: Sequence[Write]) -> list[str]:
+        """Do 1 to 100 writes to one partition, all or none; returns their new ETags in order.
+
+        Raises `AlreadyExists`, `Changed` or `Missing` for the first write that was refused; then nothing was written.
+        """
+
+    def scan(self, partition: str, from_row: str, below_row: str, limit: int | None = None) -> AsyncIterator[Row]:
+        """The rows with `from_row` <= RowKey < `below_row`, ascending; at most `limit`."""
+
+
+class WorkQueue(Protocol):
+    """The queue `submissions`."""
+
+    async def send(self, body: str, delay_s: int = 0) -> None:
+        """Put a message that becomes visible after `delay_s` seconds."""
+
+
+class BlobStore(Protocol):
+    """One container of the data account."""
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Write a blob, replacing what was there."""
+
+    async def get(self, name: str, limit_bytes: int) -> bytes | None:
+        """The content, or None where there is no such blob.
+
+        Content over `limit_bytes` comes back cut to `limit_bytes` + 1 bytes, so that the caller can tell.
+        """
+
+    async def drop_days_before(self, day: str) -> int:
+        """Delete the blobs under every day prefix (`yyyymmdd/`) that sorts before `day`; returns how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHead:
+    """A mail in a reporting mailbox, without its content. `message_id` is the immutable id."""
+
+    message_id: str
+    received_at: datetime
+    subject: str
+    sender: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """One page of a folder's changes; `resume` is the checkpoint to store once its reports are durable."""
+
+    reports: tuple[ReportHead, ...]
+    resume: str
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentHead:
+    """An attachment without its content; `kind` is `item`, `file` or `reference`."""
+
+    attachment_id: str
+    name: str
+    content_type: str | None
+    size_bytes: int
+    is_inline: bool
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """What Graph says of a mail in somebody's mailbox. `message_id` is the regular id, good for `messageUrl`."""
+
+    message_id: str
+    internet_message_id: str | None
+    subject: str | None
+    sender: str | None
+    headers: tuple[tuple[str, str], ...]
+
+
+class MailSource(Protocol):
+    """Mailboxes, read through Graph v1.0. Every method may raise any `GraphError`."""
+
+    async def changes(self, mailbox: str, folder: str, resume: str | None) -> ReportPage:
+        """The next page of changes; from the folder's beginning where `resume` is None.
+
+        Raises `Gone` when `resume` has expired: begin again with None.
+        """
+
+    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
+        """The mails that stand in the folder now and were received since then.
+
+        It finds what a change feed may miss: a mail that was moved into the folder.
+        """
+
+    async def attachments(self, mailbox: str, message_id: str) -> list[AttachmentHead]:
+        """The attachments of a mail, without their content."""
+
+    async def attachment_content(
+        self, mailbox: str, message_id: str, attachment_id: str, limit_bytes: int
+    ) -> bytes | None:
+        """The bytes of an attachment (an attached mail as MIME); None where they exceed `limit_bytes`."""
+
+    async def find_by_id(self, mailbox: str, message_id: str) -> MessageFacts | None:
+        """The mail with that id, or None."""
+
+    async def find_by_internet_id(self, mailbox: str, internet_message_id: str) -> MessageFacts | None:
+        """The newest mail with that internet message id, or None."""
+
+
+class ThreatSubmissions(Protocol):
+    """Microsoft's threat submissions, Graph beta. Every method may raise any `GraphError`."""
+
+    async def submit(self, order: SubmissionOrder) -> ThreatSubmission:
+        """Send one submission, once, never repeated by a library.
+
+        Raises `AnswerLost` when it may have arrived all the same.
+        """
+
+    async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
+        """Every submission of that kind created since then. Complete, or an error is raised."""
+
+    async def reports_reach_microsoft(self) -> bool:
+        """Whether the tenant's user-reported policy sends reports to Microsoft by itself."""
+
