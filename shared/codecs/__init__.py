@@ -1,0 +1,1 @@
+"""How things look outside: one module for each format, holding every rule of that format."""
