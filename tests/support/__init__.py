@@ -1,0 +1,1 @@
+"""What several tests share: builders of facts and readers of stores, no rules of the product."""
