@@ -24,6 +24,11 @@ hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the unit tests first: a wrong rule then shows in seconds."""
+    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests" / "unit"))
+
+
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """Run one Azurite for all tests of this process, started by the first test that asks for it."""
