@@ -1,0 +1,167 @@
+"""What a test or a demo can do to the simulator from outside, in one place.
+
+`LocalControl` does it in the simulator's own process; `SimulatorControl` has the same methods as coroutines and does it
+over HTTP. Neither uses the simulated API, and neither shows in the request log.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from local.graph_simulator.faults import OUTAGE, Fault, FaultPlan, fail_everything
+from local.graph_simulator.instants import Clock
+from local.graph_simulator.mail_delta import MailTraps
+from local.graph_simulator.mail_item import MailItem
+from local.graph_simulator.quota import QuotaLimits
+from local.graph_simulator.request_log import RequestLog, RequestRecord
+from local.graph_simulator.simulation import Simulation
+from local.graph_simulator.submission import Submission
+from local.graph_simulator.submission_desk import PORTAL_ADMIN, SubmissionTraps
+from local.graph_simulator.tenant import ReportDestination
+from local.graph_simulator.verdicts import UsualVerdicts, Verdict
+
+COMMANDS = (
+    "add_fault",
+    "add_mailbox",
+    "clear_faults",
+    "clear_log",
+    "deliver",
+    "end_outage",
+    "expire_delta_links",
+    "list_submissions",
+    "mark_read",
+    "move",
+    "read_log",
+    "read_regular_id",
+    "remove",
+    "remove_fault",
+    "report_as_user",
+    "reset",
+    "set_mail_traps",
+    "set_quota_limits",
+    "set_report_destination",
+    "set_submission_traps",
+    "set_usual_verdicts",
+    "set_verdict",
+    "start_outage",
+    "submit_in_portal",
+    "use_portal_quota",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalControl:
+    """The commands, in process. Errors are UnknownItemError, ValueError, or RefusedError for a submission."""
+
+    simulation: Simulation
+    faults: FaultPlan
+    log: RequestLog
+    clock: Clock
+
+    def add_mailbox(self, address: str, *, app_may_read: bool = True) -> str:
+        """Return the user id of a mailbox, new or known."""
+        return self.simulation.tenant.add_mailbox(address, app_may_read=app_may_read)
+
+    def deliver(self, mailbox: str, item: MailItem, folder: str = "inbox") -> str:
+        """Put a mail into a folder and return its immutable id."""
+        return self.simulation.tenant.deliver(mailbox, item, folder)
+
+    def move(self, mailbox: str, message_id: str, folder: str) -> str:
+        """Move a message and return its new regular id."""
+        return self.simulation.tenant.move(mailbox, message_id, folder)
+
+    def mark_read(self, mailbox: str, message_id: str, *, is_read: bool = True) -> None:
+        """Change a message, so that delta shows it again."""
+        self.simulation.tenant.mark_read(mailbox, message_id, is_read=is_read)
+
+    def remove(self, mailbox: str, message_id: str) -> None:
+        """Delete a message for good."""
+        self.simulation.tenant.remove(mailbox, message_id)
+
+    def read_regular_id(self, mailbox: str, message_id: str) -> str:
+        """Return a message's present regular id."""
+        return self.simulation.tenant.read_regular_id(mailbox, message_id)
+
+    def expire_delta_links(self) -> None:
+        """Make every nextLink and deltaLink handed out so far answer 410."""
+        self.simulation.tenant.expire_delta_links()
+
+    def set_report_destination(self, destination: ReportDestination) -> None:
+        """Change where users' reports go; the policy endpoint and the lists follow."""
+        self.simulation.tenant.destination = destination
+
+    def set_mail_traps(self, traps: MailTraps) -> None:
+        """Replace what the mail API does to its clients."""
+        self.simulation.mail.traps = traps
+
+    def set_submission_traps(self, traps: SubmissionTraps) -> None:
+        """Replace what the submission API does to its clients."""
+        self.simulation.desk.traps = traps
+
+    def set_quota_limits(self, limits: QuotaLimits) -> None:
+        """Replace the limits; what was used stays counted."""
+        self.simulation.desk.quota.limits = limits
+
+    def set_verdict(self, item: str, verdict: Verdict) -> None:
+        """Set the verdict of a URL, a file name, a network message id, or of everything (`*`), from now on."""
+        self.simulation.desk.verdicts.set_verdict(item, verdict)
+
+    def set_usual_verdicts(self, least_s: float, most_s: float) -> None:
+        """Let all other verdicts be the usual ones, after a time between these."""
+        self.simulation.desk.verdicts.policy = UsualVerdicts(least_s, most_s)
+
+    def use_portal_quota(self, count: int = 1) -> None:
+        """Let a person in the portal submit `count` other items: they use the tenant's quota."""
+        for _ in range(count):
+            self.simulation.desk.quota.use_tenant(self.clock())
+
+    def submit_in_portal(self, collection: str, body: Mapping[str, object]) -> str:
+        """Let a person submit this POST body in the portal; return the submission's id."""
+        return self.simulation.desk.submit(collection.lower(), body, self.clock(), PORTAL_ADMIN).id
+
+    def report_as_user(self, body: Mapping[str, object], user: str) -> str:
+        """Let a user's Report button send this emailThreats body to Microsoft; return the submission's id."""
+        return self.simulation.desk.report_as_user(body, self.clock(), user).id
+
+    def list_submissions(self) -> tuple[Submission, ...]:
+        """Return all accepted submissions, oldest first."""
+        return self.simulation.desk.submissions
+
+    def add_fault(self, fault: Fault) -> int:
+        """Set a fault and return a handle to remove it by."""
+        return self.faults.add(fault)
+
+    def remove_fault(self, handle: int) -> None:
+        """Remove a fault."""
+        self.faults.remove(handle)
+
+    def clear_faults(self) -> None:
+        """Remove all faults, an outage too."""
+        self.faults.clear()
+
+    def start_outage(self, status: int | None = 503) -> None:
+        """Answer every request with this status, or cut its connection for None."""
+        self.faults.remove_named(OUTAGE)
+        self.faults.add(fail_everything(status))
+
+    def end_outage(self) -> None:
+        """End the outage; other faults stay."""
+        self.faults.remove_named(OUTAGE)
+
+    def read_log(self, after_sequence: int = 0) -> tuple[RequestRecord, ...]:
+        """Return the request records after a sequence number."""
+        return self.log.select(after_sequence=after_sequence)
+
+    def clear_log(self) -> None:
+        """Forget the request records."""
+        self.log.clear()
+
+    def reset(self) -> None:
+        """Forget mailboxes, submissions, quota, verdicts, faults and log; traps and limits go back to the defaults."""
+        self.simulation.tenant.reset()
+        self.simulation.desk.clear()
+        self.simulation.desk.verdicts.policy = UsualVerdicts()
+        self.faults.clear()
+        self.log.clear()
+        self.set_mail_traps(MailTraps())
+        self.set_submission_traps(SubmissionTraps())
+        self.set_quota_limits(QuotaLimits())
