@@ -1,0 +1,381 @@
+"""The queue `manual-submissions`: what operators send, checked to the last field (contract, section 3).
+
+A message becomes a valid `ManualRequest` or one `BadManualMessage` that names the field and its rule; no body, however
+malformed, gets another exception out of here. Details repeat at most 100 cleaned characters of what was sent. Import
+this module only where a message is read: pydantic is the dearest import of the app.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from shared.domain.errors import DefenderSubmissionsError
+from shared.domain.model import Category, Kind, Priority
+from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId, RequestedFile
+from shared.domain.submissions import AllowOrBlock
+from shared.domain.text import MAX_ADDRESS, clean, is_address
+
+SCHEMA_VERSION: Final = 1
+MAX_BYTES = 48 * 1024
+"""Size of the JSON text in UTF-8."""
+LONGEST_ENTRY = timedelta(days=30)
+"""How far ahead an allow or block entry may expire (Defender documentation, "Tenant Allow/Block List", 2026-07)."""
+RESERVED_NAMES = frozenset({"id", "dequeuecount", "expirationtime", "insertiontime", "nextvisibletime", "popreceipt"})
+"""Top-level names, in lower case, that the Functions host takes for metadata of the queue message, in any case."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+_MAX_PATH = 25
+_MAX_ERRORS = 4
+
+
+class BadManualMessage(DefenderSubmissionsError):
+    """The message breaks a rule and always will. `reason` is a code, `detail` names the field and the rule.
+
+    Codes: `too_long`, `not_json`, `not_an_object`, `duplicate_field`, `reserved_field`, `unsupported_version`,
+    `missing_field`, `unknown_field`, `invalid_field`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+# --- The message as it is sent --------------------------------------------------------------------------------------
+
+
+def _mail_address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError("must be a mail address")
+    return value
+
+
+def _web_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_absolute = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_absolute = False
+    if not is_absolute or clean(value, len(value)) != value or re.search(r"\s", value):
+        raise ValueError("must be an absolute http or https URL without white space or control characters")
+    return value
+
+
+def _blob_name(value: str) -> str:
+    if clean(value, len(value)) != value or value.startswith("/") or ".." in value or "\\" in value:
+        raise ValueError("must be a blob name without a leading slash, '..', backslash or control character")
+    return value
+
+
+def _file_name(value: str) -> str:
+    if clean(value, len(value)) != value or re.search(r"[/\\]", value):
+        raise ValueError("must be a file name without path separators or control characters")
+    return value
+
+
+def _instant(value: object) -> datetime:
+    text = value if isinstance(value, str) else ""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", text, re.ASCII):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a time with its offset, such as 2026-12-20T00:00:00Z")
+
+
+_Address = Annotated[
+    str, Field(max_length=MAX_ADDRESS, json_schema_extra={"format": "email"}), AfterValidator(_mail_address)
+]
+_Url = Annotated[str, Field(max_length=2_048, json_schema_extra={"format": "uri"}), AfterValidator(_web_url)]
+_BlobName = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_blob_name)]
+_FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_file_name)]
+_Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        field_title_generator=lambda name, _: to_camel(name),
+    )
+
+
+class MessageByIdFields(_Model):
+    """A mail by its Graph id in one mailbox."""
+
+    mailbox: _Address
+    message_id: str = Field(pattern=r"^[A-Za-z0-9+/=_-]{1,1024}$", description="Graph's id, case-sensitive")
+
+
+class MessageByInternetIdFields(_Model):
+    """A mail by its Message-ID header in one mailbox."""
+
+    mailbox: _Address
+    internet_message_id: str = Field(pattern=r"^<[!-;=?-~]{1,996}>$", description="the Message-ID, with < and >")
+
+
+class MessageByContentFields(_Model):
+    """A mail that the operator has uploaded."""
+
+    content: _BlobName = Field(description="a blob in the container submission-content, .eml or .msg")
+
+
+_FORMS = ("messageId", "internetMessageId", "content")
+
+
+def _one_form(value: object) -> object:
+    if not isinstance(value, dict) or len(value.keys() & set(_FORMS)) != 1:
+        raise ValueError("must be one of {mailbox, messageId}, {mailbox, internetMessageId} and {content}")
+    return value
+
+
+def _form(value: dict[str, object]) -> str:
+    return next(name for name in _FORMS if name in value)
+
+
+_Message = Annotated[
+    Annotated[MessageByIdFields, Tag("messageId")]
+    | Annotated[MessageByInternetIdFields, Tag("internetMessageId")]
+    | Annotated[MessageByContentFields, Tag("content")],
+    Discriminator(_form),
+    BeforeValidator(_one_form),
+]
+
+
+class AllowOrBlockFields(_Model):
+    """An entry wanted on the tenant's allow/block list: allow with notJunk, block with the others."""
+
+    action: Literal["allow", "block"]
+    expires_at: _Instant = Field(description="at most 30 days ahead")
+    note: str | None = Field(None, max_length=200)
+
+
+class FileFields(_Model):
+    """A file that the operator has uploaded."""
+
+    name: _FileName
+    content: _BlobName = Field(description="a blob in the container submission-content")
+
+
+class _Request(_Model):
+    schema_version: Literal[1]
+    request_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    requested_by: _Address
+    reason: str | None = Field(None, max_length=500)
+    priority: Literal["urgent", "normal", "low"] = "urgent"
+
+
+class EmailRequest(_Request):
+    """A mail to submit."""
+
+    kind: Literal["email"]
+    category: Literal["phishing", "malware", "spam", "notJunk"]
+    recipient: _Address = Field(description="who received the message")
+    message: _Message
+    allow_or_block: AllowOrBlockFields | None = None
+
+
+class UrlRequest(_Request):
+    """A URL to submit."""
+
+    kind: Literal["url"]
+    category: Literal["phishing", "malware", "notJunk"]
+    url: _Url
+
+
+class FileRequest(_Request):
+    """A file to submit."""
+
+    kind: Literal["file"]
+    category: Literal["phishing", "malware", "notJunk"]
+    file: FileFields
+
+
+_AnyRequest = EmailRequest | UrlRequest | FileRequest
+_ADAPTER: TypeAdapter[_AnyRequest] = TypeAdapter(Annotated[_AnyRequest, Field(discriminator="kind")])
+
+
+def manual_message_schema() -> dict[str, Any]:
+    """The JSON schema of a message; rules that span fields or need the time of day are not in it."""
+    return _ADAPTER.json_schema(by_alias=True)
+
+
+# --- Reading it -----------------------------------------------------------------------------------------------------
+
+
+def read_manual_message(body: str, *, now: datetime) -> ManualRequest:
+    """The request in a queue message: JSON, or base64 of it; a byte order mark is passed over.
+
+    `now` (aware) is what `expiresAt` is held against. Raises `BadManualMessage`.
+    """
+    text = _json_text(body)
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise BadManualMessage("too_long", f"the message: at most {MAX_BYTES} bytes of UTF-8")
+    fields = _object(text)
+    _check_envelope(fields)
+    try:
+        sent = _ADAPTER.validate_python(fields, by_alias=True)
+    except ValidationError as error:
+        raise _bad_message(error) from None
+    if isinstance(sent, EmailRequest) and sent.allow_or_block:
+        _check_entry(sent.allow_or_block, sent.category, now)
+    return _request(sent, _digest(fields))
+
+
+def _json_text(body: str) -> str:
+    text = body.removeprefix(_BYTE_ORDER_MARK).strip()
+    if text.startswith("{"):
+        return text
+    try:
+        decoded = base64.b64decode("".join(text.split()), validate=True).decode("utf-8-sig").strip()
+    except ValueError:
+        return text
+    return decoded if decoded.startswith("{") else text
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_int=_short_integer
+        )
+    except ValueError as error:
+        raise BadManualMessage(
+            "not_json", f"the message: must be JSON or base64 of it ({clean(str(error), 100)})"
+        ) from None
+    except RecursionError:
+        raise BadManualMessage("not_json", "the message: nested too deeply") from None
+    if not isinstance(found, dict):
+        raise BadManualMessage("not_an_object", "the message: must be a JSON object")
+    return found
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadManualMessage("duplicate_field", f"{clean(name, _MAX_PATH)}: given twice")
+        found[name] = value
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits) > 19:
+        raise ValueError("a number has more than 19 digits")
+    return int(digits)
+
+
+def _check_envelope(fields: dict[str, Any]) -> None:
+    reserved = sorted(RESERVED_NAMES & {name.lower() for name in fields})
+    if reserved:
+        detail = f"{', '.join(reserved)}: the Functions host takes it for metadata of the queue message"
+        raise BadManualMessage("reserved_field", detail)
+    if "schemaVersion" not in fields:
+        raise BadManualMessage("missing_field", "schemaVersion: is required")
+    version = fields["schemaVersion"]
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise BadManualMessage("unsupported_version", f"schemaVersion: must be {SCHEMA_VERSION}")
+
+
+def _bad_message(error: ValidationError) -> BadManualMessage:
+    found = error.errors(include_url=False, include_input=False)[:_MAX_ERRORS]
+    problems = [_problem(one) for one in found]
+    return BadManualMessage(problems[0][0], "; ".join(detail for _, detail in problems))
+
+
+def _problem(error: ErrorDetails) -> tuple[str, str]:
+    if error["type"].startswith("union_tag"):
+        reason = "missing_field" if error["type"] == "union_tag_not_found" else "invalid_field"
+        return reason, "kind: must be email, url or file"
+    path = _path(error["loc"])
+    match error["type"]:
+        case "missing":
+            return "missing_field", f"{path}: is required"
+        case "extra_forbidden":
+            return "unknown_field", f"{path}: is not a field of this message"
+        case "model_type":
+            return "invalid_field", f"{path}: must be an object"
+    return "invalid_field", f"{path}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The field as the operator wrote it: without pydantic's marks for the chosen kind and form of message."""
+    _, *names = location
+    if names[:1] == ["message"]:
+        names = [names[0], *names[2:]]
+    return clean(".".join(map(str, names)), _MAX_PATH)
+
+
+def _check_entry(entry: AllowOrBlockFields, category: str, now: datetime) -> None:
+    if (entry.action == "allow") != (category == Category.NOT_JUNK):
+        detail = "allowOrBlock.action: allow goes only with the category notJunk, block only with the others"
+        raise BadManualMessage("invalid_field", detail)
+    if not now < entry.expires_at <= now + LONGEST_ENTRY:
+        detail = f"allowOrBlock.expiresAt: must lie ahead, by {LONGEST_ENTRY.days} days at most"
+        raise BadManualMessage("invalid_field", detail)
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def _request(sent: _AnyRequest, content_digest: str) -> ManualRequest:
+    email = sent if isinstance(sent, EmailRequest) else None
+    return ManualRequest(
+        kind=Kind(sent.kind),
+        category=Category(sent.category),
+        priority=Priority(sent.priority),
+        requested_by=sent.requested_by,
+        content_digest=content_digest,
+        request_id=sent.request_id,
+        reason=_text(sent.reason),
+        recipient=email.recipient if email else None,
+        message=_message(email.message) if email else None,
+        allow_or_block=_entry(email.allow_or_block) if email else None,
+        url=sent.url if isinstance(sent, UrlRequest) else None,
+        file=RequestedFile(sent.file.name, ContentBlob(sent.file.content)) if isinstance(sent, FileRequest) else None,
+    )
+
+
+def _message(
+    sent: MessageByIdFields | MessageByInternetIdFields | MessageByContentFields,
+) -> MessageById | MessageByInternetId | ContentBlob:
+    if isinstance(sent, MessageByIdFields):
+        return MessageById(sent.mailbox, sent.message_id)
+    if isinstance(sent, MessageByInternetIdFields):
+        return MessageByInternetId(sent.mailbox, sent.internet_message_id)
+    return ContentBlob(sent.content)
+
+
+def _entry(sent: AllowOrBlockFields | None) -> AllowOrBlock | None:
+    return AllowOrBlock(sent.action, sent.expires_at, _text(sent.note)) if sent else None
+
+
+def _text(value: str | None) -> str | None:
+    return clean(value).strip() or None if value else None
