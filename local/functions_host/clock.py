@@ -59,8 +59,8 @@ class SystemClock:
 class SimulatedClock:
     """A clock that moves only when told to: days of waiting pass in milliseconds, the same way each time.
 
-    `advance` moves it and wakes the sleepers whose time has come, earliest first, equals in the order they lay down;
-    between two of them every task runs until it waits again. It sees only tasks that wait on this clock or on each
+    `advance` moves it from one due moment to the next; at each it wakes all who sleep until then, in the order they
+    lay down, and lets every task run until it waits again. It sees only tasks that wait on this clock or on each
     other: one that waits for a socket or a thread does not hold time back, so await such work before advancing.
     """
 
@@ -88,12 +88,12 @@ class SimulatedClock:
         """Move `seconds` on, waking every sleeper due on the way; all tasks are at rest when this returns."""
         end = self._now + timedelta(seconds=seconds)
         await self.settle()
-        while self._wake_next(end):
+        while self._wake_earliest(end):
             await self.settle()
         self._now = end
 
     async def advance_until(self, condition: Callable[[], bool], limit_s: float) -> float:
-        """Move on, sleeper by sleeper, until `condition()` holds; return the seconds that took.
+        """Move on, from one due moment to the next, until `condition()` holds; return the seconds that took.
 
         Raises `TimeoutError` when it does not hold `limit_s` later, or when nobody sleeps any more.
         """
@@ -101,7 +101,7 @@ class SimulatedClock:
         end = start + timedelta(seconds=limit_s)
         await self.settle()
         while not condition():
-            if not self._wake_next(end):
+            if not self._wake_earliest(end):
                 raise TimeoutError(f"not so within {limit_s} simulated seconds")
             await self.settle()
         return (self._now - start).total_seconds()
@@ -122,11 +122,12 @@ class SimulatedClock:
                 return
         raise RuntimeError("tasks do not come to rest")
 
-    def _wake_next(self, end: datetime) -> bool:
-        while self._sleepers and self._sleepers[0][0] <= end:
-            due, _, woken = heapq.heappop(self._sleepers)
-            if not woken.done():
-                self._now = max(self._now, due)
-                woken.set_result(None)
-                return True
-        return False
+    def _wake_earliest(self, end: datetime) -> bool:
+        woken = False
+        while self._sleepers and self._sleepers[0][0] <= (self._now if woken else end):
+            due, _, sleeper = heapq.heappop(self._sleepers)
+            if not sleeper.done():
+                self._now = due
+                sleeper.set_result(None)
+                woken = True
+        return woken

@@ -65,6 +65,8 @@ def index_app(app: func.FunctionApp, settings: Mapping[str, str]) -> Index:
     """
     functions: list[QueueFunction | TimerFunction] = []
     errors: dict[str, str] = {}
+    # `get_functions` remembers names and takes its own second call for duplicates, but a restarted host asks again.
+    app.functions_bindings = {}
     for function in app.get_functions():
         try:
             functions.append(_indexed(function, settings))
