@@ -71,6 +71,8 @@ class Step:
         self.folder.mkdir(parents=True)
         try:
             self.build(self.folder)
+            if not (self.folder / self.proof).exists():
+                raise FileNotFoundError(f"{self.proof} is missing")
         except (OSError, subprocess.CalledProcessError, PipUnavailableError) as error:
             raise SetupError(f"{self.name} failed: {error}\n{_last_output()}\n{self.advice}") from error
         (self.folder / _STAMP).write_text(self.key)
