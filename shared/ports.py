@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.model import Kind
+from shared.domain.reports import Attachment
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 
 Value = str | int | bool | datetime
@@ -137,26 +138,14 @@ class ReportPage:
 
 
 @dataclass(frozen=True, slots=True)
-class AttachmentHead:
-    """An attachment without its content; `kind` is `item`, `file` or `reference`."""
-
-    attachment_id: str
-    name: str
-    content_type: str | None
-    size_bytes: int
-    is_inline: bool
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
 class MessageFacts:
     """What Graph says of a mail in somebody's mailbox. `message_id` is the regular id, good for `messageUrl`."""
 
     message_id: str
     internet_message_id: str | None
+    network_message_id: str | None
     subject: str | None
     sender: str | None
-    headers: tuple[tuple[str, str], ...]
 
 
 class MailSource(Protocol):
@@ -174,7 +163,7 @@ class MailSource(Protocol):
         It finds what a change feed may miss: a mail that was moved into the folder.
         """
 
-    async def attachments(self, mailbox: str, message_id: str) -> list[AttachmentHead]:
+    async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The attachments of a mail, without their content."""
 
     async def attachment_content(
@@ -203,4 +192,3 @@ class ThreatSubmissions(Protocol):
 
     async def reports_reach_microsoft(self) -> bool:
         """Whether the tenant's user-reported policy sends reports to Microsoft by itself."""
-

@@ -96,7 +96,7 @@ def _properties(outcome: Outcome) -> Entity:
     return {column: value for column, value in values if value is not None}
 
 
-def _value(value: Any) -> Value | None:
+def _value(value: Value | None) -> Value | None:
     if isinstance(value, StrEnum):
         return value.value
     return clean(value) if isinstance(value, str) else value
@@ -112,4 +112,4 @@ def _field(name: str, value: Any) -> Any:
 
 def _time(value: str | datetime) -> datetime:
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return datetime.fromtimestamp(at.timestamp(), UTC) if type(at) is not datetime else at.astimezone(UTC)
+    return at.astimezone(UTC)

@@ -106,3 +106,18 @@ def _same_mail(lost: LostSubmission, one: ThreatSubmission) -> bool:
 
 def _same(one: str | None, other: str | None) -> bool:
     return (one or "").strip().lower() == (other or "").strip().lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Where the thing to submit can be had when its turn comes, and the operator's note for the allow/block list.
+
+    `evidence` names a blob in the evidence container; a mail can also be meant by its place in somebody's mailbox.
+    A URL needs neither: it stands in its row.
+    """
+
+    evidence: str | None = None
+    mailbox: str | None = None
+    message_id: str | None = None
+    internet_message_id: str | None = None
+    note: str | None = None

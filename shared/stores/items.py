@@ -1,0 +1,107 @@
+"""The table `items`: who speaks for an item at Microsoft, and which request ids are taken.
+
+Microsoft counts items (for mail: network message id and recipient). The first row that makes a claim about an item
+holds it; a later row with the same claim is covered by the holder. A row with another claim about the same item is
+submitted itself, after the earlier ones.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from shared.domain.errors import AlreadyExists, Changed
+from shared.domain.model import OutcomeKey
+from shared.ports import Entity, Insert, Replace, Row, Table
+
+_ITEM_ROW = "item"
+_REQUEST_ROW = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Who holds a claim, and who made other claims about the same item before."""
+
+    holder: OutcomeKey
+    earlier: tuple[OutcomeKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRequest:
+    """A request as first seen: its row, and the digest of its content."""
+
+    key: OutcomeKey
+    content_digest: str
+
+
+class ItemStore:
+    """Claims on items and request ids; the first writer wins, and asking again gives the same answer."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def hold(self, item_key: str, claim: str, key: OutcomeKey) -> Holding:
+        """Claim an item for a row, or learn who holds that claim already."""
+        return await self._settle_holder(item_key, claim, key, replacing=None)
+
+    async def hand_over(self, item_key: str, claim: str, gone: OutcomeKey, to: OutcomeKey) -> Holding:
+        """Let `to` hold the claim in place of `gone`, which came to nothing; the answer names who holds it now."""
+        return await self._settle_holder(item_key, claim, to, replacing=gone)
+
+    async def first_seen(self, key: OutcomeKey, content_digest: str) -> KnownRequest:
+        """The request as it was first seen under that submission id: this one, or an earlier one."""
+        entity: Entity = {
+            "PartitionKey": key.submission_id,
+            "RowKey": _REQUEST_ROW,
+            "OutcomePartition": key.partition,
+            "ContentDigest": content_digest,
+        }
+        try:
+            await self._table.write(Insert(entity))
+        except AlreadyExists:
+            row = await self._table.get(key.submission_id, _REQUEST_ROW)
+            if row is not None:
+                partition = str(row.entity["OutcomePartition"])
+                return KnownRequest(OutcomeKey(partition, key.submission_id), str(row.entity["ContentDigest"]))
+        return KnownRequest(key, content_digest)
+
+    async def _settle_holder(
+        self, item_key: str, claim: str, key: OutcomeKey, *, replacing: OutcomeKey | None
+    ) -> Holding:
+        while True:
+            try:
+                if replacing is None:
+                    await self._table.write(Insert(_entity(item_key, {claim: key})))
+                    return Holding(key)
+            except AlreadyExists:
+                pass
+            row = await self._table.get(item_key, _ITEM_ROW)
+            claims = {} if row is None else _claims(row)
+            if claims.get(claim, replacing) != replacing:
+                return _holding(claims, claim)
+            claims[claim] = key
+            if await self._written(item_key, claims, row):
+                return _holding(claims, claim)
+
+    async def _written(self, item_key: str, claims: dict[str, OutcomeKey], row: Row | None) -> bool:
+        entity = _entity(item_key, claims)
+        try:
+            await self._table.write(Insert(entity) if row is None else Replace(entity, row.etag))
+        except (AlreadyExists, Changed):
+            return False
+        return True
+
+
+def _holding(claims: dict[str, OutcomeKey], claim: str) -> Holding:
+    """Claims are kept in the order in which they were made."""
+    names = list(claims)
+    return Holding(claims[claim], tuple(claims[name] for name in names[: names.index(claim)]))
+
+
+def _entity(item_key: str, claims: dict[str, OutcomeKey]) -> Entity:
+    listed = {claim: [key.partition, key.submission_id] for claim, key in claims.items()}
+    return {"PartitionKey": item_key, "RowKey": _ITEM_ROW, "Claims": json.dumps(listed)}
+
+
+def _claims(row: Row) -> dict[str, OutcomeKey]:
+    return {claim: OutcomeKey(*pair) for claim, pair in json.loads(str(row.entity["Claims"])).items()}

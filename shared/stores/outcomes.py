@@ -1,0 +1,165 @@
+"""The tables `outcomes` and `outcomelog`: how every row stands, and every change it went through.
+
+The invariant: a change is written to `outcomes` first, guarded by the row's ETag, then appended to the feed, and only
+then handed to whoever acts next (worklist, queue). So whoever was handed a row may rely on the feed; whoever finds a
+row that was never handed on calls `ensure_logged` before going on. The feed is never rewritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.codecs.rows import log_entity, outcome_entity, read_outcome
+from shared.domain import keys
+from shared.domain.errors import AlreadyExists, Changed, Missing
+from shared.domain.model import Outcome, OutcomeKey, State
+from shared.ports import Clock, Insert, Replace, Row, Table, Write
+
+TRANSACTION_ROWS = 100
+"""Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""
+_LOOK_BACK = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An outcome as it stands in its table, with the ETag that guards its next change."""
+
+    outcome: Outcome
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A step from `before` (as stored under `etag`) to `after`."""
+
+    before: Outcome
+    after: Outcome
+    etag: str
+
+
+class OutcomeStore:
+    """Reads and writes outcome rows, each change with its row in the feed."""
+
+    def __init__(self, outcomes: Table, log: Table, clock: Clock) -> None:
+        self._outcomes = outcomes
+        self._log = log
+        self._clock = clock
+
+    async def get(self, key: OutcomeKey) -> Stored | None:
+        """The row as it stands, or None."""
+        row = await self._outcomes.get(key.partition, key.submission_id)
+        return None if row is None else Stored(read_outcome(row.entity), row.etag)
+
+    async def create(self, outcomes: Sequence[Outcome]) -> list[Stored | None]:
+        """Write new rows and their first events; None in the place of each row that was there already."""
+        writes = [Insert(outcome_entity(outcome)) for outcome in outcomes]
+        etags = await _write_each(self._outcomes, writes, AlreadyExists)
+        created = [None if etag is None else Stored(one, etag) for one, etag in zip(outcomes, etags, strict=True)]
+        await self._append([(stored.outcome, None) for stored in created if stored is not None])
+        return created
+
+    async def advance(self, changes: Sequence[Change]) -> list[Stored | None]:
+        """Write changes and their events; None in the place of each row that somebody else changed first."""
+        writes = [Replace(outcome_entity(change.after), change.etag) for change in changes]
+        etags = await _write_each(self._outcomes, writes, Changed)
+        stored = [None if etag is None else Stored(one.after, etag) for one, etag in zip(changes, etags, strict=True)]
+        await self._append(
+            [(change.after, change.before.state) for change, done in zip(changes, stored, strict=True) if done]
+        )
+        return stored
+
+    async def amend(self, change: Change) -> Stored | None:
+        """Write a change of facts that is no change of state or verdict, so the feed gets no row; None as above."""
+        etags = await _write_each(self._outcomes, [Replace(outcome_entity(change.after), change.etag)], Changed)
+        return None if etags[0] is None else Stored(change.after, etags[0])
+
+    async def ensure_logged(self, outcome: Outcome) -> None:
+        """Append the event of the row's present state if a stopped process left it out. Safe to call twice.
+
+        The event is looked for from the moment the row came in; an appended one carries the present time, because
+        consumers of the feed have read past the moment of the change.
+        """
+        last: Row | None = None
+        async for row in self._events(outcome):
+            last = row
+        if last is None or last.entity["Event"] != outcome.state:
+            previous = None if last is None else State(str(last.entity["Event"]))
+            await self._append([(outcome, previous)])
+
+    async def owner_of(self, graph_submission_id: str, since: datetime) -> str | None:
+        """The row that the feed shows with this submission of Microsoft's since then, or None."""
+        async for row in self._log_since(since):
+            if row.entity.get("GraphSubmissionId") == graph_submission_id:
+                return str(row.entity["SubmissionId"])
+        return None
+
+    async def _events(self, outcome: Outcome) -> AsyncIterator[Row]:
+        async for row in self._log_since(outcome.collected_at - _LOOK_BACK):
+            if row.entity["SubmissionId"] == outcome.key.submission_id:
+                yield row
+
+    async def _log_since(self, since: datetime) -> AsyncIterator[Row]:
+        start, today = since, keys.day(self._clock.now())
+        while keys.day(start) <= today:
+            async for row in self._log.scan(keys.day(start), f"{keys.epoch_ms(start):013d}", "~"):
+                yield row
+            start = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), start.tzinfo)
+
+    async def _append(self, events: Sequence[tuple[Outcome, State | None]]) -> None:
+        at = self._clock.now()
+        writes = [Insert(log_entity(outcome, previous, at, 0)) for outcome, previous in events]
+        etags = await _write_each(self._log, writes, AlreadyExists)
+        for (outcome, previous), etag in zip(events, etags, strict=True):
+            if etag is None:
+                await self._append_behind(outcome, previous, at)
+
+    async def _append_behind(self, outcome: Outcome, previous: State | None, at: datetime) -> None:
+        """Append an event whose key is taken: by itself (an answer was lost), or by one of the same millisecond."""
+        for sequence in range(1000):
+            entity = log_entity(outcome, previous, at, sequence)
+            taken = await self._log.get(str(entity["PartitionKey"]), str(entity["RowKey"]))
+            if taken is None:
+                await self._log.write(Insert(entity))
+                return
+            if taken.entity["Event"] == entity["Event"]:
+                return
+
+
+async def _write_each(table: Table, writes: Sequence[Insert | Replace], refused: type[Exception]) -> list[str | None]:
+    etags: list[str | None] = [None] * len(writes)
+    for places in _transactions(writes):
+        batch = [writes[place] for place in places]
+        for place, etag in zip(places, await _write_batch(table, batch, refused), strict=True):
+            etags[place] = etag
+    return etags
+
+
+async def _write_batch(table: Table, writes: Sequence[Write], refused: type[Exception]) -> list[str | None]:
+    """All in one transaction; where that is refused, each on its own, so that one known row holds up no other."""
+    if len(writes) > 1:
+        try:
+            return list(await table.write_all(writes))
+        except (refused, Missing):
+            pass
+    return list(await asyncio.gather(*(_write_one(table, write, refused) for write in writes)))
+
+
+async def _write_one(table: Table, write: Write, refused: type[Exception]) -> str | None:
+    try:
+        return await table.write(write)
+    except (refused, Missing):
+        return None
+
+
+def _transactions(writes: Sequence[Insert | Replace]) -> Iterator[list[int]]:
+    """Places of the writes that may go together: one partition, at most 100."""
+    places: defaultdict[object, list[int]] = defaultdict(list)
+    for place, write in enumerate(writes):
+        places[write.entity["PartitionKey"]].append(place)
+    for together in places.values():
+        for start in range(0, len(together), TRANSACTION_ROWS):
+            yield together[start : start + TRANSACTION_ROWS]

@@ -1,0 +1,301 @@
+"""Intake: an operator's queue message becomes an outcome row.
+
+The same message delivered again finds its own row, because a row is named after the `requestId`, or after the content
+where there is none. What breaks a rule becomes a `rejected` row that names the field and the rule, its bytes kept in
+`rejected-messages`. Only storage trouble rises, so that the host delivers the message again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shared.domain import keys
+from shared.domain.errors import GraphError, NotAllowed
+from shared.domain.lifecycle import FIRST_STATES
+from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
+from shared.domain.reports import OriginalFacts, Unreadable, read_original
+from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
+from shared.domain.submissions import Material
+from shared.ports import BlobStore, Clock, MailSource, MessageFacts
+from shared.stores.items import ItemStore
+from shared.stores.outcomes import OutcomeStore
+from shared.telemetry import Event, emit
+from shared.usecases.admission import Admission, Candidate, Claimed
+
+if TYPE_CHECKING:
+    from shared.codecs.manual_message import BadManualMessage
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRules:
+    """The settings that decide what becomes of a request."""
+
+    tenant_domains: frozenset[str]
+    max_submission_bytes: int
+
+
+class IntakeManual:
+    """The use case behind `intake_manual`."""
+
+    def __init__(
+        self,
+        rules: IntakeRules,
+        *,
+        mail: MailSource,
+        uploads: BlobStore,
+        evidence: BlobStore,
+        rejected: BlobStore,
+        items: ItemStore,
+        outcomes: OutcomeStore,
+        admission: Admission,
+        clock: Clock,
+    ) -> None:
+        self._rules = rules
+        self._mail = mail
+        self._uploads = uploads
+        self._evidence = evidence
+        self._rejected = rejected
+        self._items = items
+        self._outcomes = outcomes
+        self._admission = admission
+        self._clock = clock
+
+    async def run(self, body: str) -> None:
+        """Turn one queue message into its row; safe to call again with the same body."""
+        # pydantic is imported when the first message arrives: a cold start does not have to pay for it.
+        from shared.codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
+
+        try:
+            request = read_manual_message(body, now=self._clock.now())
+        except BadManualMessage as error:
+            await self._reject_unreadable(body, error)
+            return
+        known = await self._items.first_seen(self._new_key(_submission_id(request)), request.content_digest)
+        if known.content_digest != request.content_digest:
+            await self._reject_conflict(request)
+            return
+        await self._accept(request, known.key)
+
+    async def give_up(self, body: str) -> None:
+        """Give a message that failed every attempt its final row, unless it got one after all."""
+        from shared.codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
+
+        try:
+            request = read_manual_message(body, now=self._clock.now())
+        except BadManualMessage as error:
+            await self._reject_unreadable(body, error)
+            return
+        known = await self._items.first_seen(self._new_key(_submission_id(request)), request.content_digest)
+        if await self._outcomes.get(known.key) is not None:
+            await self._accept(request, known.key)
+            return
+        await self._keep(known.key, body)
+        failed = replace(self._first_facts(request, known.key), state=State.FAILED, state_reason="poison_message")
+        await self._admission.admit([Claimed(Candidate(failed))])
+
+    async def _accept(self, request: ManualRequest, key: OutcomeKey) -> None:
+        stored = await self._outcomes.get(key)
+        if stored is not None and stored.outcome.state not in FIRST_STATES:
+            emit(Event.REQUEST_REPEATED, submission_id=key.submission_id, kind=request.kind)
+            return
+        claimed = await self._admission.claim(await self._candidate(request, key))
+        new = await self._admission.admit([claimed])
+        if claimed.candidate.outcome.state is State.COVERED:
+            await self._admission.expedite(claimed.waits_for[0], request.priority)
+        _tell(claimed.candidate.outcome, is_new=bool(new))
+
+    async def _candidate(self, request: ManualRequest, key: OutcomeKey) -> Candidate:
+        outcome = self._first_facts(request, key)
+        if request.url is not None:
+            return Candidate(replace(outcome, item_key=keys.url_item(request.url)))
+        if request.file is not None:
+            return await self._file(replace(outcome, file_name=request.file.name), request.file.content)
+        if isinstance(request.message, ContentBlob):
+            return await self._uploaded_mail(request, outcome, request.message)
+        if request.message is None:
+            return Candidate(outcome)
+        return await self._mail_in_mailbox(request, outcome, request.message)
+
+    async def _file(self, outcome: Outcome, blob: ContentBlob) -> Candidate:
+        content = await self._uploaded(outcome, blob)
+        if isinstance(content, Candidate):
+            return content
+        digest = hashlib.sha256(content).hexdigest()
+        known = replace(outcome, file_sha256=digest, size_bytes=len(content), item_key=keys.file_item(digest))
+        return await self._kept(known, content, "", note=None)
+
+    async def _uploaded_mail(self, request: ManualRequest, outcome: Outcome, blob: ContentBlob) -> Candidate:
+        content = await self._uploaded(outcome, blob)
+        if isinstance(content, Candidate):
+            return content
+        recipient = request.recipient or ""
+        facts = read_original(content, tenant_domains=self._rules.tenant_domains, reporter=recipient)
+        if isinstance(facts, Unreadable):
+            return _rejected(outcome, "unreadable_content", f"message.content: {facts.detail}")
+        known = _with_mail_facts(outcome, facts, content)
+        return await self._kept(known, content, ".eml", note=_note(request))
+
+    async def _mail_in_mailbox(
+        self, request: ManualRequest, outcome: Outcome, message: MessageById | MessageByInternetId
+    ) -> Candidate:
+        """A mail that Microsoft shall fetch itself. What cannot be looked up now is looked up when its turn comes."""
+        found: MessageFacts | None = None
+        try:
+            found = await self._look_up(message)
+            if found is None:
+                return _rejected(outcome, "message_not_found", "message: the mailbox has no such mail")
+        except NotAllowed:
+            if isinstance(message, MessageByInternetId):
+                return _rejected(outcome, "mailbox_not_readable", "message.mailbox: give messageId or content instead")
+        except GraphError as error:
+            if error.status == 404:
+                return _rejected(outcome, "mailbox_not_found", "message.mailbox: no such mailbox in this tenant")
+        known = _with_looked_up_facts(outcome, message, found)
+        return Candidate(known, _material(message, found, _note(request)))
+
+    async def _look_up(self, message: MessageById | MessageByInternetId) -> MessageFacts | None:
+        if isinstance(message, MessageById):
+            return await self._mail.find_by_id(message.mailbox, message.message_id)
+        return await self._mail.find_by_internet_id(message.mailbox, message.internet_message_id)
+
+    async def _uploaded(self, outcome: Outcome, blob: ContentBlob) -> bytes | Candidate:
+        """The operator's content, or the row that says what is wrong with it."""
+        limit = self._rules.max_submission_bytes
+        content = await self._uploads.get(blob.name, limit)
+        if content is None:
+            return _rejected(outcome, "content_not_found", "content: no such blob in the container submission-content")
+        if len(content) > limit:
+            detail = f"over {limit} bytes"
+            return Candidate(
+                replace(outcome, state=State.SKIPPED, state_reason=SkipReason.TOO_LARGE, state_detail=detail)
+            )
+        if not content:
+            return _rejected(outcome, "content_empty", "content: the blob is empty")
+        return content
+
+    async def _kept(self, outcome: Outcome, content: bytes, suffix: str, note: str | None) -> Candidate:
+        """Keep our own copy: the operator may clean up the upload before the row's turn comes."""
+        name = keys.evidence_name(outcome.key.partition, outcome.key.submission_id, suffix)
+        await self._evidence.put(name, content)
+        return Candidate(outcome, Material(evidence=name, note=note))
+
+    async def _reject_conflict(self, request: ManualRequest) -> None:
+        own_id = keys.conflict_id(request.request_id or "", request.content_digest)
+        known = await self._items.first_seen(self._new_key(own_id), request.content_digest)
+        outcome = self._first_facts(request, known.key)
+        detail = "requestId: already used for other content"
+        await self._admission.admit([Claimed(_rejected(outcome, "request_id_conflict", detail))])
+        emit(Event.REQUEST_REJECTED, submission_id=own_id, kind=request.kind, reason="request_id_conflict")
+
+    async def _reject_unreadable(self, body: str, error: BadManualMessage) -> None:
+        known = await self._items.first_seen(self._new_key(keys.unreadable_id(body)), "")
+        await self._keep(known.key, body)
+        outcome = Outcome(
+            key=known.key,
+            state=State.REJECTED,
+            state_reason=error.reason,
+            state_detail=error.detail,
+            source=Source.MANUAL,
+            received_at=self._clock.now(),
+            collected_at=self._clock.now(),
+        )
+        await self._admission.admit([Claimed(Candidate(outcome))])
+        emit(Event.REQUEST_REJECTED, submission_id=known.key.submission_id, reason=error.reason)
+
+    async def _keep(self, key: OutcomeKey, body: str) -> None:
+        name = keys.evidence_name(key.partition, key.submission_id, ".json")
+        await self._rejected.put(name, body.encode("utf-8", "surrogatepass"))
+
+    def _new_key(self, submission_id: str) -> OutcomeKey:
+        return OutcomeKey(keys.day(self._clock.now()), submission_id)
+
+    def _first_facts(self, request: ManualRequest, key: OutcomeKey) -> Outcome:
+        now = self._clock.now()
+        wanted = request.allow_or_block
+        return Outcome(
+            key=key,
+            state=State.PENDING,
+            state_detail=request.reason,
+            source=Source.MANUAL,
+            received_at=now,
+            collected_at=now,
+            kind=request.kind,
+            category=request.category,
+            direction=Category(request.category).direction,
+            priority=request.priority,
+            requested_by=request.requested_by,
+            recipient=request.recipient,
+            url=request.url,
+            request_id=request.request_id,
+            allow_or_block=None if wanted is None else wanted.action,
+            allow_or_block_expires_at=None if wanted is None else wanted.expires_at,
+        )
+
+
+def _tell(outcome: Outcome, *, is_new: bool) -> None:
+    event = Event.REQUEST_REJECTED if outcome.state is State.REJECTED else Event.REQUEST_ACCEPTED
+    emit(
+        event if is_new else Event.REQUEST_REPEATED,
+        submission_id=outcome.key.submission_id,
+        kind=outcome.kind,
+        reason=outcome.state_reason,
+    )
+
+
+def _submission_id(request: ManualRequest) -> str:
+    if request.request_id is not None:
+        return keys.request_id(request.request_id)
+    return keys.content_id(request.content_digest)
+
+
+def _note(request: ManualRequest) -> str | None:
+    return None if request.allow_or_block is None else request.allow_or_block.note
+
+
+def _rejected(outcome: Outcome, reason: str, detail: str) -> Candidate:
+    return Candidate(replace(outcome, state=State.REJECTED, state_reason=reason, state_detail=detail))
+
+
+def _with_mail_facts(outcome: Outcome, facts: OriginalFacts, content: bytes) -> Outcome:
+    digest = hashlib.sha256(content).hexdigest()
+    return replace(
+        outcome,
+        sender=facts.sender,
+        sender_ip=facts.sender_ip,
+        subject=facts.subject,
+        internet_message_id=facts.internet_message_id,
+        network_message_id=facts.network_message_id,
+        size_bytes=len(content),
+        item_key=keys.email_item(facts.network_message_id, facts.internet_message_id, digest, outcome.recipient or ""),
+    )
+
+
+def _with_looked_up_facts(
+    outcome: Outcome, message: MessageById | MessageByInternetId, found: MessageFacts | None
+) -> Outcome:
+    internet_id = message.internet_message_id if isinstance(message, MessageByInternetId) else None
+    network_id = None
+    if found is not None:
+        internet_id = found.internet_message_id or internet_id
+        network_id = found.network_message_id
+    reference = f"{message.mailbox.lower()}/{message.message_id if isinstance(message, MessageById) else internet_id}"
+    return replace(
+        outcome,
+        mailbox=message.mailbox,
+        internet_message_id=internet_id,
+        network_message_id=network_id,
+        sender=None if found is None else found.sender,
+        subject=None if found is None else found.subject,
+        item_key=keys.email_item(network_id, internet_id, reference, outcome.recipient or ""),
+    )
+
+
+def _material(message: MessageById | MessageByInternetId, found: MessageFacts | None, note: str | None) -> Material:
+    if isinstance(message, MessageById):
+        return Material(mailbox=message.mailbox, message_id=message.message_id, note=note)
+    message_id = None if found is None else found.message_id
+    return Material(
+        mailbox=message.mailbox, message_id=message_id, internet_message_id=message.internet_message_id, note=note
+    )

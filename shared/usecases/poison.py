@@ -1,0 +1,88 @@
+"""Poison: the end of a message that failed every attempt. These use cases never raise.
+
+A function that listens to a poison queue must not fail: the host would leave the message invisible for ten minutes and
+try again out of sight. So storage trouble sends the message back to its queue with a delay, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.codecs.submission_message import SubmissionMessage, UnreadableMessage, read_message
+from shared.domain.lifecycle import move
+from shared.domain.model import State
+from shared.ports import WorkQueue
+from shared.stores.outcomes import Change, OutcomeStore
+from shared.stores.worklist import Worklist, WorkItem
+from shared.telemetry import Event, emit, fingerprint
+from shared.usecases.intake import IntakeManual
+
+AGAIN_AFTER_S = 600
+
+
+class RecordPoisonManual:
+    """The use case behind `record_poison_manual`."""
+
+    def __init__(self, intake: IntakeManual, poison_queue: WorkQueue) -> None:
+        self._intake = intake
+        self._poison_queue = poison_queue
+
+    async def run(self, body: str) -> None:
+        """Give the message its final row; safe to call again."""
+        try:
+            await self._intake.give_up(body)
+            emit(Event.POISON_RECORDED, queue="manual-submissions-poison", message=fingerprint(body))
+        except Exception as error:  # noqa: BLE001 - a poison function must not fail
+            await send_back(self._poison_queue, body, error)
+
+
+class RecordPoisonSubmission:
+    """The use case behind `record_poison_submission`."""
+
+    def __init__(self, outcomes: OutcomeStore, worklist: Worklist, poison_queue: WorkQueue) -> None:
+        self._outcomes = outcomes
+        self._worklist = worklist
+        self._poison_queue = poison_queue
+
+    async def run(self, body: str) -> None:
+        """Fail the row that the message names, unless it may be at Microsoft; safe to call again."""
+        try:
+            await self._record(read_message(body))
+            emit(Event.POISON_RECORDED, queue="submissions-poison", message=fingerprint(body))
+        except UnreadableMessage:
+            emit(Event.POISON_RECORDED, queue="submissions-poison", message=fingerprint(body), reason="unreadable")
+        except Exception as error:  # noqa: BLE001 - a poison function must not fail
+            await send_back(self._poison_queue, body, error)
+
+    async def _record(self, message: SubmissionMessage) -> None:
+        """A row whose POST may have left is uncertain, and reconcile decides; any other that is in flight failed."""
+        item = await self._worklist.in_flight(message.key.submission_id)
+        if item is None or item.slot != message.slot:
+            return
+        stored = await self._outcomes.get(message.key)
+        if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
+            return
+        slot = await self._worklist.slot(message.slot)
+        sent_at = None if slot is None else slot.slot.sent_at
+        nothing_was_sent = stored.outcome.state is State.DISPATCHED or (slot is not None and sent_at is None)
+        state = State.FAILED if nothing_was_sent else State.UNCERTAIN
+        done = await self._outcomes.advance(
+            [Change(stored.outcome, move(stored.outcome, state, reason="poison_message"), stored.etag)]
+        )
+        if done[0] is not None:
+            left = replace(item, outcome=done[0].outcome, etag=done[0].etag, slot=None, sent_at=sent_at)
+            await self._leave(item, left, message.slot, unused=nothing_was_sent)
+
+    async def _leave(self, item: WorkItem, left: WorkItem, slot: str, *, unused: bool) -> None:
+        await self._worklist.move(item, left)
+        if unused:
+            await self._worklist.release(slot)
+
+
+async def send_back(queue: WorkQueue, body: str, error: Exception) -> None:
+    """Put a message back for later; where even that fails, say so: the host deletes the message after this."""
+    emit(Event.POISON_UNRECORDED, message=fingerprint(body), error=type(error).__name__)
+    try:
+        await queue.send(body, AGAIN_AFTER_S)
+    except Exception as again:  # noqa: BLE001 - a poison function must not fail
+        emit(Event.POISON_UNRECORDED, message=fingerprint(body), error=type(again).__name__, lost=True)
