@@ -11,7 +11,7 @@ from local.sample_tenant.manual_messages import (
     sample_manual_messages,
 )
 from local.sample_tenant.originals import ORIGINALS, Original, read_original
-from local.sample_tenant.population import MailTarget, populate
+from local.sample_tenant.population import MailTarget, populate, populate_remotely
 from local.sample_tenant.reports import SampleReport, sample_reports
 from local.sample_tenant.wrappers import (
     MailFacts,
@@ -37,6 +37,7 @@ __all__ = [
     "SampleReport",
     "attach_as_file",
     "populate",
+    "populate_remotely",
     "read_facts",
     "read_original",
     "sample_manual_messages",

@@ -46,8 +46,7 @@ class SampleManualMessage:
 
     `body` goes on the queue as it stands, after every blob of `blobs` is in the container `submission-content`, and,
     if `follows` names another message, after that one has its row: the order of two messages on a queue is no promise.
-    Without `expected_state` the message makes no row of its own. Of the reasons for `rejected` the contract fixes only
-    some, so the reason of another may be None: then only the state is promised.
+    Without `expected_state` the message makes no row of its own. Without `expected_reason` only the state is promised.
     """
 
     name: str
@@ -150,15 +149,18 @@ def _emails(now: datetime, message_ids: Mapping[str, str]) -> list[SampleManualM
 def _broken() -> list[SampleManualMessage]:
     url = _request("url", "phishing", url="https://unsent.invalid/")
     absent = _request("email", "phishing", recipient=DAVID, message={"content": "never/uploaded.eml"})
-    bodies = {
-        "not-json": '{"schemaVersion": 1, "kind": "url", "url": https://unsent.invalid/',
-        "unknown-field": json.dumps({**url, "colour": "red"}),
-        "reserved-key": json.dumps({**url, "id": "my-own-id"}),
-        "reserved-key-of-wrong-form": json.dumps({**url, "expirationTime": "never"}),
-        "missing-field": json.dumps({key: value for key, value in url.items() if key != "url"}),
-        "absent-blob": json.dumps(absent),
-    }
-    return [SampleManualMessage(name=name, body=body, expected_state=State.REJECTED) for name, body in bodies.items()]
+    rejected = (
+        ("not-json", '{"schemaVersion": 1, "kind": "url", "url": https://unsent.invalid/', "not_json"),
+        ("unknown-field", json.dumps({**url, "colour": "red"}), "unknown_field"),
+        ("reserved-key", json.dumps({**url, "id": "my-own-id"}), "reserved_field"),
+        ("reserved-key-of-wrong-form", json.dumps({**url, "expirationTime": "never"}), "reserved_field"),
+        ("missing-field", json.dumps({key: value for key, value in url.items() if key != "url"}), "missing_field"),
+        ("absent-blob", json.dumps(absent), None),
+    )
+    return [
+        SampleManualMessage(name=name, body=body, expected_state=State.REJECTED, expected_reason=reason)
+        for name, body, reason in rejected
+    ]
 
 
 def _repeated() -> list[SampleManualMessage]:

@@ -19,7 +19,14 @@ from uuid import UUID
 
 import pytest
 
-from local.graph_simulator import FileAttachment, ItemAttachment, SimulatedTenant
+from local.graph_simulator import (
+    FileAttachment,
+    GraphSimulator,
+    ItemAttachment,
+    MailItem,
+    SimulatedTenant,
+    SimulatorControl,
+)
 from local.graph_simulator.mailbox import StoredMessage
 from local.graph_simulator.vocabulary import RESULT_CATEGORIES, RESULT_DETAILS
 from local.sample_tenant import (
@@ -34,6 +41,7 @@ from local.sample_tenant import (
     SampleManualMessage,
     SampleReport,
     populate,
+    populate_remotely,
     read_facts,
     read_original,
     sample_manual_messages,
@@ -463,6 +471,13 @@ def tenant() -> SimulatedTenant:
     return SimulatedTenant(TENANT_ID, DOMAINS)
 
 
+def read_items(tenant: SimulatedTenant, address: str) -> list[MailItem]:
+    """The mails of one mailbox, oldest delivery first."""
+    mailbox = tenant.find_mailbox(address)
+    assert mailbox is not None
+    return [message.item for message in mailbox.messages]
+
+
 def read_request(message: SampleManualMessage) -> dict[str, Any]:
     """The JSON of a queue message, plain or base64; empty if it is neither."""
     plain = message.body if message.body.startswith("{") else base64.b64decode(message.body).decode()
@@ -505,6 +520,18 @@ def test_populate_delivers_once(tenant: SimulatedTenant, count: int, *, with_rep
         assert message is not None
         assert message.item.mime == read_original(original.name, NOW)
         assert message.item.received_at < NOW - timedelta(hours=3)
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, of the 30 MB report
+async def test_populating_from_outside_is_the_same() -> None:
+    """A simulator reached over HTTP ends with the same mails under the same ids, and knows the verdicts."""
+    tenant, twin = SimulatedTenant(TENANT_ID, DOMAINS), SimulatedTenant(TENANT_ID, DOMAINS)
+    async with GraphSimulator(twin) as simulator, SimulatorControl(simulator.base_url) as control:
+        message_ids = await populate_remotely(control, NOW)
+        assert simulator.control.simulation.desk.verdicts.table == SIMULATED_VERDICTS
+    assert message_ids == populate(tenant, NOW)
+    for address in (*PEOPLE, *SHARED_MAILBOXES, REPORTING_MAILBOX):
+        assert read_items(twin, address) == read_items(tenant, address) != []
 
 
 def test_manual_messages_are_fit_for_the_queue(tenant: SimulatedTenant) -> None:
