@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -70,80 +70,74 @@ def _request(kind: str, category: str, **fields: object) -> dict[str, object]:
     return {"schemaVersion": 1, "kind": kind, "category": category, "requestedBy": OPERATOR, **fields}
 
 
+def _settled(
+    name: str, request: Mapping[str, object], verdict: Verdict, blobs: Mapping[str, bytes] = MappingProxyType({})
+) -> SampleManualMessage:
+    return SampleManualMessage(
+        name=name,
+        body=json.dumps(request),
+        blobs=blobs,
+        expected_state=State.SETTLED,
+        expected_verdict=verdict,
+    )
+
+
 def _urls() -> list[SampleManualMessage]:
     urgent = _request("url", "phishing", url=_SIGN_IN_URL, priority="urgent", reason="two people typed a password")
     harmless = _request("url", "notJunk", url=_FORM_URL, priority="low")
-    encoded = base64.b64encode(json.dumps(_request("url", "phishing", url=_ENCODED_URL)).encode()).decode()
+    plain = _settled("base64-of-json", _request("url", "phishing", url=_ENCODED_URL), Verdict.SPAM)
     return [
-        SampleManualMessage(
-            name="url-urgent",
-            body=json.dumps(urgent),
-            expected_state=State.SETTLED,
-            expected_verdict=Verdict.MALICIOUS,
-        ),
-        SampleManualMessage(
-            name="url-not-junk",
-            body=json.dumps(harmless),
-            expected_state=State.SETTLED,
-            expected_verdict=Verdict.CLEAN,
-        ),
-        SampleManualMessage(
-            name="base64-of-json", body=encoded, expected_state=State.SETTLED, expected_verdict=Verdict.SPAM
-        ),
+        _settled("url-urgent", urgent, Verdict.MALICIOUS),
+        _settled("url-not-junk", harmless, Verdict.CLEAN),
+        replace(plain, body=base64.b64encode(plain.body.encode()).decode()),
     ]
 
 
 def _file() -> SampleManualMessage:
     blob_name = "voicemail/player.htm"
     request = _request("file", "malware", file={"name": _FILE_NAME, "content": blob_name})
-    return SampleManualMessage(
-        name="file-malware",
-        body=json.dumps(request),
-        blobs={blob_name: b"<!doctype html>\n<p>Harmless stand-in for the attachment of a voicemail lure.</p>\n"},
-        expected_state=State.SETTLED,
-        expected_verdict=Verdict.MALICIOUS,
-    )
+    content = b"<!doctype html>\n<p>Harmless stand-in for the attachment of a voicemail lure.</p>\n"
+    return _settled("file-malware", request, Verdict.MALICIOUS, {blob_name: content})
 
 
 def _emails(now: datetime, message_ids: Mapping[str, str]) -> list[SampleManualMessage]:
-    notice = read_original("logistics-notice-not-received", now)
-    dating = read_facts(read_original("dating-safe-sender", now))
-    blob_name = "cases/4711/notice.eml"
-    block = {
-        "action": "block",
-        "expiresAt": (now + timedelta(days=20)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "note": "case-4711",
-    }
-    by_content = _request(
-        "email", "phishing", recipient=LAYLA, message={"content": blob_name}, requestId="case-4711", allowOrBlock=block
-    )
-    by_internet_id = _request(
-        "email", "spam", recipient=BEN, message={"mailbox": BEN, "internetMessageId": dating.internet_message_id}
-    )
-    by_id = _request(
-        "email", "phishing", recipient=BEN, message={"mailbox": BEN, "messageId": message_ids["internal-survey"]}
-    )
+    internet_id = read_facts(read_original("dating-safe-sender", now)).internet_message_id
+    by_internet_id = {"mailbox": BEN, "internetMessageId": internet_id}
+    by_id = {"mailbox": BEN, "messageId": message_ids["internal-survey"]}
     return [
-        SampleManualMessage(
-            name="email-by-content",
-            body=json.dumps(by_content),
-            blobs={blob_name: notice},
-            expected_state=State.SETTLED,
-            expected_verdict=Verdict.NOT_RECEIVED,
+        _email_by_content(now),
+        _settled(
+            "email-by-internet-message-id",
+            _request("email", "spam", recipient=BEN, message=by_internet_id),
+            Verdict.ALLOWED_BY_OVERRIDE,
         ),
-        SampleManualMessage(
-            name="email-by-internet-message-id",
-            body=json.dumps(by_internet_id),
-            expected_state=State.SETTLED,
-            expected_verdict=Verdict.ALLOWED_BY_OVERRIDE,
-        ),
-        SampleManualMessage(
-            name="email-by-message-id",
-            body=json.dumps(by_id),
-            expected_state=State.SETTLED,
-            expected_verdict=Verdict.UNDETERMINED,
+        _settled(
+            "email-by-message-id",
+            _request("email", "phishing", recipient=BEN, message=by_id),
+            Verdict.UNDETERMINED,
         ),
     ]
+
+
+def _email_by_content(now: datetime) -> SampleManualMessage:
+    """A request with everything that a request may have."""
+    blob_name, expires_at = "cases/4711/notice.eml", now + timedelta(days=20)
+    request = _request(
+        "email",
+        "phishing",
+        requestId="case-4711",
+        priority="normal",
+        reason="reported by phone",
+        recipient=LAYLA,
+        message={"content": blob_name},
+        allowOrBlock={
+            "action": "block",
+            "expiresAt": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "note": "case-4711",
+        },
+    )
+    content = read_original("logistics-notice-not-received", now)
+    return _settled("email-by-content", request, Verdict.NOT_RECEIVED, {blob_name: content})
 
 
 def _broken() -> list[SampleManualMessage]:
@@ -167,12 +161,7 @@ def _repeated() -> list[SampleManualMessage]:
     request = _request("url", "phishing", url=_CASE_URL, requestId="case-4712")
     other = {**request, "url": "https://another-case.invalid/"}
     return [
-        SampleManualMessage(
-            name="request-id",
-            body=json.dumps(request),
-            expected_state=State.SETTLED,
-            expected_verdict=Verdict.MALICIOUS,
-        ),
+        _settled("request-id", request, Verdict.MALICIOUS),
         SampleManualMessage(
             name="request-id-again", body=json.dumps(request), expected_state=None, follows="request-id"
         ),
