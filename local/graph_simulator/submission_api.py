@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 from urllib.parse import quote
+from uuid import UUID
 
 from local.graph_simulator.answer import (
     Answer,
@@ -96,7 +97,7 @@ class SubmissionApi:
             raise bad_request(f"The query option '{name}' is not supported.")
         condition = _parse_list_filter(query.get("$filter", ""))
         top = read_count_option(query, "$top", MAX_TOP) or self._desk.traps.default_page_size
-        last_id = _unseal(query.get("$skiptoken", ""))
+        last_id = _unseal(query.get("$skiptoken"))
         rows = list(islice(self._match(call, kind, last_id, condition), top + 1))
         payload: Json = {"@odata.context": f"{call.base_url}/beta/$metadata#security/threatSubmission"}
         if _reads_count(query.get("$count")):
@@ -192,9 +193,11 @@ def _reads_count(text: str | None) -> bool:
     return text == "true"
 
 
-def _unseal(token: str) -> str:
+def _unseal(token: str | None) -> str:
+    if token is None:
+        return ""
     try:
-        return urlsafe_b64decode(token.encode()).decode()
+        return str(UUID(urlsafe_b64decode(token.encode()).decode()))
     except ValueError as error:
         raise bad_request("The skip token is not valid.") from error
 
