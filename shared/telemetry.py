@@ -50,7 +50,7 @@ class Event(enum.Enum):
         self.meaning = meaning
 
 
-def emit(event: Event, **fields: str | int | float | bool | None) -> None:
+def emit(event: Event, **fields: str | float | None) -> None:
     """Write one event. Values must be safe to log: pass what came from outside through `fingerprint`."""
     if not _logger.isEnabledFor(event.level):
         return

@@ -45,7 +45,8 @@ def read_submission(found: Any, kind: Kind) -> ThreatSubmission:
     """The submission that Graph shows; raises ValueError when it is none (no object, or no id)."""
     if not isinstance(found, dict) or not isinstance(found.get("id"), str) or not found["id"]:
         raise ValueError("no threat submission with an id")
-    result = found.get("result") if isinstance(found.get("result"), dict) else {}
+    told = found.get("result")
+    result: dict[str, Any] = told if isinstance(told, dict) else {}
     return ThreatSubmission(
         submission_id=found["id"],
         created_at=_time(found.get("createdDateTime")),

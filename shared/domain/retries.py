@@ -76,7 +76,7 @@ def _again(failures: int, reason: str, first: timedelta, most: timedelta) -> Dec
 
 
 def _throttled_for(error: Throttled, strikes: int) -> timedelta:
-    """Retry-After as given, kept between a second and a day; a minute, doubling to the window, where Graph is silent."""
+    """Retry-After as given, from a second to a day; where Graph is silent a minute, doubling up to the window."""
     if error.retry_after_s is None:
         return _grown(THROTTLED_FIRST, WINDOW, strikes)
     return min(max(timedelta(seconds=error.retry_after_s), THROTTLED_LEAST), timedelta(hours=24))

@@ -7,7 +7,7 @@ good in one place. Order matters: evidence (the caller's), item, outcome, feed, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.domain import keys
 from shared.domain.lifecycle import FIRST_STATES, move
@@ -15,7 +15,7 @@ from shared.domain.model import Outcome, OutcomeKey, Priority, State
 from shared.domain.submissions import Material
 from shared.stores.items import Holding, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import LANES, Worklist, WorkItem
+from shared.stores.worklist import LANES, WorkItem, Worklist
 
 _LISTED = frozenset({State.PENDING, State.COVERED, State.FAILED})
 _CAME_TO_NOTHING = frozenset({State.FAILED, State.REJECTED, State.SKIPPED})
@@ -26,7 +26,7 @@ class Candidate:
     """A new row, with what its submission will need."""
 
     outcome: Outcome
-    material: Material = Material()
+    material: Material = field(default_factory=Material)
 
 
 @dataclass(frozen=True, slots=True)

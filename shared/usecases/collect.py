@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -123,7 +123,7 @@ class CollectReports:
     async def _next_page(self, folder: Folder, resume: str | None) -> ReportPage:
         try:
             return await self._mail.changes(folder.box.address, folder.box.folder, resume)
-        except Gone:
+        except (Gone, Refused):
             if resume is None:
                 raise
             emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(folder.box.address))

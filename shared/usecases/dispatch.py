@@ -19,7 +19,7 @@ from shared.domain.model import Outcome, Priority, SkipReason, State
 from shared.domain.planner import WINDOW, Limits, Planner, Slot, is_unusable
 from shared.ports import Clock, WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import LANES, ROWS_PER_RESERVATION, Quota, Worklist, WorkItem, slot_name
+from shared.stores.worklist import LANES, ROWS_PER_RESERVATION, Quota, WorkItem, Worklist, slot_name
 from shared.telemetry import Event, emit
 from shared.usecases.reading import OLDEST_REPORT
 from shared.usecases.sweep import Sweeper

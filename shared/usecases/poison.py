@@ -13,7 +13,7 @@ from shared.domain.lifecycle import move
 from shared.domain.model import State
 from shared.ports import WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import Worklist, WorkItem
+from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.intake import IntakeManual
 

@@ -27,7 +27,7 @@ from shared.domain.verdicts import Judgement, judge
 from shared.ports import BlobStore, Clock, ThreatSubmissions
 from shared.stores.items import ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import Worklist, WorkItem
+from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event, emit
 from shared.usecases.submit import submitted
 from shared.usecases.sweep import Sweeper, sent_before

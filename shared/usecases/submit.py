@@ -26,7 +26,7 @@ from shared.domain.retries import Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, ThreatSubmissions
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import Worklist, WorkItem, slot_time
+from shared.stores.worklist import WorkItem, Worklist, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.material import MaterialGone, MaterialSource
 
@@ -238,12 +238,9 @@ def tell(held: Held, error: GraphError, decision: Decision) -> None:
         "answer_lost": Event.ANSWER_LOST,
         "refused_by_microsoft": Event.SUBMISSION_REFUSED,
     }
-    if decision.state is State.FAILED:
-        event = Event.GAVE_UP
-    else:
-        event = events.get(decision.reason, Event.ATTEMPT_DELAYED)
+    usual = events.get(decision.reason, Event.ATTEMPT_DELAYED)
     emit(
-        event,
+        Event.GAVE_UP if decision.state is State.FAILED else usual,
         submission_id=held.item.outcome.key.submission_id,
         status=error.status,
         code=error.code,

@@ -16,7 +16,7 @@ from shared.domain.model import Outcome, State
 from shared.domain.planner import SLOT_LIFETIME
 from shared.ports import Clock
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import StoredSlot, Worklist, WorkItem, slot_owner, slot_time
+from shared.stores.worklist import StoredSlot, WorkItem, Worklist, slot_owner, slot_time
 from shared.telemetry import Event, emit
 
 LONGEST_INVOCATION = timedelta(minutes=10)

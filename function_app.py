@@ -1,0 +1,93 @@
+"""The triggers: decode, run one use case, return None.
+
+Settings are parsed at import, so that a wrong one stops the app before it takes a message: the host then serves no
+function and the messages wait in their queues. Everything else is made at the first invocation, on the worker's event
+loop. Queue messages are bound as `str` on purpose: bound as `func.QueueMessage`, a body with a key such as
+`expirationTime` fails before this code is called. Every function returns None; anything else would fail it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from shared.settings import Settings
+from shared.telemetry import Event, emit
+
+if TYPE_CHECKING:
+    from shared.bootstrap import App
+
+STORAGE = "SubmissionsStorage"
+
+app = func.FunctionApp()
+settings = Settings.load(os.environ)
+_resources = AsyncExitStack()
+_making = asyncio.Lock()
+_made: App | None = None
+
+
+async def _use_cases() -> App:
+    """The use cases, made once; a failed attempt leaves nothing behind and is repeated by the next invocation."""
+    global _made  # noqa: PLW0603 - one per worker process, like the settings
+    async with _making:
+        if _made is None:
+            from shared.bootstrap import build, connect  # noqa: PLC0415 - a cold start imports the triggers only
+
+            _made = build(settings, await connect(settings, _resources))
+    return _made
+
+
+@app.timer_trigger(arg_name="timer", schedule="%COLLECT_SCHEDULE%", run_on_startup=False, use_monitor=True)
+async def collect_reports(timer: func.TimerRequest) -> None:
+    """Read what is new in every reporting mailbox, then dispatch."""
+    use_cases = await _use_cases()
+    new = await use_cases.collect_reports.run()
+    if new:
+        await use_cases.dispatch.run()
+    emit(Event.RUN_FINISHED, function="collect_reports", count=new, past_due=timer.past_due)
+
+
+@app.queue_trigger(arg_name="message", queue_name="manual-submissions", connection=STORAGE)
+async def intake_manual(message: str) -> None:
+    """Turn an operator's message into its row, then dispatch."""
+    use_cases = await _use_cases()
+    await use_cases.intake_manual.run(message)
+    await use_cases.dispatch.run()
+
+
+@app.timer_trigger(arg_name="timer", schedule="%DISPATCH_SCHEDULE%", run_on_startup=False, use_monitor=True)
+async def dispatch(timer: func.TimerRequest) -> None:
+    """Give waiting rows the quota slots that fall due before the next run."""
+    given = await (await _use_cases()).dispatch.run()
+    emit(Event.RUN_FINISHED, function="dispatch", count=given, past_due=timer.past_due)
+
+
+@app.queue_trigger(arg_name="message", queue_name="submissions", connection=STORAGE)
+async def submit(message: str) -> None:
+    """Make one submission to Microsoft, at most once."""
+    from shared.codecs.submission_message import read_message  # noqa: PLC0415
+
+    await (await _use_cases()).submit.run(read_message(message))
+
+
+@app.timer_trigger(arg_name="timer", schedule="%SETTLE_SCHEDULE%", run_on_startup=False, use_monitor=True)
+async def settle_outcomes(timer: func.TimerRequest) -> None:
+    """Fetch verdicts, reconcile uncertain rows, expire overdue ones."""
+    settled = await (await _use_cases()).settle_outcomes.run()
+    emit(Event.RUN_FINISHED, function="settle_outcomes", count=settled, past_due=timer.past_due)
+
+
+@app.queue_trigger(arg_name="message", queue_name="manual-submissions-poison", connection=STORAGE)
+async def record_poison_manual(message: str) -> None:
+    """Give a message that failed every attempt its final row; never raises."""
+    await (await _use_cases()).record_poison_manual.run(message)
+
+
+@app.queue_trigger(arg_name="message", queue_name="submissions-poison", connection=STORAGE)
+async def record_poison_submission(message: str) -> None:
+    """Fail the row of a message that failed every attempt, replayable; never raises."""
+    await (await _use_cases()).record_poison_submission.run(message)

@@ -1,0 +1,183 @@
+"""Mailboxes through Graph v1.0: a folder's changes, attachments, and single mails.
+
+Reports are named by immutable ids, because reporting and sorting move mail and a regular id changes with the folder.
+Only what the row needs is selected. Ids are case-sensitive and go out percent-encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+from shared.adapters.graph.transport import GraphTransport
+from shared.domain.errors import AnswerLost, Refused
+from shared.domain.reports import Attachment
+from shared.domain.text import address
+from shared.ports import MessageFacts, ReportHead, ReportPage
+
+PAGE_SIZE = 50
+HEAD = "id,subject,from,receivedDateTime"
+ATTACHMENT = "id,name,contentType,size,isInline"
+IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
+PAGED = {"Prefer": f'IdType="ImmutableId", odata.maxpagesize={PAGE_SIZE}'}
+_NETWORK_ID_HEADERS = ("x-ms-exchange-organization-network-message-id", "x-ms-office365-filtering-correlation-id")
+_KINDS: dict[str, Literal["item", "file", "reference"]] = {
+    "#microsoft.graph.itemattachment": "item",
+    "#microsoft.graph.referenceattachment": "reference",
+}
+
+
+class GraphMail:
+    """The `MailSource` port over Graph."""
+
+    def __init__(self, transport: GraphTransport) -> None:
+        self._transport = transport
+
+    async def changes(self, mailbox: str, folder: str, resume: str | None) -> ReportPage:
+        """The next page of a folder's changes; see the port."""
+        operation = "read a folder's changes"
+        link = resume or f"{_folder(mailbox, folder)}/messages/delta?$select={HEAD}"
+        page = await self._transport.get_json(operation, link, PAGED)
+        delta_link = page.get("@odata.deltaLink")
+        resume = delta_link or page.get("@odata.nextLink")
+        if not isinstance(resume, str):
+            raise AnswerLost(operation, status=200, code="no_link")
+        return ReportPage(await self._heads(mailbox, page), resume, delta_link is not None)
+
+    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
+        """The mails that stand in the folder now and were received since then; see the port."""
+        link: str | None = (
+            f"{_folder(mailbox, folder)}/messages?$filter=receivedDateTime%20ge%20{_utc(since)}"
+            f"&$orderby=receivedDateTime%20desc&$select={HEAD}&$top={PAGE_SIZE}"
+        )
+        heads: list[ReportHead] = []
+        while link is not None:
+            page = await self._transport.get_json("list a folder", link, IMMUTABLE)
+            heads += await self._heads(mailbox, page)
+            link = page.get("@odata.nextLink")
+        return heads
+
+    async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
+        """The attachments of a mail, without their content."""
+        link: str | None = f"{_message(mailbox, message_id)}/attachments?$select={ATTACHMENT}"
+        found: list[Attachment] = []
+        while link is not None:
+            page = await self._transport.get_json("list attachments", link, IMMUTABLE)
+            found += [_attachment(one) for one in _values(page)]
+            link = page.get("@odata.nextLink")
+        return found
+
+    async def attachment_content(
+        self, mailbox: str, message_id: str, attachment_id: str, limit_bytes: int
+    ) -> bytes | None:
+        """The bytes of an attachment; None where they exceed `limit_bytes`."""
+        path = f"{_message(mailbox, message_id)}/attachments/{quote(attachment_id, safe='')}/$value"
+        headers = {**IMMUTABLE, "Accept": "*/*"}
+        answer = await self._transport.get("read an attachment", path, headers)
+        return answer.body if len(answer.body) <= limit_bytes else None
+
+    async def find_by_id(self, mailbox: str, message_id: str) -> MessageFacts | None:
+        """The mail with that id, or None."""
+        path = f"{_message(mailbox, message_id)}?$select=id,internetMessageId,subject,from,internetMessageHeaders"
+        try:
+            found = await self._transport.get_json("find a mail by its id", path, {})
+        except Refused as error:
+            if error.status == 404 and error.code == "ErrorItemNotFound":
+                return None
+            raise
+        return _facts(found)
+
+    async def find_by_internet_id(self, mailbox: str, internet_message_id: str) -> MessageFacts | None:
+        """The newest mail with that internet message id, or None."""
+        wanted = quote(internet_message_id.replace("'", "''"), safe="")
+        path = f"/v1.0/users/{quote(mailbox, safe='@')}/messages?$filter=internetMessageId%20eq%20'{wanted}'&$select=id"
+        page = await self._transport.get_json("find a mail by its internet message id", path, {})
+        ids = [one["id"] for one in _values(page) if isinstance(one.get("id"), str)]
+        return await self.find_by_id(mailbox, ids[0]) if ids else None
+
+    async def _heads(self, mailbox: str, page: Mapping[str, Any]) -> tuple[ReportHead, ...]:
+        """The mails of a page. One that was removed is left out; one told incompletely is asked for."""
+        heads: list[ReportHead] = []
+        for one in _values(page):
+            if "@removed" in one or not isinstance(one.get("id"), str):
+                continue
+            head = _head(one) or await self._whole_head(mailbox, one["id"])
+            if head is not None:
+                heads.append(head)
+        return tuple(heads)
+
+    async def _whole_head(self, mailbox: str, message_id: str) -> ReportHead | None:
+        try:
+            path = f"{_message(mailbox, message_id)}?$select={HEAD}"
+            return _head(await self._transport.get_json("read a mail", path, IMMUTABLE))
+        except Refused:
+            return None
+
+
+def _folder(mailbox: str, folder: str) -> str:
+    return f"/v1.0/users/{quote(mailbox, safe='@')}/mailFolders/{quote(folder, safe='')}"
+
+
+def _message(mailbox: str, message_id: str) -> str:
+    return f"/v1.0/users/{quote(mailbox, safe='@')}/messages/{quote(message_id, safe='')}"
+
+
+def _values(page: Mapping[str, Any]) -> list[dict[str, Any]]:
+    values = page.get("value")
+    if not isinstance(values, list):
+        raise AnswerLost("read a page", status=200, code="no_value")
+    return [one for one in values if isinstance(one, dict)]
+
+
+def _head(found: Mapping[str, Any]) -> ReportHead | None:
+    received_at = _time(found.get("receivedDateTime"))
+    if received_at is None:
+        return None
+    return ReportHead(found["id"], received_at, found.get("subject") or "", _sender(found))
+
+
+def _facts(found: Mapping[str, Any]) -> MessageFacts:
+    headers = {
+        str(one.get("name", "")).lower(): str(one.get("value", ""))
+        for one in found.get("internetMessageHeaders") or []
+        if isinstance(one, dict)
+    }
+    network_ids = [headers[name] for name in _NETWORK_ID_HEADERS if name in headers]
+    return MessageFacts(
+        message_id=str(found.get("id")),
+        internet_message_id=found.get("internetMessageId"),
+        network_message_id=network_ids[0].strip().lower() if network_ids else None,
+        subject=found.get("subject"),
+        sender=_sender(found),
+    )
+
+
+def _sender(found: Mapping[str, Any]) -> str | None:
+    sender = found.get("from")
+    told = sender.get("emailAddress") if isinstance(sender, dict) else None
+    return address(str(told.get("address") or "")) if isinstance(told, dict) else None
+
+
+def _attachment(found: Mapping[str, Any]) -> Attachment:
+    return Attachment(
+        id=str(found.get("id")),
+        name=str(found.get("name") or ""),
+        content_type=found.get("contentType"),
+        size_bytes=int(found.get("size") or 0),
+        is_inline=bool(found.get("isInline")),
+        kind=_KINDS.get(str(found.get("@odata.type")).lower(), "file"),
+    )
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,88 @@
+"""Threat submissions through Graph beta.
+
+Every call asks for `include-unknown-enum-members`: without it the everyday verdicts arrive as `unknownFutureValue`
+(Graph documentation, "submissionResult"). Only documented query options are used: `$filter` on the creation time and
+`$top`. A list is complete or it is an error.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.adapters.graph.transport import GraphTransport
+from shared.codecs.threat_submission import read_submission, write_order
+from shared.domain.errors import AnswerLost, Refused
+from shared.domain.model import Kind
+from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+
+ROOT = "/beta/security/threatSubmission"
+COLLECTIONS = {Kind.EMAIL: "emailThreats", Kind.URL: "urlThreats", Kind.FILE: "fileThreats"}
+HEADERS = {"Prefer": "include-unknown-enum-members"}
+PAGE_SIZE = 100
+MOST_PAGES = 1_000
+"""A tenant makes 10,000 submissions a day at most; a list that is longer than ten days of them has lost its way."""
+
+
+class GraphThreatSubmissions:
+    """The `ThreatSubmissions` port over Graph."""
+
+    def __init__(self, transport: GraphTransport) -> None:
+        self._transport = transport
+
+    async def submit(self, order: SubmissionOrder) -> ThreatSubmission:
+        """Send one submission, once; see the port."""
+        operation = f"submit a {order.kind}"
+        body = write_order(order)
+        path = f"{ROOT}/{COLLECTIONS[order.kind]}"
+        answer = await self._transport.post_json(operation, path, HEADERS, body, attempt_id=order.attempt_id)
+        try:
+            return read_submission(answer, order.kind)
+        except ValueError:
+            raise AnswerLost(operation, code="answer_without_id") from None
+
+    async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
+        """Every submission of that kind created since then; see the port.
+
+        Some tenants refuse the filter; then everything is read and what is older is left out.
+        """
+        start = f"{ROOT}/{COLLECTIONS[kind]}?$top={PAGE_SIZE}"
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            found = await self._pages(kind, f"{start}&$filter=createdDateTime%20ge%20{moment}")
+        except Refused as error:
+            if error.status != 400:
+                raise
+            found = await self._pages(kind, start)
+        return [one for one in found if one.created_at is None or one.created_at >= since]
+
+    async def reports_reach_microsoft(self) -> bool:
+        """Whether the tenant's user-reported policy sends reports to Microsoft by itself."""
+        path = f"{ROOT}/emailThreatSubmissionPolicies"
+        page = await self._transport.get_json("read the report policy", path, HEADERS)
+        policies: Any = page.get("value")
+        return any(isinstance(one, dict) and one.get("isReportToMicrosoftEnabled") is True for one in policies or [])
+
+    async def _pages(self, kind: Kind, link: str) -> list[ThreatSubmission]:
+        operation = f"list {kind} submissions"
+        found: list[ThreatSubmission] = []
+        seen: set[str] = set()
+        following: Any = link
+        while isinstance(following, str):
+            if following in seen or len(seen) >= MOST_PAGES:
+                raise AnswerLost(operation, code="endless_list")
+            seen.add(following)
+            page = await self._transport.get_json(operation, following, HEADERS)
+            found += _rows(operation, page, kind)
+            following = page.get("@odata.nextLink")
+        return found
+
+
+def _rows(operation: str, page: dict[str, Any], kind: Kind) -> list[ThreatSubmission]:
+    values = page.get("value")
+    if not isinstance(values, list):
+        raise AnswerLost(operation, status=200, code="no_value")
+    try:
+        return [read_submission(one, kind) for one in values]
+    except ValueError:
+        raise AnswerLost(operation, status=200, code="row_without_id") from None
