@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-worker check test demo bench clean
+.PHONY: help setup setup-worker check lint types imports bicep test demo bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -16,12 +16,20 @@ setup: ## install into .venv and .tools what the rest needs; a second run skips 
 setup-worker: ## as setup, and Python 3.13's Functions worker where a Python 3.13 is found
 	@$(PYTHON) -m local.setup --worker
 
-check: setup ## lint, format, types, direction of imports, Bicep
+check: lint types imports bicep ## all that can be checked without running it
+
+lint: setup ## ruff: rules and format
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+types: setup ## mypy, strict, tests included
 	$(RUN) -m mypy
-	.venv/bin/lint-imports
-	$(RUN) -m local.bicep_check
+
+imports: setup ## import-linter: arrows point inward
+	.venv/bin/lint-imports --no-logo
+
+bicep: setup ## build, lint rules and format of every Bicep file, where a compiler is installed
+	@$(RUN) -m local.bicep_check
 
 test: setup-worker ## all tests, the quick ones first
 	$(RUN) -m pytest -n $(TEST_WORKERS)
