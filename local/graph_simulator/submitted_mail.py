@@ -18,7 +18,8 @@ from email.utils import parseaddr, parsedate_to_datetime
 _HEADER_LIMIT_BYTES = 256 * 1024
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
-_CONNECTING_IP = re.compile(r"CIP:([0-9A-Fa-f.:]+)")
+_CONNECTING_IP = re.compile(r"(?:CIP:|sender IP is |^)([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]+)")
+_CONNECTING_IP_HEADERS = ("X-Sender-IP", "X-Forefront-Antispam-Report", "Authentication-Results")
 _NETWORK_ID_HEADERS = (
     "X-MS-Exchange-Organization-Network-Message-Id",
     "X-MS-Exchange-CrossTenant-Network-Message-Id",
@@ -61,14 +62,14 @@ def read_header_pairs(pairs: Iterable[tuple[str, str]]) -> MailHeaders:
 
 
 def _read(message: Message) -> MailHeaders:
-    antispam = _CONNECTING_IP.search(_read_text(message, "X-Forefront-Antispam-Report"))
+    addresses = (_CONNECTING_IP.search(_read_text(message, name)) for name in _CONNECTING_IP_HEADERS)
     network_ids = (_read_text(message, name) for name in _NETWORK_ID_HEADERS)
     return MailHeaders(
         network_message_id=next(filter(None, network_ids), "").lower(),
         internet_message_id=_read_text(message, "Message-ID"),
         subject=_decode(_read_text(message, "Subject")),
         sender=parseaddr(_read_text(message, "From"))[1],
-        sender_ip=antispam[1] if antispam else "",
+        sender_ip=next((found[1] for found in addresses if found), ""),
         received_at=_read_date(_read_text(message, "Date")),
         verdict_marker=_read_text(message, "X-Sample-Verdict"),
         verdict_delay_s=_read_seconds(_read_text(message, "X-Sample-Verdict-Delay-S")),

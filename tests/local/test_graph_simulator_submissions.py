@@ -726,9 +726,10 @@ async def test_hostile_headers_never_break_a_submission(client: httpx.AsyncClien
 async def test_real_mail_is_accepted(
     graph: GraphSimulator, client: httpx.AsyncClient, reported_mail: list[Path]
 ) -> None:
-    """Every mail of the optional collection is a valid submission, and its network message id is found."""
+    """Every mail of the optional collection is a valid submission; nearly all show where they came from."""
     graph.control.set_quota_limits(QuotaLimits(tenant_per_15_min=1000, item_per_15_min=1000, item_per_24_h=1000))
     for path in reported_mail:
         body = email_body(fileContent=b64encode(path.read_bytes()).decode())
         assert (await client.post(EMAILS, json=body)).status_code == 201, path.name
-    assert all(one.request.network_message_id for one in graph.control.list_submissions())
+    read = [one.request for one in graph.control.list_submissions()]
+    assert sum(1 for one in read if one.network_message_id and one.sender_ip and one.subject) > 0.95 * len(read)
