@@ -9,6 +9,8 @@ from typing import Protocol, Self
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
+from local.functions_host.azure_queue import API_VERSION
+
 CONTAINER = "azure-webjobs-hosts"
 
 
@@ -48,8 +50,9 @@ class BlobStatusStore:
 
     def __init__(self, connection_string: str, host_id: str) -> None:
         self._host_id = host_id
-        # Blob Storage's default service version is newer than what Azurite answers, as with queues.
-        self._client = BlobServiceClient.from_connection_string(connection_string, api_version="2025-11-05")
+        self._client = BlobServiceClient.from_connection_string(
+            connection_string, api_version=API_VERSION, retry_total=0
+        )
 
     async def __aenter__(self) -> Self:
         return self
