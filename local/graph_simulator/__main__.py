@@ -36,9 +36,9 @@ async def serve(arguments: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     tenant = SimulatedTenant(arguments.tenant_id, arguments.domain or ("contoso.com",))
     async with GraphSimulator(tenant, port=arguments.port) as simulator:
-        print(simulator.base_url, flush=True)
         if arguments.announce is not None:
             announce(arguments.announce, simulator.base_url)
+        print(simulator.base_url, flush=True)
         await stop.wait()
 
 
