@@ -258,9 +258,7 @@ def _json_text(body: str) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(
-            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_int=_short_integer
-        )
+        found = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except ValueError as error:
         raise BadManualMessage(
             "not_json", f"the message: must be JSON or base64 of it ({clean(str(error), 100)})"
@@ -283,12 +281,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def _short_integer(digits: str) -> int:
-    if len(digits) > 19:
-        raise ValueError("a number has more than 19 digits")
-    return int(digits)
 
 
 def _check_envelope(fields: dict[str, Any]) -> None:

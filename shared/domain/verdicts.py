@@ -18,7 +18,7 @@ from shared.domain.model import Agreement, Category, Verdict
 
 
 class Weight(enum.IntEnum):
-    """Which of the two words decides when category and detail say different things; the detail wins a tie."""
+    """Which of the two words decides when category and detail say different things."""
 
     NOTHING = 0
     """Says nothing about the item."""

@@ -277,6 +277,7 @@ def test_unknown_fields_are_refused(message: dict[str, Any], path: str) -> None:
         (FILE, "file.name", ""),
         (FILE, "file.name", "a/b"),
         (FILE, "file.name", "a\\b"),
+        (FILE, "file.name", "a\u202eb"),
         (FILE, "file.name", "x" * 256),
         (FILE, "file.content", "/x"),
         (FILE, "file.content", "a/../b"),

@@ -111,7 +111,8 @@ def test_the_older_add_ins_subject() -> None:
     assert read_subject("Phishing:<a@b>|Eve <eve@evil.example>|(Hi (there)) 11/3/2026 8:00:00 AM") == ReportSubject(
         category=Category.PHISHING, form="prefix", sender="eve@evil.example", original_subject="Hi (there)"
     )
-    assert read_subject(f"Junk:{NETWORK_ID}|x|(Hi").network_message_id == NETWORK_ID
+    cut_off = read_subject(f"Junk:{NETWORK_ID}|x|(Hi")
+    assert (cut_off.network_message_id, cut_off.original_subject) == (NETWORK_ID, "Hi")
 
 
 @pytest.mark.parametrize("subject", ["", "Suspicious mail", "4|x", "11|x", "Re: Junk: x", "Potential Phish: x", "|"])
@@ -190,9 +191,9 @@ def test_no_mail_is_no_original() -> None:
 
 def test_untyped_files_are_looked_into() -> None:
     """Files that neither type nor name describe may be the mail: the first three are to be fetched."""
-    untyped = [file("a"), file("Re: v1.2 released", ""), file("c.bin", "application/octet-stream"), file("d")]
+    untyped = [file("pdf"), file("Re: v1.2 released", ""), file("c.bin", "application/octet-stream"), file("d")]
     inline = file("e", is_inline=True)
-    assert choose_original([inline, LINK, *untyped]) == OriginalChoice(sniff_ids=("a", "Re: v1.2 released", "c.bin"))
+    assert choose_original([inline, LINK, *untyped]) == OriginalChoice(sniff_ids=("pdf", "Re: v1.2 released", "c.bin"))
 
 
 def test_what_was_looked_into_is_chosen_alike() -> None:
@@ -320,6 +321,16 @@ def test_the_internet_message_id_keeps_its_brackets(header: str, read: str | Non
 def test_an_impossible_date_is_none(date: str) -> None:
     """A date that is none is left out; the mail is read all the same."""
     assert facts_of(mail(f"Date: {date}")).sent_at is None
+
+
+def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-0000` means that the zone is unknown: the time is taken as UTC, wherever this machine stands."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    facts = facts_of(mail("Date: Tue, 3 Nov 2026 09:00:00 -0000"))
+    monkeypatch.undo()
+    time.tzset()
+    assert facts.sent_at == datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 
 
 def test_a_subject_is_harmless() -> None:

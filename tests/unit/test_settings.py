@@ -234,6 +234,7 @@ def test_storage_by_identity() -> None:
         ({"SubmissionsStorage__blobServiceUri": None}, "SubmissionsStorage__blobServiceUri"),
         ({"SubmissionsStorage__blobServiceUri": "http://acct.blob"}, "SubmissionsStorage__blobServiceUri"),
         ({"SubmissionsStorage__blobServiceUri": "https://acct.blob/?sig=x"}, "SubmissionsStorage__blobServiceUri"),
+        ({"SubmissionsStorage__blobServiceUri": "acct.blob.core.windows.net"}, "SubmissionsStorage__blobServiceUri"),
         ({"SubmissionsStorage__credential": "password"}, "SubmissionsStorage__credential"),
         ({"SubmissionsStorage__credential": None}, "SubmissionsStorage__credential"),
         ({"SubmissionsStorage__clientId": "me"}, "SubmissionsStorage__clientId"),
