@@ -17,6 +17,10 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.graph_simulator import GraphSimulator, SimulatedTenant
 from local.memory_storage import MemoryBlobs, MemoryQueue, MemoryTable
 from local.sample_tenant import DOMAINS, REPORTING_MAILBOX, TENANT_ID
+from shared.adapters.graph.identity import graph_authentication
+from shared.adapters.graph.mail import GraphMail
+from shared.adapters.graph.submissions import GraphThreatSubmissions
+from shared.adapters.graph.transport import GraphTransport
 from shared.adapters.storage import API_VERSION
 from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, build, connect
 from shared.codecs.rows import read_outcome
@@ -40,7 +44,8 @@ class StageClock:
     time: datetime = START
 
     def now(self) -> datetime:
-        """The time on stage."""
+        """The time on stage; a millisecond passes with every look, as no two things happen at once."""
+        self.time += timedelta(milliseconds=1)
         return self.time
 
     async def sleep(self, seconds: float) -> None:
@@ -234,11 +239,6 @@ async def stage(
 
 
 async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: StageClock) -> Ports:
-    from shared.adapters.graph.identity import graph_authentication
-    from shared.adapters.graph.mail import GraphMail
-    from shared.adapters.graph.submissions import GraphThreatSubmissions
-    from shared.adapters.graph.transport import GraphTransport
-
     transport = GraphTransport(settings.graph_base_url, graph_authentication(settings.graph_base_url, None))
     resources.push_async_callback(transport.aclose)
     return Ports(
