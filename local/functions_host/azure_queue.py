@@ -117,8 +117,9 @@ async def _errors_named(queue: str) -> AsyncIterator[None]:
     except (DecodeError, ParseError) as error:
         raise UnreadableBatchError(queue) from error
     except AzureError as error:
-        code = str(getattr(getattr(error, "error_code", None), "value", None) or getattr(error, "error_code", ""))
-        raise _BY_ERROR_CODE.get(code, QueueServiceError)(f"{queue}: {code or type(error).__name__}") from error
+        code = getattr(error, "error_code", None)
+        name = str(getattr(code, "value", code) or type(error).__name__)
+        raise _BY_ERROR_CODE.get(name, QueueServiceError)(f"{queue}: {name}") from error
 
 
 def _received(message: QueueMessage) -> ReceivedMessage:

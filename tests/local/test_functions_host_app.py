@@ -183,6 +183,7 @@ async def test_undecodable_message_goes_to_poison_at_once() -> None:
     await stage.clock.advance(1)
     assert stage.queues.texts(POISON) == ["not base64"]
     assert not stage.named("function:start")
+    assert not stage.named("UpdateMessage")
 
 
 async def test_run_until_starts_and_stops() -> None:

@@ -122,16 +122,19 @@ async def test_start_waits_for_the_past_due_run() -> None:
     assert seen == [(True, "2026-11-23T15:49:00+00:00")]
 
 
-async def test_changed_schedule_is_not_past_due() -> None:
-    """A status written for another schedule is recomputed and starts no run."""
+@pytest.mark.parametrize(
+    ("old", "new", "due"),
+    [("0 * * * * *", "0 0 * * * *", "16:00:00"), ("0 0 * * * *", "0 * * * * *", "15:53:00")],
+)
+async def test_changed_schedule_is_not_past_due(old: str, new: str, due: str) -> None:
+    """A status written for another schedule is recomputed from now and starts no run."""
     stage = Stage()
-    host = await stage.started(timer_app(running(stage, 1), "0 * * * * *"))
+    host = await stage.started(timer_app(running(stage, 1), old))
     await host.stop()
     await stage.advance_to(200)
-    await stage.started(timer_app(running(stage, 1), "0 0 * * * *"))
-    await stage.clock.advance(60)
+    await stage.started(timer_app(running(stage, 1), new))
     assert [step for _, step in stage.steps if step.startswith("timer")] == []
-    assert stage.steps[-2] == (200, "status last=never next=16:00:00")
+    assert stage.steps[-2] == (200, f"status last=never next={due}")
 
 
 async def test_failing_past_due_run_is_not_retried() -> None:

@@ -77,7 +77,7 @@ async def test_queue_message_carries_the_metadata() -> None:
         ('{"DEQUEUECOUNT":99}', "dequeue_count", 99),
         ('{"id":"x"}', "id", "x"),
         ('{"PopReceipt":"mine"}', "pop_receipt", "mine"),
-        ('{"id":null,"ID":["y"]}', "dequeue_count", 1),
+        ('{"dequeueCount":null,"DequeueCount":[99]}', "dequeue_count", 1),
         ('{"nested":{"dequeueCount":99}}', "dequeue_count", 1),
         ('[{"dequeueCount":99}]', "dequeue_count", 1),
     ],
