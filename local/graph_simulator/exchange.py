@@ -41,7 +41,6 @@ class Exchange:
     def __init__(
         self, simulation: Simulation, faults: FaultPlan, log: RequestLog, clock: Clock, read_base_url: Callable[[], str]
     ) -> None:
-        self.stopping = asyncio.Event()
         self._simulation = simulation
         self._faults = faults
         self._log = log
@@ -139,7 +138,7 @@ class Exchange:
         request, fault = visit.request, visit.fault
         if answer is None:
             if fault is not None and fault.kind is FaultKind.HANG:
-                return await hang(request, fault, self.stopping)
+                return await hang(request, fault)
             return cut_connection(request)
         headers = {"request-id": visit.request_id, **answer.headers}
         headers["client-request-id"] = request.headers.get("client-request-id", visit.request_id)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -52,10 +51,9 @@ def cut_connection(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response()
 
 
-async def hang(request: web.BaseRequest, fault: Fault, stopping: asyncio.Event) -> web.StreamResponse:
-    """Keep silent for the fault's time or until the simulator stops, then cut the connection."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), fault.delay_s)
+async def hang(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
+    """Keep silent for the fault's time, then cut the connection."""
+    await asyncio.sleep(fault.delay_s)
     return cut_connection(request)
 
 

@@ -1,8 +1,9 @@
 """Faults and the request log of the Graph simulator: what a client sees, what happened all the same, what is logged."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import httpx
@@ -29,6 +30,13 @@ BODY = {
     "category": "phishing",
     "webUrl": "https://evil.example/",
 }
+
+
+@pytest.fixture(autouse=True)
+def _server_stays_calm(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which a fault turned into an error of the server."""
+    yield
+    assert [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
 
 
 @pytest.fixture

@@ -149,6 +149,22 @@ async def test_removed_messages_come_as_removed_items(graph: GraphSimulator, cli
     assert "subject" not in row
 
 
+async def test_a_first_round_knows_nothing_of_what_is_gone(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """A client that never saw a message is not told that it was removed."""
+    (first,) = deliver(graph, 1)
+    graph.tenant.remove(BOX, first)
+    assert (await read_round(client, DELTA))[0] == []
+
+
+async def test_a_message_read_before_the_first_round_is_still_created(
+    graph: GraphSimulator, client: httpx.AsyncClient
+) -> None:
+    """With changeType=created an early update does not hide the creation."""
+    (first,) = deliver(graph, 1)
+    graph.tenant.mark_read(BOX, first)
+    assert len((await read_round(client, f"{DELTA}?changeType=created"))[0]) == 1
+
+
 @pytest.mark.parametrize("empty_pages", [(1,), (2,), (1, 2)])
 async def test_empty_pages_in_between_have_a_next_link(
     graph: GraphSimulator, client: httpx.AsyncClient, empty_pages: tuple[int, ...]

@@ -319,6 +319,7 @@ async def test_a_mail_can_be_submitted_by_its_url(
         ("https://graph.microsoft.com/v2/users/bob@contoso.com/messages/{id}", 400),
         ("https://graph.evil.example/beta/users/bob@contoso.com/messages/{id}", 400),
         ("https://graph.microsoft.com/beta/me/messages/{id}", 400),
+        ("https://graph.microsoft.com/beta/users/bob@contoso.com/messages/{id}?$select=id", 400),
         ("{id}", 400),
     ],
 )
@@ -403,6 +404,23 @@ async def test_the_tenant_has_a_limit_for_24_hours(
     assert [record.throttle for record in graph.log.select()][2] == "tenant_24_h"
 
 
+@pytest.mark.parametrize(
+    ("limits", "waits"),
+    [
+        (QuotaLimits(), [None, "900"]),
+        (QuotaLimits(tenant_per_24_h=1), [None, "86400"]),
+        (QuotaLimits(tenant_per_15_min=0), ["900", "900"]),
+    ],
+)
+async def test_the_longest_wait_is_the_one_to_tell(
+    graph: GraphSimulator, client: httpx.AsyncClient, limits: QuotaLimits, waits: list[str | None]
+) -> None:
+    """Where two limits are hit, waiting for the shorter would be in vain; a limit of none never frees."""
+    graph.control.set_quota_limits(limits)
+    seen = [(await client.post(URLS, json=url_body())).headers.get("Retry-After") for _ in range(2)]
+    assert seen == waits
+
+
 async def test_people_in_the_portal_use_the_same_quota(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
     """What a person submits is missing to the app."""
     graph.control.use_portal_quota(149)
@@ -464,6 +482,7 @@ async def test_a_submission_may_be_settled_at_once(graph: GraphSimulator, client
         (b"noThreatsFound/goodReclassifiedAsGood", ("succeeded", "noThreatsFound", "goodReclassifiedAsGood")),
         (b"itemNotfound/messageNotFound/failed", ("failed", "itemNotfound", "messageNotFound")),
         (b"nonsense/none", ("succeeded", "threatsFound", "goodReclassifiedAsBad")),
+        (b"spam/nonsense", ("succeeded", "threatsFound", "goodReclassifiedAsBad")),
         (b"clean", ("succeeded", "threatsFound", "goodReclassifiedAsBad")),
     ],
 )
