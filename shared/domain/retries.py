@@ -20,6 +20,7 @@ from shared.domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, N
 from shared.domain.model import State
 from shared.domain.planner import WINDOW
 
+THROTTLED = "throttled"
 FAILURES_BEFORE_GIVING_UP = 8
 LOST_POSTS_BEFORE_GIVING_UP = 3
 """POSTs that came to nothing: Microsoft takes an item three times in 24 hours (Graph throttling limits)."""
@@ -50,7 +51,7 @@ def decide(error: GraphError, *, failures: int, strikes: int) -> Decision:
     `failures` are the row's own earlier ones, `strikes` the refusals of the whole tenant in a row.
     """
     if isinstance(error, Throttled):
-        return Decision(State.PENDING, "throttled", _throttled_for(error, strikes), closes_window=True)
+        return Decision(State.PENDING, THROTTLED, _throttled_for(error, strikes), closes_window=True)
     if isinstance(error, NotAllowed):
         return Decision(State.PENDING, "not_allowed", _grown(PAUSE_FIRST, PAUSE_MOST, strikes), closes_window=True)
     if isinstance(error, NotSent):

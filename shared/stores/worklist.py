@@ -54,9 +54,10 @@ class WorkItem:
     """A row's entry in the worklist.
 
     `outcome` is the row as last handed on and `etag` its version then; both may lag behind while a worker has the row.
-    `due_at` is when a waiting row may go, `waits_for` are rows on the same item that go first, `failures` counts
-    attempts that came to nothing, `slot` names the quota slot of a row in flight, `sent_at` is when the POST of an
-    uncertain row left. A probe is the one row let out to see whether a closed window is open again.
+    `due_at` is when a waiting row may go, `waits_for` are rows on the same item that go first. `failures` counts
+    attempts that came to nothing, `throttled` those that Microsoft put off. `slot` names the quota slot of a row in
+    flight, `sent_at` is when the POST of an uncertain row left. A probe is the one row let out to see whether a closed
+    window is open again.
     """
 
     outcome: Outcome
@@ -64,6 +65,7 @@ class WorkItem:
     material: Material = field(default_factory=Material)
     due_at: datetime
     failures: int = 0
+    throttled: int = 0
     slot: str | None = None
     sent_at: datetime | None = None
     waits_for: tuple[OutcomeKey, ...] = ()
@@ -186,16 +188,19 @@ class Worklist:
         return replace(quota, slots=tuple(slots))
 
     async def tidy(self, quota: Quota) -> Quota | None:
-        """Count the submissions that left the window into the day; None if another dispatcher was faster."""
+        """Count the submissions that left the window into the day, and forget those that left the day.
+
+        Returns the quota as it is then, or None if another dispatcher was faster.
+        """
         now = self._clock.now()
+        sent_today = quota.sent_today.since_yesterday(now)
         leaving = [one for one in quota.slots if planner.has_left_the_window(one.slot, now)][: TRANSACTION_ROWS - 1]
         if not leaving:
-            return quota
-        sent_today = quota.sent_today
+            return replace(quota, sent_today=sent_today)
         for one in leaving:
             sent_today = sent_today.with_sent(one.slot.sent_at) if one.slot.sent_at else sent_today
         kept = tuple(one for one in quota.slots if one not in leaving)
-        tidied = replace(quota, slots=kept, sent_today=sent_today.since_yesterday(now))
+        tidied = replace(quota, slots=kept, sent_today=sent_today)
         return await self._write_quota(tidied, [Delete(PARTITION, one.name, one.etag) for one in leaving])
 
     async def reserve(self, quota: Quota, given: Sequence[tuple[WorkItem, WorkItem, Slot]]) -> Quota | None:
@@ -306,6 +311,7 @@ def _entity(item: WorkItem) -> Entity:
         "Material": json.dumps({name: value for name, value in asdict(item.material).items() if value is not None}),
         "DueAt": item.due_at,
         "Failures": item.failures,
+        "Throttled": item.throttled,
         "IsProbe": item.is_probe,
         "WaitsFor": json.dumps([[key.partition, key.submission_id] for key in item.waits_for]),
     }
@@ -324,6 +330,7 @@ def _item(row: Row) -> WorkItem:
         material=Material(**json.loads(str(entity["Material"]))),
         due_at=_time(entity["DueAt"]),
         failures=int(str(entity["Failures"])),
+        throttled=int(str(entity["Throttled"])),
         slot=str(entity["Slot"]) if "Slot" in entity else None,
         sent_at=_time(entity["SentAt"]) if "SentAt" in entity else None,
         is_probe=bool(entity["IsProbe"]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.domain.errors import Gone, GraphError, NotAllowed, Refused
+from shared.domain.errors import Gone, GraphError, Refused
 from shared.domain.lifecycle import FIRST_STATES
 from shared.ports import Clock, MailSource, ReportHead, ReportPage, ThreatSubmissions
 from shared.settings import ReportingMailbox
@@ -139,10 +139,7 @@ class CollectReports:
             return 0
 
     async def _take(self, folder: Folder, reports: Sequence[ReportHead]) -> int:
-        """Make every report of a page durable; returns how many rows are new.
-
-        Raises `NotAllowed` when the mailbox itself is closed to us: then the page comes again.
-        """
+        """Make every report of a page durable, as a row or as a deferred report; returns how many rows are new."""
         reads = asyncio.Semaphore(CONCURRENT_READS)
 
         async def read(report: ReportHead) -> Claimed | DeferredReport | None:
@@ -163,8 +160,6 @@ class CollectReports:
             return None
         try:
             return await self._admission.claim(await self._reader.read(place))
-        except NotAllowed:
-            raise
         except Refused as error:
             return Claimed(_failed(self._reader, place, "report_unavailable", error))
         except GraphError as error:

@@ -96,7 +96,7 @@ class Dispatch:
             quota = reserved
             given += await self._send(batch)
         if assignments:
-            emit(Event.SLOTS_GIVEN, count=given, left_today=_left_today(self._limits, quota))
+            emit(Event.SLOTS_GIVEN, count=given, left_today=self._left_today(quota))
         return True, given
 
     async def _assign(self, quota: Quota) -> list[Assignment]:
@@ -106,15 +106,17 @@ class Dispatch:
             [stored.slot for stored in quota.slots],
             now=now,
             horizon=now + HORIZON,
-            left_today=min(_left_today(self._limits, quota), 1)
-            if quota.is_probing(now)
-            else _left_today(self._limits, quota),
+            left_today=min(self._left_today(quota), 1) if quota.is_probing(now) else self._left_today(quota),
             closed_until=quota.closed_until,
         )
         assignments: list[Assignment] = []
         for lane in LANES:
             assignments += await self._assign_lane(planner, lane, now)
         return [_as_probe(one) for one in assignments] if quota.is_probing(now) else assignments
+
+    def _left_today(self, quota: Quota) -> int:
+        sent = quota.sent_today.since_yesterday(self._clock.now()).total()
+        return self._limits.per_day - sent - len(quota.slots)
 
     async def _assign_lane(self, planner: Planner, lane: Priority, now: datetime) -> list[Assignment]:
         assignments: list[Assignment] = []
@@ -200,7 +202,3 @@ def _as_probe(one: Assignment) -> Assignment:
 def _is_the_same_step(stored: Outcome, dispatched: Outcome) -> bool:
     """Whether the row was dispatched by this very run, whose answer from storage was lost."""
     return stored.state is State.DISPATCHED and stored.dispatched_at == dispatched.dispatched_at
-
-
-def _left_today(limits: Limits, quota: Quota) -> int:
-    return limits.per_day - quota.sent_today.total() - len(quota.slots)

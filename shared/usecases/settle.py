@@ -26,7 +26,7 @@ from shared.domain.submissions import LostSubmission, ThreatSubmission, find_mat
 from shared.domain.verdicts import Judgement, judge
 from shared.ports import BlobStore, Clock, ThreatSubmissions
 from shared.stores.items import ItemStore
-from shared.stores.outcomes import Change, OutcomeStore, Stored
+from shared.stores.outcomes import TRANSACTION_ROWS, Change, OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event, emit
 from shared.usecases.submit import submitted
@@ -35,6 +35,7 @@ from shared.usecases.sweep import Sweeper, sent_before
 LISTING_IS_CERTAIN_AFTER = WINDOW
 """A POST that is not listed by then never arrived; the item's own 15-minute rule is over as well."""
 SUBMISSION_OVERLAP = timedelta(minutes=10)
+ROW_COMES_WITHIN = timedelta(hours=1)
 PATIENCE_WITHOUT_LISTING = timedelta(hours=24)
 """While Graph cannot list, an overdue row may have its verdict all the same: it is kept open this much longer."""
 
@@ -230,35 +231,42 @@ class SettleOutcomes:
 
     async def _follow_holders(self) -> int:
         """Give covered rows what became of their holders; returns how many are settled by it."""
-        settled = 0
         holders: dict[OutcomeKey, Stored | None] = {}
+        final: list[tuple[WorkItem, Outcome]] = []
         async for item in self._worklist.covered():
-            holder_key = item.waits_for[0]
-            if holder_key not in holders:
-                holders[holder_key] = await self._outcomes.get(holder_key)
-            holder = holders[holder_key]
-            if holder is not None and is_final(holder.outcome.state):
-                settled += await self._follow(item, holder.outcome)
-        return settled
+            key = item.waits_for[0]
+            if key not in holders:
+                holders[key] = await self._outcomes.get(key)
+            after = self._like_its_holder(item, holders[key])
+            if after is not None:
+                final.append((item, after))
+            elif self._holder_came_to_nothing(item, holders[key]):
+                await self._take_the_holders_place(item, key)
+        for start in range(0, len(final), TRANSACTION_ROWS):
+            await self._close(final[start : start + TRANSACTION_ROWS])
+        return sum(after.state is State.SETTLED for _, after in final)
 
-    async def _follow(self, item: WorkItem, holder: Outcome) -> bool:
-        """Whether the covered row is settled now."""
-        if holder.state is State.SETTLED:
-            await self._close([(item, _settled_like(item.outcome, holder, self._clock.now()))])
-            return True
-        if holder.state is State.EXPIRED:
-            await self._close([(item, move(item.outcome, State.EXPIRED, reason="no_verdict"))])
-        else:
-            await self._take_the_holders_place(item, holder)
-        return False
+    def _like_its_holder(self, item: WorkItem, holder: Stored | None) -> Outcome | None:
+        """The covered row's final step, or None while its holder has none that it can share."""
+        if holder is not None and holder.outcome.state is State.SETTLED:
+            return _settled_like(item.outcome, holder.outcome, self._clock.now())
+        if holder is not None and holder.outcome.state is State.EXPIRED:
+            return move(item.outcome, State.EXPIRED, reason="no_verdict")
+        return None
 
-    async def _take_the_holders_place(self, item: WorkItem, gone: Outcome) -> None:
+    def _holder_came_to_nothing(self, item: WorkItem, holder: Stored | None) -> bool:
+        """Whether the holder will never be at Microsoft. A claim whose row never came was made by a stopped process."""
+        if holder is None:
+            return self._clock.now() - item.outcome.collected_at > ROW_COMES_WITHIN
+        return is_final(holder.outcome.state)
+
+    async def _take_the_holders_place(self, item: WorkItem, gone: OutcomeKey) -> None:
         """The holder came to nothing: the first covered row goes itself, the others follow that one."""
         outcome = item.outcome
         if outcome.item_key is None or outcome.category is None:
             return
         claim = keys.claim(outcome.category, outcome.allow_or_block)
-        holding = await self._items.hand_over(outcome.item_key, claim, gone.key, outcome.key)
+        holding = await self._items.hand_over(outcome.item_key, claim, gone, outcome.key)
         if holding.holder != outcome.key:
             after = replace(outcome, covered_by=holding.holder.submission_id)
             stored = await self._outcomes.amend(Change(outcome, after, item.etag))

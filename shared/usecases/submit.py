@@ -18,11 +18,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.codecs.submission_message import SubmissionMessage
-from shared.domain.errors import GraphError
+from shared.domain.errors import GraphError, NotSent
 from shared.domain.lifecycle import move
 from shared.domain.model import Outcome, OutcomeKey, SkipReason, State
-from shared.domain.planner import SLOT_LIFETIME
-from shared.domain.retries import Decision, decide
+from shared.domain.planner import SLOT_LIFETIME, WINDOW
+from shared.domain.retries import THROTTLED, Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, ThreatSubmissions
 from shared.stores.outcomes import Change, OutcomeStore, Stored
@@ -158,6 +158,8 @@ class Submit:
         tell(held, error, decision)
         if decision.closes_window:
             await self._worklist.close(self._clock.now() + decision.delay, decision.reason)
+        elif held.item.is_probe and not isinstance(error, NotSent):
+            await self._worklist.reopen()
         if decision.state is State.PENDING:
             await self._back_to_waiting(held, decision, attempts=held.stored.outcome.attempts, **error_facts(error))
         else:
@@ -168,7 +170,7 @@ class Submit:
 
         A POST counts as an attempt only when the caller says so among the facts.
         """
-        now = self._clock.now()
+        delay = own_delay(decision, held.item)
         known = {"attempts": held.item.outcome.attempts, **facts}
         after = move(held.stored.outcome, State.PENDING, reason=decision.reason, dispatched_at=None, **known)
         stored = await self._advance(held.stored, after)
@@ -178,8 +180,9 @@ class Submit:
             held.item,
             outcome=stored.outcome,
             etag=stored.etag,
-            due_at=now + decision.delay if decision.delay and not decision.closes_window else held.item.due_at,
+            due_at=self._clock.now() + delay if delay else held.item.due_at,
             failures=held.item.failures + decision.counts,
+            throttled=held.item.throttled + (decision.reason == THROTTLED),
             slot=None,
             is_probe=False,
         )
@@ -204,6 +207,16 @@ class Submit:
 
     async def _advance(self, stored: Stored, after: Outcome) -> Stored | None:
         return (await self._outcomes.advance([Change(stored.outcome, after, stored.etag)]))[0]
+
+
+def own_delay(decision: Decision, item: WorkItem) -> timedelta:
+    """How long this row stands back. A closed window delays everybody alike, so the row keeps its place.
+
+    A row that is throttled again may be under its item's own 15-minute rule: it lets the others pass meanwhile.
+    """
+    if decision.closes_window:
+        return WINDOW if decision.reason == THROTTLED and item.throttled else timedelta()
+    return decision.delay
 
 
 def submitted(outcome: Outcome, submission: ThreatSubmission, sent_at: datetime) -> Outcome:
@@ -233,7 +246,7 @@ def error_facts(error: GraphError) -> dict[str, str | None]:
 def tell(held: Held, error: GraphError, decision: Decision) -> None:
     """Write the event that belongs to a failed submission."""
     events = {
-        "throttled": Event.THROTTLED,
+        THROTTLED: Event.THROTTLED,
         "not_allowed": Event.NOT_ALLOWED,
         "answer_lost": Event.ANSWER_LOST,
         "refused_by_microsoft": Event.SUBMISSION_REFUSED,

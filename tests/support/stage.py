@@ -75,11 +75,12 @@ class Steps:
         if number == self.stop_at and not self.after_effect:
             self.is_stopped = True
             raise ProcessStoppedError
-        done = await call()
-        if number == self.stop_at:
-            self.is_stopped = True
-            raise ProcessStoppedError
-        return done
+        try:
+            return await call()
+        finally:
+            if number == self.stop_at:
+                self.is_stopped = True
+                raise ProcessStoppedError
 
 
 class Stepped:

@@ -24,8 +24,9 @@ from kiota_abstractions.method import Method
 from kiota_abstractions.native_response_handler import NativeResponseHandler
 from kiota_abstractions.request_information import RequestInformation
 from kiota_http.middleware.options import ResponseHandlerOption
-from msgraph_core import BaseGraphRequestAdapter, GraphClientFactory
-from msgraph_core.middleware import GraphTelemetryHandler
+from msgraph_core.base_graph_request_adapter import BaseGraphRequestAdapter
+from msgraph_core.graph_client_factory import GraphClientFactory
+from msgraph_core.middleware.telemetry import GraphTelemetryHandler
 
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
 
@@ -51,14 +52,14 @@ class GraphTransport:
 
     def __init__(self, base_url: str, auth: AuthenticationProvider) -> None:
         self._base_url = base_url
-        self._client = GraphClientFactory.create_with_custom_middleware(
-            [GraphTelemetryHandler()], client=httpx.AsyncClient(timeout=TIMEOUT, http2=base_url.startswith("https"))
-        )
-        self._adapter = BaseGraphRequestAdapter(auth, http_client=self._client)
+        self._connections = httpx.AsyncHTTPTransport(http2=base_url.startswith("https"))
+        client = httpx.AsyncClient(timeout=TIMEOUT, transport=self._connections)
+        client = GraphClientFactory.create_with_custom_middleware([GraphTelemetryHandler()], client=client)
+        self._adapter = BaseGraphRequestAdapter(auth, http_client=client)
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Close the connections; the SDK's own transport around them would leave them open."""
+        await self._connections.aclose()
 
     async def get(self, operation: str, path_or_link: str, headers: Mapping[str, str]) -> Answer:
         """The answer to a GET of a path under the base address, or of a link that Graph gave."""
