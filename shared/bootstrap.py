@@ -20,13 +20,16 @@ from shared.stores.items import ItemStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
 from shared.usecases.admission import Admission
+from shared.usecases.closing import Closer
 from shared.usecases.collect import CollectReports
+from shared.usecases.covering import HolderFollower
 from shared.usecases.dispatch import Dispatch
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
 from shared.usecases.poison import RecordPoisonManual, RecordPoisonSubmission
 from shared.usecases.reading import ReadingRules, ReportReader
-from shared.usecases.settle import SettleOutcomes
+from shared.usecases.reconcile import Reconciler
+from shared.usecases.settle import SettleOutcomes, SettleRules
 from shared.usecases.submit import Submit
 from shared.usecases.sweep import Sweeper
 
@@ -71,6 +74,7 @@ def build(settings: Settings, ports: Ports) -> App:
     items = ItemStore(tables["items"])
     admission = Admission(outcomes, worklist, items)
     sweeper = Sweeper(outcomes, worklist, clock)
+    closer = Closer(outcomes, worklist)
     evidence = containers["evidence"]
     reading = ReadingRules(settings.tenant_domains, settings.max_submission_bytes)
     intake = IntakeManual(
@@ -116,12 +120,13 @@ def build(settings: Settings, ports: Ports) -> App:
             clock=clock,
         ),
         settle_outcomes=SettleOutcomes(
-            verdict_deadline=timedelta(hours=settings.verdict_deadline_hours),
-            evidence_days=settings.evidence_days,
+            SettleRules(timedelta(hours=settings.verdict_deadline_hours), settings.evidence_days),
             outcomes=outcomes,
             worklist=worklist,
-            items=items,
             sweeper=sweeper,
+            reconciler=Reconciler(outcomes, closer, clock),
+            follower=HolderFollower(outcomes, worklist, items, closer, clock),
+            closer=closer,
             submissions=ports.submissions,
             evidence=evidence,
             clock=clock,

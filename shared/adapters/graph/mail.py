@@ -20,6 +20,9 @@ from shared.ports import MessageFacts, ReportHead, ReportPage
 PAGE_SIZE = 50
 HEAD = "id,subject,from,receivedDateTime"
 ATTACHMENT = "id,name,contentType,size,isInline"
+WELL_KNOWN_FOLDERS = frozenset({"inbox", "archive", "junkemail", "deleteditems", "msgfolderroot", "sentitems"})
+LEAST_ID_LENGTH = 60
+"""Graph's folder ids are far longer than any name that fits a setting."""
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
 PAGED = {"Prefer": f'IdType="ImmutableId", odata.maxpagesize={PAGE_SIZE}'}
 _NETWORK_ID_HEADERS = ("x-ms-exchange-organization-network-message-id", "x-ms-office365-filtering-correlation-id")
@@ -38,7 +41,7 @@ class GraphMail:
     async def changes(self, mailbox: str, folder: str, resume: str | None) -> ReportPage:
         """The next page of a folder's changes; see the port."""
         operation = "read a folder's changes"
-        link = resume or f"{_folder(mailbox, folder)}/messages/delta?$select={HEAD}"
+        link = resume or f"{await self._folder(mailbox, folder)}/messages/delta?$select={HEAD}"
         page = await self._transport.get_json(operation, link, PAGED)
         delta_link = page.get("@odata.deltaLink")
         resume = delta_link or page.get("@odata.nextLink")
@@ -49,7 +52,7 @@ class GraphMail:
     async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
         """The mails that stand in the folder now and were received since then; see the port."""
         link: str | None = (
-            f"{_folder(mailbox, folder)}/messages?$filter=receivedDateTime%20ge%20{_utc(since)}"
+            f"{await self._folder(mailbox, folder)}/messages?$filter=receivedDateTime%20ge%20{_utc(since)}"
             f"&$orderby=receivedDateTime%20desc&$select={HEAD}&$top={PAGE_SIZE}"
         )
         heads: list[ReportHead] = []
@@ -97,6 +100,18 @@ class GraphMail:
         ids = [one["id"] for one in _values(page) if isinstance(one.get("id"), str)]
         return await self.find_by_id(mailbox, ids[0]) if ids else None
 
+    async def _folder(self, mailbox: str, folder: str) -> str:
+        """The path of a folder. Graph takes its own names and ids; a name that people gave has to be looked up."""
+        folders = f"/v1.0/users/{quote(mailbox, safe='@')}/mailFolders"
+        if folder.lower() in WELL_KNOWN_FOLDERS or len(folder) >= LEAST_ID_LENGTH:
+            return f"{folders}/{quote(folder, safe='')}"
+        wanted = quote(folder.replace("'", "''"), safe="")
+        for parent in (folders, f"{folders}/inbox/childFolders"):
+            link = f"{parent}?$filter=displayName%20eq%20'{wanted}'&$select=id"
+            for one in _values(await self._transport.get_json("find a folder", link, {})):
+                return f"{folders}/{quote(str(one.get('id')), safe='')}"
+        raise Refused("find a folder", status=404, code="no_such_folder")
+
     async def _heads(self, mailbox: str, page: Mapping[str, Any]) -> tuple[ReportHead, ...]:
         """The mails of a page. One that was removed is left out; one told incompletely is asked for."""
         heads: list[ReportHead] = []
@@ -114,10 +129,6 @@ class GraphMail:
             return _head(await self._transport.get_json("read a mail", path, IMMUTABLE))
         except Refused:
             return None
-
-
-def _folder(mailbox: str, folder: str) -> str:
-    return f"/v1.0/users/{quote(mailbox, safe='@')}/mailFolders/{quote(folder, safe='')}"
 
 
 def _message(mailbox: str, message_id: str) -> str:

@@ -1,0 +1,90 @@
+"""Reconcile: find out what became of a POST whose answer was lost, and only then let it be repeated.
+
+Microsoft's list is the only witness. A POST that is found there is adopted. One that is not found after 15 minutes
+never arrived: it is then sent again, and the item's own 15-minute rule is over as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.lifecycle import move
+from shared.domain.model import Category, Kind, Outcome, State
+from shared.domain.planner import WINDOW
+from shared.domain.retries import after_nothing_found
+from shared.domain.submissions import LostSubmission, ThreatSubmission, find_match
+from shared.ports import Clock
+from shared.stores.outcomes import OutcomeStore, Stored
+from shared.stores.worklist import WorkItem
+from shared.telemetry import Event, emit
+from shared.usecases.closing import Closer
+from shared.usecases.submit import submitted
+from shared.usecases.sweep import sent_before
+
+LISTING_IS_CERTAIN_AFTER = WINDOW
+OWNED_SINCE = timedelta(minutes=10)
+
+
+class Reconciler:
+    """Decides uncertain rows against a complete list of Microsoft's submissions."""
+
+    def __init__(self, outcomes: OutcomeStore, closer: Closer, clock: Clock) -> None:
+        self._outcomes = outcomes
+        self._closer = closer
+        self._clock = clock
+
+    async def run(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> str:
+        """Move an uncertain row on if that can be decided; returns the submission id that it owns now, or "".
+
+        `listed` must be complete since the row's POST, without the submissions that other rows on the worklist own.
+        """
+        sent_at = sent_before(item)
+        found = await self._find(item.outcome, sent_at, listed)
+        if found is None and self._clock.now() - sent_at < LISTING_IS_CERTAIN_AFTER:
+            return ""
+        stored = await self._outcomes.get(item.outcome.key)
+        if stored is None or stored.outcome.state is not State.UNCERTAIN:
+            await self._closer.closed_already(item)
+            return "" if stored is None else stored.outcome.graph_submission_id or ""
+        emit(Event.RECONCILED, submission_id=item.outcome.key.submission_id, found=found is not None)
+        if found is None:
+            await self._send_again(item, stored)
+            return ""
+        await self._closer.step(item, stored, submitted(stored.outcome, found, sent_at))
+        return found.submission_id
+
+    async def _find(
+        self, outcome: Outcome, sent_at: datetime, listed: Sequence[ThreatSubmission]
+    ) -> ThreatSubmission | None:
+        """The listed submission that the lost POST made, leaving out those that finished rows own."""
+        candidates = list(listed)
+        while (found := find_match(_lost(outcome, sent_at), candidates)) is not None:
+            owner = await self._outcomes.owner_of(found.submission_id, sent_at - OWNED_SINCE)
+            if owner in (None, outcome.key.submission_id):
+                return found
+            candidates.remove(found)
+        return None
+
+    async def _send_again(self, item: WorkItem, stored: Stored) -> None:
+        """Let a row wait anew whose POST is known to have had no effect, or give it up."""
+        decision = after_nothing_found(item.failures)
+        after = move(stored.outcome, decision.state, reason=decision.reason)
+        failures = item.failures + decision.counts
+        waiting = replace(item, failures=failures, due_at=self._clock.now(), sent_at=None)
+        await self._closer.step(waiting, stored, after)
+
+
+def _lost(outcome: Outcome, sent_at: datetime) -> LostSubmission:
+    return LostSubmission(
+        kind=outcome.kind or Kind.EMAIL,
+        category=outcome.category or Category.PHISHING,
+        sent_at=sent_at,
+        recipient=outcome.recipient,
+        sender=outcome.sender,
+        subject=outcome.subject,
+        internet_message_id=outcome.internet_message_id,
+        url=outcome.url,
+        file_name=outcome.file_name,
+    )
