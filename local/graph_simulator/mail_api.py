@@ -80,7 +80,10 @@ class MailApi:
         segments = call.target.segments
         match call.target.names[2:]:
             case ("mailfolders",):
-                return _list_folders(call, mailbox)
+                return _list_folders(call, mailbox.folders)
+            case ("mailfolders", _, "childfolders"):
+                _open_folder(mailbox, segments[3])
+                return _list_folders(call, ())  # folders here have no folders in them
             case ("mailfolders", _):
                 require_options(call, frozenset())
                 return answer_json(_render_folder(_open_folder(mailbox, segments[3])))
@@ -233,14 +236,16 @@ def _render_folder(folder: Folder) -> Json:
     }
 
 
-def _list_folders(call: GraphCall, mailbox: Mailbox) -> Answer:
-    require_options(call, frozenset({"$filter", "$top"}))
+def _list_folders(call: GraphCall, folders: Iterable[Folder]) -> Answer:
+    require_options(call, frozenset({"$filter", "$top", "$select"}))
+    if call.target.query.get("$select", "id") != "id":
+        raise bad_request("Only `$select=id` is simulated here.", "NotSimulated")
     read_count_option(call.target.query, "$top", MAX_TOP)
     text = call.target.query.get("$filter")
     condition = None if text is None else parse_filter(text, _FOLDER_FIELDS, _BAD_QUERY)
     rows = [
         _render_folder(folder)
-        for folder in mailbox.folders
+        for folder in folders
         if condition is None or condition.holds({"displayName": folder.display_name}.__getitem__)
     ]
     return answer_json({"value": rows})
