@@ -21,8 +21,7 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
-from azure.storage.blob import BlobPrefix
-from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.blob.aio import BlobPrefix, BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from shared.domain.errors import AlreadyExists, Changed, Missing
@@ -30,6 +29,8 @@ from shared.ports import Delete, Entity, Insert, Merge, Row, Write
 
 API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""
+PAGE_ROWS = 1_000
+"""The most rows that the table service gives, or may be asked for, at a time."""
 _EXISTS = frozenset({"EntityAlreadyExists"})
 _CHANGED = frozenset({"UpdateConditionNotSatisfied", "ConditionNotMet"})
 _MISSING = frozenset({"ResourceNotFound", "EntityDoesNotExist", "TableNotFound"})
@@ -66,7 +67,7 @@ class AzureTable:
         found = self._client.query_entities(
             "PartitionKey eq @partition and RowKey ge @from_row and RowKey lt @below_row",
             parameters={"partition": partition, "from_row": from_row, "below_row": below_row},
-            results_per_page=limit,
+            results_per_page=None if limit is None else min(limit, PAGE_ROWS),
         )
         seen = 0
         async for entity in found:
@@ -81,8 +82,8 @@ class AzureTable:
         if isinstance(write, Merge):
             return await self._client.update_entity(write.entity, mode=UpdateMode.MERGE)
         if isinstance(write, Delete):
-            await self._client.delete_entity(write.partition, write.row, **_only_if(write.etag))
-            return {}
+            # On its own the library takes a row that is not there for deleted; in a transaction it says so.
+            return (await self._client.submit_transaction([_operation(write)]))[0]
         if write.etag is None:
             return await self._client.upsert_entity(write.entity, mode=UpdateMode.REPLACE)
         return await self._client.update_entity(write.entity, mode=UpdateMode.REPLACE, **_only_if(write.etag))
