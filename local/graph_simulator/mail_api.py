@@ -79,11 +79,9 @@ class MailApi:
     def _route(self, call: GraphCall, mailbox: Mailbox) -> Answer:
         segments = call.target.segments
         match call.target.names[2:]:
-            case ("mailfolders",):
-                return _list_folders(call, mailbox.folders)
-            case ("mailfolders", _, "childfolders"):
-                _open_folder(mailbox, segments[3])
-                return _list_folders(call, ())  # folders here have no folders in them
+            case ("mailfolders",) | ("mailfolders", _, "childfolders"):
+                # Folders here have no folders in them.
+                return _list_folders(call, mailbox.folders if len(segments) == 3 else ())
             case ("mailfolders", _):
                 require_options(call, frozenset())
                 return answer_json(_render_folder(_open_folder(mailbox, segments[3])))
