@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -44,6 +45,8 @@ LONGEST_ENTRY = timedelta(days=30)
 RESERVED_NAMES = frozenset({"id", "dequeuecount", "expirationtime", "insertiontime", "nextvisibletime", "popreceipt"})
 """Top-level names, in lower case, that the Functions host takes for metadata of the queue message, in any case."""
 
+REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
+
 _BYTE_ORDER_MARK = "\ufeff"
 _MAX_PATH = 25
 _MAX_ERRORS = 4
@@ -60,6 +63,16 @@ class BadManualMessage(DefenderSubmissionsError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"{reason}: {detail}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadableFacts:
+    """The part of a bad message that can be believed."""
+
+    kind: Kind | None = None
+    category: Category | None = None
+    requested_by: str | None = None
+    request_id: str | None = None
 
 
 # --- The message as it is sent --------------------------------------------------------------------------------------
@@ -182,7 +195,7 @@ class FileFields(_Model):
 
 class _Request(_Model):
     schema_version: Literal[1]
-    request_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    request_id: str | None = Field(None, pattern=f"^{REQUEST_ID}$")
     requested_by: _Address
     reason: str | None = Field(None, max_length=500)
     priority: Literal["urgent", "normal", "low"] = "urgent"
@@ -243,6 +256,22 @@ def read_manual_message(body: str, *, now: datetime) -> ManualRequest:
     if isinstance(sent, EmailRequest) and sent.allow_or_block:
         _check_entry(sent.allow_or_block, sent.category, now)
     return _request(sent, _digest(fields))
+
+
+def readable_facts(body: str) -> ReadableFacts:
+    """What a message that broke a rule still tells, so that its sender finds the row; each fact is good by itself."""
+    try:
+        fields = _object(_json_text(body))
+    except BadManualMessage:
+        return ReadableFacts()
+    told = {name: value for name, value in fields.items() if isinstance(value, str)}
+    requested_by, request_id = told.get("requestedBy", ""), told.get("requestId", "")
+    return ReadableFacts(
+        kind=Kind(told["kind"]) if told.get("kind") in set(Kind) else None,
+        category=Category(told["category"]) if told.get("category") in set(Category) else None,
+        requested_by=requested_by if is_address(requested_by) else None,
+        request_id=request_id if re.fullmatch(REQUEST_ID, request_id) else None,
+    )
 
 
 def _json_text(body: str) -> str:

@@ -190,8 +190,11 @@ class IntakeManual:
         emit(Event.REQUEST_REJECTED, submission_id=own_id, kind=request.kind, reason="request_id_conflict")
 
     async def _reject_unreadable(self, body: str, error: BadManualMessage) -> None:
+        from shared.codecs.manual_message import readable_facts  # noqa: PLC0415
+
         known = await self._items.first_seen(self._new_key(keys.unreadable_id(body)), "")
         await self._keep(known.key, body)
+        told = readable_facts(body)
         outcome = Outcome(
             key=known.key,
             state=State.REJECTED,
@@ -200,6 +203,11 @@ class IntakeManual:
             source=Source.MANUAL,
             received_at=self._clock.now(),
             collected_at=self._clock.now(),
+            kind=told.kind,
+            category=told.category,
+            direction=None if told.category is None else told.category.direction,
+            requested_by=told.requested_by,
+            request_id=told.request_id,
         )
         await self._admission.admit([Claimed(Candidate(outcome))])
         emit(Event.REQUEST_REJECTED, submission_id=known.key.submission_id, reason=error.reason)

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.codecs.manual_message import MAX_BYTES, BadManualMessage, manual_message_schema, read_manual_message
+from shared.codecs.manual_message import (
+    MAX_BYTES,
+    BadManualMessage,
+    ReadableFacts,
+    manual_message_schema,
+    read_manual_message,
+    readable_facts,
+)
 from shared.domain.model import Category, Kind, Priority
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId, RequestedFile
 from shared.domain.submissions import AllowOrBlock
@@ -408,3 +415,12 @@ def test_the_schema_can_be_published() -> None:
     assert all(one["additionalProperties"] is False for one in definitions.values())
     assert not any(name.startswith("_") for name in definitions)
     json.dumps(schema)
+
+
+def test_a_bad_message_still_tells_whose_it_is() -> None:
+    """Of a message that breaks a rule, each fact that is good by itself is kept; the others are left out."""
+    bad = json.dumps({**URL, "requestId": "case-1", "kind": "telegram", "surprise": 1})
+    told = readable_facts(bad)
+    assert (told.request_id, told.kind) == ("case-1", None)
+    assert told.requested_by == URL["requestedBy"]
+    assert readable_facts("{") == ReadableFacts()
