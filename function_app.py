@@ -48,7 +48,7 @@ async def collect_reports(timer: func.TimerRequest) -> None:
     new = await use_cases.collect_reports.run()
     if new:
         await use_cases.dispatch.run()
-    emit(Event.RUN_FINISHED, function="collect_reports", count=new, past_due=timer.past_due)
+    emit(Event.RUN_FINISHED, function="collect_reports", count=new)
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions", connection=STORAGE)
@@ -63,7 +63,7 @@ async def intake_manual(message: str) -> None:
 async def dispatch(timer: func.TimerRequest) -> None:
     """Give waiting rows the quota slots that fall due before the next run."""
     given = await (await _use_cases()).dispatch.run()
-    emit(Event.RUN_FINISHED, function="dispatch", count=given, past_due=timer.past_due)
+    emit(Event.RUN_FINISHED, function="dispatch", count=given)
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions", connection=STORAGE)
@@ -78,7 +78,7 @@ async def submit(message: str) -> None:
 async def settle_outcomes(timer: func.TimerRequest) -> None:
     """Fetch verdicts, reconcile uncertain rows, expire overdue ones."""
     settled = await (await _use_cases()).settle_outcomes.run()
-    emit(Event.RUN_FINISHED, function="settle_outcomes", count=settled, past_due=timer.past_due)
+    emit(Event.RUN_FINISHED, function="settle_outcomes", count=settled)
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions-poison", connection=STORAGE)
