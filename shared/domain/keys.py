@@ -7,11 +7,13 @@ row. Keys hold digits, lower-case hex and dashes only: nothing that Table Storag
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 from shared.domain.model import Category, Kind
 
 _SEPARATOR = "\x00"
+_ORIGIN = re.compile(r"[^:/?#]*://[^/?#]*")
 
 
 def _digest(*parts: str) -> str:
@@ -73,9 +75,9 @@ def email_item(network_message_id: str | None, internet_message_id: str | None, 
 
 def url_item(url: str) -> str:
     """The key of a URL: scheme and host in lower case, the rest as it stands."""
-    scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return _digest(Kind.URL, f"{scheme.lower()}://{host.lower()}{slash}{path}")
+    origin = _ORIGIN.match(url)
+    end = origin.end() if origin else 0
+    return _digest(Kind.URL, url[:end].lower() + url[end:])
 
 
 def file_item(sha256: str) -> str:
