@@ -209,7 +209,7 @@ class Stage:
         service = QueueServiceClient.from_connection_string(self.connection or "", api_version=API_VERSION)
         client = (await self.resources.enter_async_context(service)).get_queue_client(name)
         delivered = 0
-        async for message in client.receive_messages(max_messages=32, visibility_timeout=1):
+        async for message in client.receive_messages(messages_per_page=32, visibility_timeout=5):
             delivered += 1
             if await self._handled(handle, message.content):
                 await client.delete_message(message)
