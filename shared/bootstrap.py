@@ -68,71 +68,110 @@ class App:
 
 def build(settings: Settings, ports: Ports) -> App:
     """Join the use cases to the ports, under the rules that the settings give."""
-    clock, tables, containers = ports.clock, ports.tables, ports.containers
-    outcomes = OutcomeStore(tables["outcomes"], tables["outcomelog"], clock)
-    worklist = Worklist(tables["worklist"], clock)
-    items = ItemStore(tables["items"])
-    admission = Admission(outcomes, worklist, items)
-    sweeper = Sweeper(outcomes, worklist, clock)
-    closer = Closer(outcomes, worklist)
-    evidence = containers["evidence"]
-    reading = ReadingRules(settings.tenant_domains, settings.max_submission_bytes)
-    intake = IntakeManual(
-        IntakeRules(settings.tenant_domains, settings.max_submission_bytes),
-        mail=ports.mail,
-        uploads=containers["submission-content"],
-        evidence=evidence,
-        rejected=containers["rejected-messages"],
-        items=items,
-        outcomes=outcomes,
-        admission=admission,
-        clock=clock,
-    )
+    parts = _parts(ports)
+    intake = _intake(settings, ports, parts)
     return App(
-        collect_reports=CollectReports(
-            settings.reporting_mailboxes,
-            settings.report_destination,
-            mail=ports.mail,
-            submissions=ports.submissions,
-            reader=ReportReader(reading, mail=ports.mail, evidence=evidence, clock=clock),
-            outcomes=outcomes,
-            admission=admission,
-            checkpoints=CheckpointStore(tables["runstate"]),
-            clock=clock,
-        ),
+        collect_reports=_collect(settings, ports, parts),
         intake_manual=intake,
         dispatch=Dispatch(
             limits(settings),
-            outcomes=outcomes,
-            worklist=worklist,
-            sweeper=sweeper,
+            outcomes=parts.outcomes,
+            worklist=parts.worklist,
+            sweeper=parts.sweeper,
             queue=ports.queues["submissions"],
-            clock=clock,
+            clock=ports.clock,
         ),
-        submit=Submit(
-            shadow=settings.submission_mode == "shadow",
-            outcomes=outcomes,
-            worklist=worklist,
-            material=MaterialSource(
-                evidence=evidence, mail=ports.mail, max_submission_bytes=settings.max_submission_bytes
-            ),
-            submissions=ports.submissions,
-            clock=clock,
-        ),
-        settle_outcomes=SettleOutcomes(
-            SettleRules(timedelta(hours=settings.verdict_deadline_hours), settings.evidence_days),
-            outcomes=outcomes,
-            worklist=worklist,
-            sweeper=sweeper,
-            reconciler=Reconciler(outcomes, closer, clock),
-            follower=HolderFollower(outcomes, worklist, items, closer, clock),
-            closer=closer,
-            submissions=ports.submissions,
-            evidence=evidence,
-            clock=clock,
-        ),
+        submit=_submit(settings, ports, parts),
+        settle_outcomes=_settle(settings, ports, parts),
         record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions-poison"]),
-        record_poison_submission=RecordPoisonSubmission(outcomes, worklist, ports.queues["submissions-poison"]),
+        record_poison_submission=RecordPoisonSubmission(
+            parts.outcomes, parts.worklist, ports.queues["submissions-poison"]
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What several use cases share."""
+
+    outcomes: OutcomeStore
+    worklist: Worklist
+    items: ItemStore
+    admission: Admission
+    sweeper: Sweeper
+    closer: Closer
+    evidence: BlobStore
+
+
+def _parts(ports: Ports) -> _Parts:
+    outcomes = OutcomeStore(ports.tables["outcomes"], ports.tables["outcomelog"], ports.clock)
+    worklist = Worklist(ports.tables["worklist"], ports.clock)
+    items = ItemStore(ports.tables["items"])
+    return _Parts(
+        outcomes=outcomes,
+        worklist=worklist,
+        items=items,
+        admission=Admission(outcomes, worklist, items),
+        sweeper=Sweeper(outcomes, worklist, ports.clock),
+        closer=Closer(outcomes, worklist),
+        evidence=ports.containers["evidence"],
+    )
+
+
+def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
+    rules = ReadingRules(settings.tenant_domains, settings.max_submission_bytes)
+    return CollectReports(
+        settings.reporting_mailboxes,
+        settings.report_destination,
+        mail=ports.mail,
+        submissions=ports.submissions,
+        reader=ReportReader(rules, mail=ports.mail, evidence=parts.evidence, clock=ports.clock),
+        outcomes=parts.outcomes,
+        admission=parts.admission,
+        checkpoints=CheckpointStore(ports.tables["runstate"]),
+        clock=ports.clock,
+    )
+
+
+def _intake(settings: Settings, ports: Ports, parts: _Parts) -> IntakeManual:
+    return IntakeManual(
+        IntakeRules(settings.tenant_domains, settings.max_submission_bytes),
+        mail=ports.mail,
+        uploads=ports.containers["submission-content"],
+        evidence=parts.evidence,
+        rejected=ports.containers["rejected-messages"],
+        items=parts.items,
+        outcomes=parts.outcomes,
+        admission=parts.admission,
+        clock=ports.clock,
+    )
+
+
+def _submit(settings: Settings, ports: Ports, parts: _Parts) -> Submit:
+    return Submit(
+        shadow=settings.submission_mode == "shadow",
+        outcomes=parts.outcomes,
+        worklist=parts.worklist,
+        material=MaterialSource(
+            evidence=parts.evidence, mail=ports.mail, max_submission_bytes=settings.max_submission_bytes
+        ),
+        submissions=ports.submissions,
+        clock=ports.clock,
+    )
+
+
+def _settle(settings: Settings, ports: Ports, parts: _Parts) -> SettleOutcomes:
+    return SettleOutcomes(
+        SettleRules(timedelta(hours=settings.verdict_deadline_hours), settings.evidence_days),
+        outcomes=parts.outcomes,
+        worklist=parts.worklist,
+        sweeper=parts.sweeper,
+        reconciler=Reconciler(parts.outcomes, parts.closer, ports.clock),
+        follower=HolderFollower(parts.outcomes, parts.worklist, parts.items, parts.closer, ports.clock),
+        closer=parts.closer,
+        submissions=ports.submissions,
+        evidence=parts.evidence,
+        clock=ports.clock,
     )
 
 
