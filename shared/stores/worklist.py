@@ -129,9 +129,11 @@ class Worklist:
             await self._table.write_all([Replace(_entity(item)) for item in items[start : start + TRANSACTION_ROWS]])
 
     async def holds(self, item: WorkItem) -> bool:
-        """Whether the entry stands where it would be put, or is in flight."""
-        places = (item.row_key, f"2-{item.outcome.key.submission_id}")
-        return any([await self._table.get(PARTITION, place) is not None for place in places])
+        """Whether the row has its entry: where `item` would be put, waiting for another time, or in flight."""
+        own_id = item.outcome.key.submission_id
+        if await self._table.get(PARTITION, item.row_key) is not None:
+            return True
+        return await self.waiting(own_id) is not None or await self.in_flight(own_id) is not None
 
     async def due(self, lane: Priority, now: datetime, limit: int) -> list[WorkItem]:
         """Up to `limit` waiting rows of a lane that may go now, longest due first."""
@@ -139,10 +141,15 @@ class Worklist:
         found = self._table.scan(PARTITION, prefix, f"{prefix}{keys.epoch_ms(now) + 1:013d}", limit)
         return [_item(row) async for row in found]
 
-    async def waiting(self, item: WorkItem) -> WorkItem | None:
-        """The waiting entry that stands where `item` would be put, or None when it has moved on."""
-        row = await self._table.get(PARTITION, item.row_key)
-        return None if row is None else _item(row)
+    async def waiting(self, submission_id: str) -> WorkItem | None:
+        """The waiting entry of a row, or None.
+
+        A delay moves its due time, which no other table knows, so everything that waits is looked through.
+        """
+        async for row in self._table.scan(PARTITION, "1", "2"):
+            if str(row.entity["RowKey"]).endswith(submission_id):
+                return _item(row)
+        return None
 
     async def in_flight(self, submission_id: str) -> WorkItem | None:
         """The entry of a row that is dispatched or being submitted, or None."""
