@@ -164,6 +164,7 @@ _OTHER_EXTENSION = re.compile(
     "rar|rtf|svg|tar|tif|tiff|tnef|txt|url|vbs|vcf|wav|webp|wsf|xls|xlsb|xlsm|xlsx|xml|zip"
 )
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OTHER_ITEM = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,9}BEGIN:V(?:CARD|CALENDAR)\s", re.IGNORECASE)
 _OUTLOOK_STREAM = "__substg1.0_".encode("utf-16-le")
 
 
@@ -197,6 +198,14 @@ def looks_like_mail(content: bytes) -> bool:
         return _OUTLOOK_STREAM in content
     block = _header_block(content).content
     return _FIRST_LINE.match(block) is not None and len(_ESSENTIAL & _fields(block).keys()) >= 2
+
+
+def is_other_item(content: bytes) -> bool:
+    """Whether the bytes are a contact or a meeting: what Graph gives of such Outlook items is vCard or iCalendar.
+
+    Source: Graph documentation, "Get attachment", raw contents of an item attachment.
+    """
+    return _OTHER_ITEM.match(content) is not None
 
 
 def _is_mail(attachment: Attachment) -> bool:

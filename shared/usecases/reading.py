@@ -19,6 +19,7 @@ from shared.domain.reports import (
     Unreadable,
     choose_original,
     choose_sniffed,
+    is_other_item,
     looks_like_mail,
     read_original,
     read_subject,
@@ -109,9 +110,10 @@ class ReportReader:
             choice = choose_sniffed(list(sniffed))
         if choice.attachment_id is None:
             return choice.reason or SkipReason.NO_ORIGINAL
-        return sniffed.get(choice.attachment_id) or await self._content(
+        content = sniffed.get(choice.attachment_id) or await self._content(
             place, choice.attachment_id, sizes[choice.attachment_id]
         )
+        return SkipReason.NOT_EMAIL if isinstance(content, bytes) and is_other_item(content) else content
 
     async def _content(self, place: ReportPlace, attachment_id: str, size_bytes: int) -> bytes | SkipReason:
         limit = self._rules.max_submission_bytes
