@@ -132,7 +132,9 @@ def test_an_answer_without_an_id_is_none(found: Any) -> None:
         read_submission(found, Kind.EMAIL)
 
 
-junk = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=2) | st.just({})
+junk: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=2) | st.just({})
+)
 
 
 @given(st.dictionaries(st.sampled_from([*ANSWER, "emailSubject"]), junk), st.sampled_from(Kind))
