@@ -29,7 +29,8 @@ NOT_SENT_MOST = timedelta(hours=1)
 NOT_READY_FIRST = timedelta(hours=1)
 NOT_READY_MOST = timedelta(hours=8)
 THROTTLED_FIRST = timedelta(minutes=1)
-THROTTLED_LEAST = timedelta(seconds=1)
+THROTTLED_LEAST_S = 1.0
+THROTTLED_MOST_S = 24 * 3600.0
 PAUSE_FIRST = timedelta(minutes=5)
 PAUSE_MOST = timedelta(minutes=30)
 
@@ -80,7 +81,7 @@ def _throttled_for(error: Throttled, strikes: int) -> timedelta:
     """Retry-After as given, from a second to a day; where Graph is silent a minute, doubling up to the window."""
     if error.retry_after_s is None:
         return _grown(THROTTLED_FIRST, WINDOW, strikes)
-    return min(max(timedelta(seconds=error.retry_after_s), THROTTLED_LEAST), timedelta(hours=24))
+    return timedelta(seconds=min(max(error.retry_after_s, THROTTLED_LEAST_S), THROTTLED_MOST_S))
 
 
 def _grown(first: timedelta, most: timedelta, times: int) -> timedelta:

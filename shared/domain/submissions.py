@@ -98,10 +98,15 @@ def _fits(lost: LostSubmission, one: ThreatSubmission, created_at: datetime) -> 
 
 
 def _same_mail(lost: LostSubmission, one: ThreatSubmission) -> bool:
-    """Compare internet message ids where both are known; Graph's list often leaves them out."""
+    """Compare internet message ids where both are known, else subject and sender.
+
+    Graph's list often leaves them out, and of a mail in somebody's mailbox we may know none. What one side does not
+    know rules nothing out: rather a neighbour's submission is adopted than the same mail submitted twice.
+    """
     if one.internet_message_id and lost.internet_message_id:
         return one.internet_message_id == lost.internet_message_id
-    return _same(one.subject, lost.subject) and _same(one.sender, lost.sender)
+    pairs = ((one.subject, lost.subject), (one.sender, lost.sender))
+    return all(_same(theirs, ours) for theirs, ours in pairs if theirs and ours)
 
 
 def _same(one: str | None, other: str | None) -> bool:
