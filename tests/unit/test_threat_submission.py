@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.codecs.threat_submission import read_submission, write_order
+from shared.codecs.threat_submission import PIECE_BYTES, read_submission, write_order
 from shared.domain.model import Category, Kind
 from shared.domain.submissions import AllowOrBlock, SubmissionOrder
 
@@ -49,6 +49,14 @@ def test_a_mail_by_its_content() -> None:
     content = base64.b64encode(b"Subject: hi\r\n\r\n\xff").decode()
     type_name = "#microsoft.graph.security.emailContentThreatSubmission"
     assert found == {"@odata.type": type_name, **MAIL, "fileContent": content}
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES - 1])
+def test_content_of_any_length_is_one_base64_text(size_bytes: int) -> None:
+    """Content is encoded piece by piece, and no seam shows: Graph decodes strictly."""
+    content = bytes(number % 251 for number in range(size_bytes))
+    found = posted(order(Kind.EMAIL, recipient="bob@contoso.example", content=content))
+    assert base64.b64decode(found["fileContent"], validate=True) == content
 
 
 def test_a_mail_by_its_place() -> None:
