@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from shared.domain.errors import AlreadyExists, Changed
 from shared.domain.model import OutcomeKey
@@ -28,10 +29,11 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class KnownRequest:
-    """A request as first seen: its row, and the digest of its content."""
+    """A request as first seen: its row, the digest of its content, and when that was."""
 
     key: OutcomeKey
     content_digest: str
+    seen_at: datetime
 
 
 class ItemStore:
@@ -48,22 +50,22 @@ class ItemStore:
         """Let `to` hold the claim in place of `gone`, which came to nothing; the answer names who holds it now."""
         return await self._settle_holder(item_key, claim, to, replacing=gone)
 
-    async def first_seen(self, key: OutcomeKey, content_digest: str) -> KnownRequest:
+    async def first_seen(self, request: KnownRequest) -> KnownRequest:
         """The request as it was first seen under that submission id: this one, or an earlier one."""
+        submission_id = request.key.submission_id
         entity: Entity = {
-            "PartitionKey": key.submission_id,
+            "PartitionKey": submission_id,
             "RowKey": _REQUEST_ROW,
-            "OutcomePartition": key.partition,
-            "ContentDigest": content_digest,
+            "OutcomePartition": request.key.partition,
+            "ContentDigest": request.content_digest,
+            "SeenAt": request.seen_at,
         }
         try:
             await self._table.write(Insert(entity))
         except AlreadyExists:
-            row = await self._table.get(key.submission_id, _REQUEST_ROW)
-            if row is not None:
-                partition = str(row.entity["OutcomePartition"])
-                return KnownRequest(OutcomeKey(partition, key.submission_id), str(row.entity["ContentDigest"]))
-        return KnownRequest(key, content_digest)
+            row = await self._table.get(submission_id, _REQUEST_ROW)
+            return request if row is None else _known_request(row)
+        return request
 
     async def _settle_holder(
         self, item_key: str, claim: str, key: OutcomeKey, *, replacing: OutcomeKey | None
@@ -90,6 +92,15 @@ class ItemStore:
         except (AlreadyExists, Changed):
             return False
         return True
+
+
+def _known_request(row: Row) -> KnownRequest:
+    entity = row.entity
+    seen_at = entity["SeenAt"]
+    if not isinstance(seen_at, datetime):
+        raise TypeError("SeenAt is no time")
+    key = OutcomeKey(str(entity["OutcomePartition"]), str(entity["PartitionKey"]))
+    return KnownRequest(key, str(entity["ContentDigest"]), seen_at.astimezone(UTC))
 
 
 def _holding(claims: dict[str, OutcomeKey], claim: str) -> Holding:

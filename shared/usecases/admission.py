@@ -72,6 +72,18 @@ class Admission:
                 await self.make_good(one)
         return sum(stored is not None for stored in created)
 
+    async def is_whole(self, stored: Stored) -> bool:
+        """Whether a row lacks nothing of its admission: it has gone on, or has its event and its place in line.
+
+        What it was made from must not be read again then: an upload may have been replaced since.
+        """
+        outcome = stored.outcome
+        if outcome.state not in FIRST_STATES:
+            return True
+        await self._outcomes.ensure_logged(outcome)
+        entry = WorkItem(outcome=outcome, etag=stored.etag, due_at=outcome.received_at)
+        return outcome.state not in _LISTED or await self._worklist.holds(entry)
+
     async def make_good(self, claimed: Claimed) -> None:
         """Finish the admission of a row that exists already but may lack its event or its place on the worklist."""
         stored = await self._outcomes.get(claimed.candidate.outcome.key)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from shared.domain import keys
 from shared.domain.errors import GraphError, NotAllowed
-from shared.domain.lifecycle import FIRST_STATES
 from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
 from shared.domain.reports import OriginalFacts, Unreadable, read_original
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
 from shared.domain.submissions import Material
 from shared.ports import BlobStore, Clock, MailSource, MessageFacts
-from shared.stores.items import ItemStore
+from shared.stores.items import ItemStore, KnownRequest
 from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Admission, Candidate, Claimed
@@ -72,11 +71,11 @@ class IntakeManual:
         except BadManualMessage as error:
             await self._reject_unreadable(body, error)
             return
-        known = await self._items.first_seen(self._new_key(_submission_id(request)), request.content_digest)
+        known = await self._first_seen(_submission_id(request), request.content_digest)
         if known.content_digest != request.content_digest:
-            await self._reject_conflict(request)
+            await self._reject_conflict(request, body)
             return
-        await self._accept(request, known.key)
+        await self._accept(request, known, body)
 
     async def give_up(self, body: str) -> None:
         """Give a message that failed every attempt its final row, unless it got one after all."""
@@ -87,27 +86,30 @@ class IntakeManual:
         except BadManualMessage as error:
             await self._reject_unreadable(body, error)
             return
-        known = await self._items.first_seen(self._new_key(_submission_id(request)), request.content_digest)
+        known = await self._first_seen(_submission_id(request), request.content_digest)
         if await self._outcomes.get(known.key) is not None:
-            await self._accept(request, known.key)
+            await self._accept(request, known, body)
             return
         await self._keep(known.key, body)
-        failed = replace(self._first_facts(request, known.key), state=State.FAILED, state_reason="poison_message")
+        failed = replace(self._first_facts(request, known), state=State.FAILED, state_reason="poison_message")
         await self._admission.admit([Claimed(Candidate(failed))])
 
-    async def _accept(self, request: ManualRequest, key: OutcomeKey) -> None:
-        stored = await self._outcomes.get(key)
-        if stored is not None and stored.outcome.state not in FIRST_STATES:
-            emit(Event.REQUEST_REPEATED, submission_id=key.submission_id, kind=request.kind)
+    async def _accept(self, request: ManualRequest, known: KnownRequest, body: str) -> None:
+        stored = await self._outcomes.get(known.key)
+        if stored is not None and await self._admission.is_whole(stored):
+            emit(Event.REQUEST_REPEATED, submission_id=known.key.submission_id, kind=request.kind)
             return
-        claimed = await self._admission.claim(await self._candidate(request, key))
-        new = await self._admission.admit([claimed])
+        candidate = await self._candidate(request, known)
+        if candidate.outcome.state is State.REJECTED:
+            await self._keep(known.key, body)
+        claimed = await self._admission.claim(candidate)
         if claimed.candidate.outcome.state is State.COVERED:
             await self._admission.expedite(claimed.waits_for[0], request.priority)
-        _tell(claimed.candidate.outcome, is_new=bool(new))
+        await self._admission.admit([claimed])
+        _tell(claimed.candidate.outcome)
 
-    async def _candidate(self, request: ManualRequest, key: OutcomeKey) -> Candidate:
-        outcome = self._first_facts(request, key)
+    async def _candidate(self, request: ManualRequest, known: KnownRequest) -> Candidate:
+        outcome = self._first_facts(request, known)
         if request.url is not None:
             return Candidate(replace(outcome, item_key=keys.url_item(request.url)))
         if request.file is not None:
@@ -146,8 +148,9 @@ class IntakeManual:
             found = await self._look_up(message)
             if found is None:
                 return _rejected(outcome, "message_not_found", "message: the mailbox has no such mail")
-        except NotAllowed:
-            if isinstance(message, MessageByInternetId):
+        except NotAllowed as error:
+            # 401 or no token is about our identity: it will pass, and must not burn the request.
+            if error.status == 403 and isinstance(message, MessageByInternetId):
                 return _rejected(outcome, "mailbox_not_readable", "message.mailbox: give messageId or content instead")
         except GraphError as error:
             if error.status == 404:
@@ -181,10 +184,11 @@ class IntakeManual:
         await self._evidence.put(name, content)
         return Candidate(outcome, Material(evidence=name, note=note))
 
-    async def _reject_conflict(self, request: ManualRequest) -> None:
+    async def _reject_conflict(self, request: ManualRequest, body: str) -> None:
         own_id = keys.conflict_id(request.request_id or "", request.content_digest)
-        known = await self._items.first_seen(self._new_key(own_id), request.content_digest)
-        outcome = self._first_facts(request, known.key)
+        known = await self._first_seen(own_id, request.content_digest)
+        await self._keep(known.key, body)
+        outcome = self._first_facts(request, known)
         detail = "requestId: already used for other content"
         await self._admission.admit([Claimed(_rejected(outcome, "request_id_conflict", detail))])
         emit(Event.REQUEST_REJECTED, submission_id=own_id, kind=request.kind, reason="request_id_conflict")
@@ -192,7 +196,7 @@ class IntakeManual:
     async def _reject_unreadable(self, body: str, error: BadManualMessage) -> None:
         from shared.codecs.manual_message import readable_facts  # noqa: PLC0415
 
-        known = await self._items.first_seen(self._new_key(keys.unreadable_id(body)), "")
+        known = await self._first_seen(keys.unreadable_id(body), "")
         await self._keep(known.key, body)
         told = readable_facts(body)
         outcome = Outcome(
@@ -201,7 +205,7 @@ class IntakeManual:
             state_reason=error.reason,
             state_detail=error.detail,
             source=Source.MANUAL,
-            received_at=self._clock.now(),
+            received_at=known.seen_at,
             collected_at=self._clock.now(),
             kind=told.kind,
             category=told.category,
@@ -216,19 +220,19 @@ class IntakeManual:
         name = keys.evidence_name(key.partition, key.submission_id, ".json")
         await self._rejected.put(name, body.encode("utf-8", "surrogatepass"))
 
-    def _new_key(self, submission_id: str) -> OutcomeKey:
-        return OutcomeKey(keys.day(self._clock.now()), submission_id)
-
-    def _first_facts(self, request: ManualRequest, key: OutcomeKey) -> Outcome:
+    async def _first_seen(self, submission_id: str, content_digest: str) -> KnownRequest:
         now = self._clock.now()
+        return await self._items.first_seen(KnownRequest(OutcomeKey(keys.day(now), submission_id), content_digest, now))
+
+    def _first_facts(self, request: ManualRequest, known: KnownRequest) -> Outcome:
         wanted = request.allow_or_block
         return Outcome(
-            key=key,
+            key=known.key,
             state=State.PENDING,
             state_detail=request.reason,
             source=Source.MANUAL,
-            received_at=now,
-            collected_at=now,
+            received_at=known.seen_at,
+            collected_at=self._clock.now(),
             kind=request.kind,
             category=request.category,
             direction=Category(request.category).direction,
@@ -242,10 +246,9 @@ class IntakeManual:
         )
 
 
-def _tell(outcome: Outcome, *, is_new: bool) -> None:
-    event = Event.REQUEST_REJECTED if outcome.state is State.REJECTED else Event.REQUEST_ACCEPTED
+def _tell(outcome: Outcome) -> None:
     emit(
-        event if is_new else Event.REQUEST_REPEATED,
+        Event.REQUEST_REJECTED if outcome.state is State.REJECTED else Event.REQUEST_ACCEPTED,
         submission_id=outcome.key.submission_id,
         kind=outcome.kind,
         reason=outcome.state_reason,

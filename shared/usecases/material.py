@@ -61,7 +61,9 @@ class MaterialSource:
     async def _find(self, mailbox: str, internet_message_id: str) -> str:
         try:
             found = await self._mail.find_by_internet_id(mailbox, internet_message_id)
-        except NotAllowed:
+        except NotAllowed as error:
+            if error.status != 403:
+                raise
             raise MaterialGone("mailbox_not_readable") from None
         except Refused:
             raise MaterialGone("mailbox_not_found") from None
