@@ -30,11 +30,11 @@ _INSTRUCTIONS = f"""
 Now, in another terminal and this folder:
 
   cp local.settings.example.json local.settings.json
-  func start                                  # with Azure Functions Core Tools, in the activated .venv
-  .venv/bin/python -m local.functions_host    # or, without Core Tools, the stand-in
+  source .venv/bin/activate && func start     # with Azure Functions Core Tools
+  .venv/bin/python -m local.functions_host    # without them: the stand-in
 
-The app collects the reports at the next even minute. docs/local.md says what to look at, and how to send requests.
-Everything is in memory and ends with this command. Ctrl-C ends it.
+The app collects the reports at the next even minute. docs/local.md says where
+to look then. All is in memory and ends with this command; Ctrl-C ends it.
 """
 
 

@@ -106,7 +106,7 @@ def test_up_and_the_app_beside_it(tmp_path: Path) -> None:
     files = tmp_path / "tmp"
     files.mkdir()
     with running("local", "up", folder=files) as up:
-        wait_for_line(up, "Ctrl-C ends it")
+        wait_for_line(up, "Ctrl-C ends")
         second = subprocess.run([sys.executable, "-m", "local", "up"], cwd=ROOT, capture_output=True, check=False)
         assert (second.returncode, second.stderr[:13]) == (1, b"cannot start:")
         with running("local.functions_host", "--settings", str(settings), folder=files):
