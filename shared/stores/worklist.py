@@ -130,10 +130,9 @@ class Worklist:
 
     async def holds(self, item: WorkItem) -> bool:
         """Whether the row has its entry: where `item` would be put, waiting for another time, or in flight."""
-        own_id = item.outcome.key.submission_id
-        if await self._table.get(PARTITION, item.row_key) is not None:
+        if await self.in_flight(item.outcome.key.submission_id) is not None:
             return True
-        return await self.waiting(own_id) is not None or await self.in_flight(own_id) is not None
+        return await self.waiting(item) is not None
 
     async def due(self, lane: Priority, now: datetime, limit: int) -> list[WorkItem]:
         """Up to `limit` waiting rows of a lane that may go now, longest due first."""
@@ -141,14 +140,17 @@ class Worklist:
         found = self._table.scan(PARTITION, prefix, f"{prefix}{keys.epoch_ms(now) + 1:013d}", limit)
         return [_item(row) async for row in found]
 
-    async def waiting(self, submission_id: str) -> WorkItem | None:
-        """The waiting entry of a row, or None.
+    async def waiting(self, item: WorkItem) -> WorkItem | None:
+        """The entry of a row that waits: where `item` would be put, or, after a delay, for another time; or None.
 
-        A delay moves its due time, which no other table knows, so everything that waits is looked through.
+        No other table knows a moved due time, so in that rare case everything that waits is looked through.
         """
-        async for row in self._table.scan(PARTITION, "1", "2"):
-            if str(row.entity["RowKey"]).endswith(submission_id):
-                return _item(row)
+        row = await self._table.get(PARTITION, item.row_key)
+        if row is not None:
+            return _item(row)
+        async for other in self._table.scan(PARTITION, "1", "2"):
+            if str(other.entity["RowKey"]).endswith(item.outcome.key.submission_id):
+                return _item(other)
         return None
 
     async def in_flight(self, submission_id: str) -> WorkItem | None:

@@ -114,7 +114,9 @@ class Admission:
             return
         if LANES[stored.outcome.priority or Priority.NORMAL] <= LANES[priority]:
             return
-        item = await self._worklist.waiting(holder.submission_id)
+        item = await self._worklist.waiting(
+            WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
+        )
         raised = replace(stored.outcome, priority=priority)
         done = await self._outcomes.amend(Change(stored.outcome, raised, stored.etag))
         if item is not None and done is not None:
