@@ -71,7 +71,7 @@ def beta() -> BetaClient:
     return BetaClient()
 
 
-# --- What we send -----------------------------------------------------------------------------------------------------
+# --- What we send ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=["no entry", "block", "allow with note"])
@@ -178,7 +178,7 @@ def assert_entry(sent: Any, wanted: AllowOrBlock | None) -> None:
     assert (sent.action.value, sent.note, sent.expiration_date_time) == (wanted.action, wanted.note, wanted.expires_at)
 
 
-# --- What we read -----------------------------------------------------------------------------------------------------
+# --- What we read ---------------------------------------------------------------------------------------------------
 
 
 def answered_mail(beta: BetaClient, **fields: Any) -> Any:
@@ -310,7 +310,7 @@ def test_the_report_policy(beta: BetaClient) -> None:
     assert beta.write(policy)["isReportToMicrosoftEnabled"] is True
 
 
-# --- The words --------------------------------------------------------------------------------------------------------
+# --- The words ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
