@@ -32,9 +32,10 @@ class Expectation:
         """Whether the row ended as it must."""
         return _holds(row, self.ending)
 
-    def describe(self) -> str:
-        """The ending in one line."""
-        return ", ".join(f"{column} {value}" for column, value in self.ending.items())
+    def contrast(self, row: Row) -> str:
+        """The columns in which the row did not end as it must, in one line."""
+        wrong = ((column, value) for column, value in self.ending.items() if row.get(column) != value)
+        return ", ".join(f"{column} {row.get(column, 'absent')} instead of {value}" for column, value in wrong)
 
 
 def expect_report(report: SampleReport, message_id: str) -> Expectation:

@@ -93,8 +93,7 @@ def _misjudged(evidence: Evidence) -> Iterator[str]:
     for one in evidence.expectations:
         for row in filter(one.is_of, evidence.rows):
             if not one.is_met_by(row):
-                shown = ", ".join(f"{column} {row.get(column, '-')}" for column in one.ending)
-                yield f"{one.name}: {shown}; expected {one.describe()}"
+                yield f"{one.name}: {one.contrast(row)}"
 
 
 def _untold(evidence: Evidence) -> Iterator[str]:

@@ -82,9 +82,12 @@ BAD: dict[str, tuple[Callable[[], Evidence], str]] = {
     ),
     "wrong state": (
         lambda: changed((SETTLED_ROW, {**SKIPPED_ROW, "State": "failed"})),
-        "album: State failed, StateReason too_large; expected State skipped",
+        "album: State failed instead of skipped",
     ),
-    "wrong verdict": (lambda: changed(({**SETTLED_ROW, "Verdict": "clean"}, SKIPPED_ROW)), "Verdict clean; expected"),
+    "wrong verdict": (
+        lambda: changed(({**SETTLED_ROW, "Verdict": "clean"}, SKIPPED_ROW)),
+        "lure: Verdict clean instead of malicious",
+    ),
     "submitted twice": (
         lambda: replace(GOOD, submissions=(SUBMISSION, replace(SUBMISSION, id="g2"))),
         "2 submissions of mail and recipient as phishing",
