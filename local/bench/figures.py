@@ -1,0 +1,74 @@
+"""What a benchmark prints: one figure a line, with its unit, baseline, ratio and target, and whether it is met.
+
+Pure. A figure without a target is told and not judged; one without a baseline is judged by its value.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound on a figure: on its ratio to the baseline where it has one, else on its value."""
+
+    sense: Literal["<=", ">="]
+    bound: float
+
+    def is_met_by(self, value: float) -> bool:
+        """Whether the value keeps the bound."""
+        return value <= self.bound if self.sense == "<=" else value >= self.bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured value, what it is compared with, and what it has to keep."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+    target: Target | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Value by baseline, or None where there is none to divide by."""
+        return self.value / self.baseline if self.baseline else None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the target is kept; a figure without a target always is."""
+        return self.target is None or self.target.is_met_by(self.value if self.ratio is None else self.ratio)
+
+
+def median_ratio(values: Sequence[float], baselines: Sequence[float]) -> float:
+    """The median of the ratios of neighbouring measurements: what disturbs the machine disturbs both of a pair."""
+    return statistics.median(value / base for value, base in zip(values, baselines, strict=True))
+
+
+def paired(
+    name: str, unit: str, values: Sequence[float], baselines: Sequence[float], target: Target | None, note: str = ""
+) -> Figure:
+    """The figure of measurements taken in turn with their baselines: the median, by the median ratio."""
+    value = statistics.median(values)
+    base = value / median_ratio(values, baselines)
+    told = f"median of {len(values)}" + (f"; {note}" if note else "")
+    return Figure(name=name, value=value, unit=unit, baseline=base, target=target, note=told)
+
+
+def write_line(figure: Figure) -> str:
+    """The figure on one line."""
+    parts = [f"  {figure.name}: {_number(figure.value)} {figure.unit}"]
+    if figure.ratio is not None:
+        parts.append(f"baseline {_number(figure.baseline or 0)}, ratio {figure.ratio:.3f}")
+    if figure.target is not None:
+        parts.append(f"target {figure.target.sense} {figure.target.bound:g} {'OK' if figure.is_met else 'MISSED'}")
+    return "; ".join(parts) + (f"  ({figure.note})" if figure.note else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.3g}"
