@@ -222,7 +222,16 @@ class Worklist:
         for before, after, slot in given:
             writes += [Delete(PARTITION, before.row_key), Insert(_entity(after)), Insert(_slot_entity(after, slot))]
         fresh = tuple(StoredSlot(after.slot or "", "", slot) for _, after, slot in given)
-        return await self._write_quota(replace(quota, slots=(*quota.slots, *fresh)), writes)
+        reserved = await self._write_quota(replace(quota, slots=(*quota.slots, *fresh)), writes)
+        if reserved is None:
+            await self._drop_doubles([before for before, _, _ in given])
+        return reserved
+
+    async def _drop_doubles(self, waiting: Sequence[WorkItem]) -> None:
+        """Take entries off their lanes whose rows are in flight as well: a double would fail every reservation."""
+        for item in waiting:
+            is_flying = Merge({"PartitionKey": PARTITION, "RowKey": f"2-{item.outcome.key.submission_id}"})
+            await self._all_or_none([is_flying, Delete(PARTITION, item.row_key)])
 
     async def stamp(self, slot: str, at: datetime) -> bool:
         """Write the time of the POST into its slot; False when the slot was taken back, then nothing may be sent."""

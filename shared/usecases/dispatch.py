@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from shared.codecs.submission_message import SubmissionMessage, write_message
 from shared.domain.lifecycle import is_final, move
-from shared.domain.model import Outcome, Priority, SkipReason, State
+from shared.domain.model import Outcome, OutcomeKey, Priority, SkipReason, State
 from shared.domain.planner import WINDOW, Limits, Planner, Slot, is_unusable
 from shared.ports import Clock, WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore, Stored
@@ -112,6 +112,7 @@ class Dispatch:
         assignments: list[Assignment] = []
         for lane in LANES:
             assignments += await self._assign_lane(planner, lane, now)
+        assignments = _without_doubles(assignments)
         return [_as_probe(one) for one in assignments] if quota.is_probing(now) else assignments
 
     def _left_today(self, quota: Quota) -> int:
@@ -193,6 +194,14 @@ def _assignment(item: WorkItem, slot: Slot, now: datetime) -> Assignment:
     outcome = move(item.outcome, State.DISPATCHED, dispatched_at=now)
     name = slot_name(slot, outcome.key.submission_id)
     return Assignment(item, replace(item, outcome=outcome, slot=name), slot)
+
+
+def _without_doubles(assignments: Sequence[Assignment]) -> list[Assignment]:
+    """The first assignment of each row: one that waits twice must not stop the reservation of all."""
+    first: dict[OutcomeKey, Assignment] = {}
+    for one in assignments:
+        first.setdefault(one.waiting.outcome.key, one)
+    return list(first.values())
 
 
 def _as_probe(one: Assignment) -> Assignment:
