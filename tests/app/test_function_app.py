@@ -1,5 +1,6 @@
 """`function_app.py` as a process indexes it: the contract's seven functions, and nothing that it could do without."""
 
+import fnmatch
 import json
 import os
 import subprocess
@@ -108,6 +109,16 @@ def test_all_are_async_and_say_what_they_do(indexed: dict[str, Any]) -> None:
 def test_a_cold_start_imports_the_triggers_only(indexed: dict[str, Any], spared: str) -> None:
     """Indexing imports no client library: they are imported by the first invocation that needs them."""
     assert [name for name in indexed["modules"] if f"{name}.".startswith(f"{spared}.")] == []
+
+
+def test_nothing_else_is_deployed() -> None:
+    """`.funcignore` leaves four things of the repo's root to go up."""
+    ignored = [
+        line.rstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines() if line[:1] not in {"", "#"}
+    ]
+    names = {path.name for path in ROOT.iterdir()}
+    kept = {name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in ignored)}
+    assert kept == {"function_app.py", "host.json", "requirements.txt", "shared"}
 
 
 def test_wrong_settings_stop_the_import() -> None:
