@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.domain.lifecycle import move
-from shared.domain.model import Category, Kind, Outcome, State
+from shared.domain.model import Category, Kind, State
 from shared.domain.planner import WINDOW
 from shared.domain.retries import after_nothing_found
 from shared.domain.submissions import LostSubmission, ThreatSubmission, find_match
@@ -41,7 +41,7 @@ class Reconciler:
         `listed` must be complete since the row's POST, without the submissions that other rows on the worklist own.
         """
         sent_at = sent_before(item)
-        found = await self._find(item.outcome, sent_at, listed)
+        found = await self._find(item, listed)
         if found is None and self._clock.now() - sent_at < LISTING_IS_CERTAIN_AFTER:
             return ""
         stored = await self._outcomes.get(item.outcome.key)
@@ -55,14 +55,12 @@ class Reconciler:
         await self._closer.step(item, stored, submitted(stored.outcome, found, sent_at))
         return found.submission_id
 
-    async def _find(
-        self, outcome: Outcome, sent_at: datetime, listed: Sequence[ThreatSubmission]
-    ) -> ThreatSubmission | None:
+    async def _find(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> ThreatSubmission | None:
         """The listed submission that the lost POST made, leaving out those that finished rows own."""
         candidates = list(listed)
-        while (found := find_match(_lost(outcome, sent_at), candidates)) is not None:
-            owner = await self._outcomes.owner_of(found.submission_id, sent_at - OWNED_SINCE)
-            if owner in (None, outcome.key.submission_id):
+        while (found := find_match(_lost(item), candidates)) is not None:
+            owner = await self._outcomes.owner_of(found.submission_id, sent_before(item) - OWNED_SINCE)
+            if owner in (None, item.outcome.key.submission_id):
                 return found
             candidates.remove(found)
         return None
@@ -76,15 +74,30 @@ class Reconciler:
         await self._closer.step(waiting, stored, after)
 
 
-def _lost(outcome: Outcome, sent_at: datetime) -> LostSubmission:
+def nearest_first(items: Sequence[WorkItem], listed: Sequence[ThreatSubmission]) -> list[WorkItem]:
+    """Uncertain rows in the order in which they choose: of two similar mails the one sent nearest to a submission.
+
+    Otherwise one adopts what the other made, and the other is sent twice.
+    """
+
+    def distance(item: WorkItem) -> timedelta:
+        sent_at = sent_before(item)
+        found = find_match(_lost(item), listed)
+        return timedelta.max if found is None else abs((found.created_at or sent_at) - sent_at)
+
+    return sorted(items, key=distance)
+
+
+def _lost(item: WorkItem) -> LostSubmission:
+    outcome = item.outcome
     return LostSubmission(
         kind=outcome.kind or Kind.EMAIL,
         category=outcome.category or Category.PHISHING,
-        sent_at=sent_at,
+        sent_at=sent_before(item),
         recipient=outcome.recipient,
         sender=outcome.sender,
         subject=outcome.subject,
         internet_message_id=outcome.internet_message_id,
-        url=outcome.url,
+        url=item.material.url,
         file_name=outcome.file_name,
     )

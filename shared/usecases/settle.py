@@ -28,7 +28,7 @@ from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event, emit
 from shared.usecases.closing import Closer
 from shared.usecases.covering import HolderFollower
-from shared.usecases.reconcile import Reconciler
+from shared.usecases.reconcile import Reconciler, nearest_first
 from shared.usecases.sweep import Sweeper, sent_before
 
 LISTED_BEFORE = timedelta(minutes=10)
@@ -104,7 +104,8 @@ class SettleOutcomes:
         settled: set[str] = set()
         if listing is not None:
             owned = {item.outcome.graph_submission_id or "" for item in items}
-            for item in [one for one in items if one.outcome.state is State.UNCERTAIN]:
+            lost = [one for one in items if one.outcome.state is State.UNCERTAIN]
+            for item in nearest_first(lost, listing.unowned(owned)):
                 owned.add(await self._reconciler.run(item, listing.unowned(owned)))
             settled = await self._judge_all([one for one in items if one.outcome.state is State.SUBMITTED], listing)
         patience = timedelta() if listing is not None else PATIENCE_WITHOUT_LISTING
