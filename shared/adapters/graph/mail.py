@@ -19,6 +19,7 @@ from shared.ports import MessageFacts, ReportHead, ReportPage
 
 PAGE_SIZE = 50
 HEAD = "id,subject,from,receivedDateTime"
+_HEAD_FIELDS = frozenset(HEAD.split(","))
 ATTACHMENT = "id,name,contentType,size,isInline"
 WELL_KNOWN_FOLDERS = frozenset({"inbox", "archive", "junkemail", "deleteditems", "msgfolderroot", "sentitems"})
 LEAST_ID_LENGTH = 60
@@ -113,12 +114,15 @@ class GraphMail:
         raise Refused("find a folder", status=404, code="no_such_folder")
 
     async def _heads(self, mailbox: str, page: Mapping[str, Any]) -> tuple[ReportHead, ...]:
-        """The mails of a page. One that was removed is left out; one told incompletely is asked for."""
+        """The mails of a page. One that was removed is left out; one told incompletely is asked for.
+
+        Of a changed mail Graph may tell only what changed; without its sender a report would look like a stranger's.
+        """
         heads: list[ReportHead] = []
         for one in _values(page):
             if "@removed" in one or not isinstance(one.get("id"), str):
                 continue
-            head = _head(one) or await self._whole_head(mailbox, one["id"])
+            head = _head(one) if one.keys() >= _HEAD_FIELDS else await self._whole_head(mailbox, one["id"])
             if head is not None:
                 heads.append(head)
         return tuple(heads)
@@ -172,11 +176,12 @@ def _sender(found: Mapping[str, Any]) -> str | None:
 
 
 def _attachment(found: Mapping[str, Any]) -> Attachment:
+    content_type, size = found.get("contentType"), found.get("size")
     return Attachment(
         id=str(found.get("id")),
         name=str(found.get("name") or ""),
-        content_type=found.get("contentType"),
-        size_bytes=int(found.get("size") or 0),
+        content_type=content_type if isinstance(content_type, str) else None,
+        size_bytes=size if isinstance(size, int) else 0,
         is_inline=bool(found.get("isInline")),
         kind=_KINDS.get(str(found.get("@odata.type")).lower(), "file"),
     )
