@@ -102,7 +102,8 @@ class CollectReports:
             return False
 
     async def _read_folder(self, folder: Folder, checkpoint: Checkpoint | None, stop_at: datetime) -> int:
-        new = await self._try_deferred_again(folder)
+        deferred = await self._checkpoints.deferred(folder.box.address, folder.box.folder)
+        new = 0
         listed_at = checkpoint.listed_at if checkpoint else self._clock.now()
         if checkpoint is not None and self._clock.now() - (listed_at or checkpoint.saved_at) >= LISTED_EVERY:
             new += await self._list_folder(folder)
@@ -117,6 +118,7 @@ class CollectReports:
             )
             if page.is_last:
                 break
+        new += await self._try_again(folder, deferred)
         emit(Event.REPORTS_COLLECTED, count=new, mailbox=fingerprint(folder.box.address))
         return new
 
@@ -178,9 +180,13 @@ class CollectReports:
             return stored.outcome.state not in FIRST_STATES
         return stored.outcome.collected_at < folder.settled_before - CLOCKS_DIFFER
 
-    async def _try_deferred_again(self, folder: Folder) -> int:
+    async def _try_again(self, folder: Folder, deferred: Sequence[DeferredReport]) -> int:
+        """Read reports that could not be read before; returns how many rows are new.
+
+        Done when the folder has answered: in an outage of the whole mailbox no report is given up.
+        """
         new = 0
-        for report in await self._checkpoints.deferred(folder.box.address, folder.box.folder):
+        for report in deferred:
             again = await self._read(folder, report.head)
             if isinstance(again, DeferredReport):
                 if self._clock.now() - report.first_failed_at < GIVE_UP_AFTER:
