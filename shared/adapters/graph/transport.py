@@ -9,6 +9,7 @@ Every failure leaves here as a `GraphError`; nothing of a body or an address is 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,10 +152,8 @@ def _retry_after_s(response: httpx.Response) -> float | None:
     told = response.headers.get("Retry-After")
     if told is None:
         return None
-    try:
+    if re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?", told):
         return float(told)
-    except ValueError:
-        pass
     try:
         return (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):
