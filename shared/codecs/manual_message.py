@@ -153,7 +153,7 @@ class MessageByInternetIdFields(_Model):
 class MessageByContentFields(_Model):
     """A mail that the operator has uploaded."""
 
-    content: _BlobName = Field(description="a blob in the container submission-content, .eml or .msg")
+    content: _BlobName = Field(description="a blob in the container submission-content that holds the .eml")
 
 
 _FORMS = ("messageId", "internetMessageId", "content")
