@@ -117,12 +117,13 @@ def _same(one: str | None, other: str | None) -> bool:
 class Material:
     """Where the thing to submit can be had when its turn comes, and the operator's note for the allow/block list.
 
-    `evidence` names a blob in the evidence container; a mail can also be meant by its place in somebody's mailbox.
-    A URL needs neither: it stands in its row.
+    `evidence` names a blob in the evidence container; a mail can also be meant by its place in somebody's mailbox. A
+    URL stands here whole: its row may hold the first 1,000 characters only.
     """
 
     evidence: str | None = None
     mailbox: str | None = None
     message_id: str | None = None
     internet_message_id: str | None = None
+    url: str | None = None
     note: str | None = None

@@ -111,7 +111,7 @@ class IntakeManual:
     async def _candidate(self, request: ManualRequest, known: KnownRequest) -> Candidate:
         outcome = self._first_facts(request, known)
         if request.url is not None:
-            return Candidate(replace(outcome, item_key=keys.url_item(request.url)))
+            return Candidate(replace(outcome, item_key=keys.url_item(request.url)), Material(url=request.url))
         if request.file is not None:
             return await self._file(replace(outcome, file_name=request.file.name), request.file.content)
         if isinstance(request.message, ContentBlob):

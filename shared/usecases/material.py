@@ -41,7 +41,7 @@ class MaterialSource:
             recipient=outcome.recipient,
             content=content,
             message_url=message_url,
-            url=outcome.url,
+            url=material.url,
             file_name=outcome.file_name,
             allow_or_block=_allow_or_block(outcome, material),
         )
