@@ -14,7 +14,6 @@ from local.memory_storage import MemoryTable
 from shared.domain.model import Outcome, OutcomeKey, Priority, State
 from shared.domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW, DayCount, Slot
 from shared.domain.submissions import Material
-from shared.ports import Row, Write
 from shared.stores.worklist import (
     PARTITION,
     Quota,
@@ -26,22 +25,9 @@ from shared.stores.worklist import (
 )
 from tests.support.outcomes import NOW, make_outcome, outcomes, submission_id
 from tests.support.stage import StageClock
+from tests.support.tables import YieldingTable
 
 A_SECOND = timedelta(seconds=1)
-
-
-class YieldingTable(MemoryTable):
-    """Lets every other task go on before each call, as a table behind a network does."""
-
-    async def get(self, partition: str, row: str) -> Row | None:
-        """The row, or None."""
-        await asyncio.sleep(0)
-        return await super().get(partition, row)
-
-    async def write_all(self, writes: Sequence[Write]) -> list[str]:
-        """Do the writes, all or none."""
-        await asyncio.sleep(0)
-        return await super().write_all(writes)
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""Who speaks for an item, and which request came first: one answer, whoever asks and however often."""
+
+import asyncio
+
+import pytest
+
+from local.memory_storage import MemoryTable
+from shared.domain.model import OutcomeKey
+from shared.stores.items import Holding, ItemStore, KnownRequest
+from tests.support.outcomes import NOW, submission_id
+from tests.support.tables import YieldingTable
+
+ITEM = "ab" * 16
+A, B, C, D = (OutcomeKey("20261123", submission_id(number)) for number in range(4))
+
+
+@pytest.fixture
+def items() -> ItemStore:
+    """Return an empty store."""
+    return ItemStore(MemoryTable())
+
+
+async def test_the_first_row_holds_the_claim(items: ItemStore) -> None:
+    """A later row with the same claim learns who does; asking again gives the same answer."""
+    assert await items.hold(ITEM, "phishing", A) == Holding(A)
+    assert await items.hold(ITEM, "phishing", B) == Holding(A)
+    assert await items.hold(ITEM, "phishing", A) == Holding(A)
+
+
+async def test_another_claim_has_its_own_holder_behind_the_earlier_ones(items: ItemStore) -> None:
+    """In the order in which the claims were made, each row only behind those before it."""
+    await items.hold(ITEM, "phishing", A)
+    assert await items.hold(ITEM, "notJunk", B) == Holding(B, (A,))
+    assert await items.hold(ITEM, "spam", C) == Holding(C, (A, B))
+    assert await items.hold(ITEM, "notJunk", D) == Holding(B, (A,))
+    assert await items.hold(ITEM, "phishing", A) == Holding(A)
+
+
+async def test_items_do_not_mix(items: ItemStore) -> None:
+    """The same claim about another item is free."""
+    await items.hold(ITEM, "phishing", A)
+    assert await items.hold("cd" * 16, "phishing", B) == Holding(B)
+
+
+async def test_a_claim_is_handed_over_from_its_holder_only(items: ItemStore) -> None:
+    """The first of those that it covered takes it; the next one finds the new holder."""
+    await items.hold(ITEM, "phishing", A)
+    assert await items.hand_over(ITEM, "phishing", A, B) == Holding(B)
+    assert await items.hand_over(ITEM, "phishing", A, C) == Holding(B)
+    assert await items.hold(ITEM, "phishing", D) == Holding(B)
+
+
+async def test_handing_over_may_be_repeated(items: ItemStore) -> None:
+    """A process that stopped after it finds its own row as the holder."""
+    await items.hold(ITEM, "phishing", A)
+    for _ in range(2):
+        assert await items.hand_over(ITEM, "phishing", A, B) == Holding(B)
+
+
+async def test_a_claim_that_nobody_made_can_be_taken(items: ItemStore) -> None:
+    """Handing over what is not there is a first claim."""
+    assert await items.hand_over(ITEM, "phishing", A, B) == Holding(B)
+
+
+@pytest.mark.parametrize("claims", [["phishing"] * 4, ["phishing", "spam", "notJunk", "malware"]])
+async def test_rows_that_come_together_agree(claims: list[str]) -> None:
+    """Interleaved at every call: one holder for each claim, and every row is told the same."""
+    items = ItemStore(YieldingTable())
+    rows = [A, B, C, D]
+    holdings = await asyncio.gather(*(items.hold(ITEM, claim, row) for claim, row in zip(claims, rows, strict=True)))
+    again = [await items.hold(ITEM, claim, row) for claim, row in zip(claims, rows, strict=True)]
+    assert [one.holder for one in again] == [one.holder for one in holdings]
+    assert len({one.holder for one in holdings}) == len(set(claims))
+    assert sorted(len(one.earlier) for one in holdings) == ([0] * 4 if len(set(claims)) == 1 else [0, 1, 2, 3])
+
+
+async def test_a_request_is_known_as_it_was_first_seen(items: ItemStore) -> None:
+    """Its day, its content's digest and its time stay those of the first sight, also for other content."""
+    first = KnownRequest(A, "digest-1", NOW)
+    assert await items.first_seen(first) == first
+    later = KnownRequest(OutcomeKey("20261124", A.submission_id), "digest-2", NOW.replace(day=24))
+    assert await items.first_seen(later) == first
+    other = KnownRequest(B, "digest-2", NOW)
+    assert await items.first_seen(other) == other
