@@ -1,7 +1,7 @@
-"""`python -m local.bench [NAME...]`: run the benchmarks, all or those named; exit code 1 if a target is missed.
+"""`python -m local.bench [NAME...]`: run the benchmarks, all or those named.
 
-They run one after the other, because they share two cores. One that cannot be measured counts as missed and holds up
-no other.
+Exit code 1 if a target is missed, 130 on Ctrl-C. They run one after the other, because they share two cores. One that
+cannot be measured counts as missed and holds up no other.
 """
 
 from __future__ import annotations
@@ -64,4 +64,7 @@ def run(name: str, measure: Measure) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

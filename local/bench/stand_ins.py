@@ -95,7 +95,8 @@ async def _simulator() -> AsyncIterator[str]:
                     await asyncio.sleep(0.02)
             yield announced.read_text(encoding="utf-8")
         finally:
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             await process.wait()
 
 

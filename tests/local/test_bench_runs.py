@@ -1,0 +1,47 @@
+"""Every benchmark runs, on a size that takes a second or two; what it measures is not judged here."""
+
+from local.bench import cold_start, memory, throughput, transactions
+from local.bench.figures import Figure
+from local.bench.stand_ins import start_stand_ins
+from local.bench.storms import Storm, run_storm
+from local.bench.windows import SHORT, fullest_window
+
+
+def units(figures: list[Figure]) -> list[str]:
+    """Return the figures' units."""
+    return [figure.unit for figure in figures]
+
+
+async def test_cold_start() -> None:
+    """One interpreter of each kind, one first invocation; no generated Graph model is imported."""
+    figures = await cold_start.measure(interpreters=1)
+    assert [figure.unit for figure in figures[:3]] == ["s processor time", "s processor time", "s"]
+    assert figures[3].value == 0
+
+
+async def test_throughput() -> None:
+    """Two reports, once: all are dispatched and submitted, and the raw operations can be done again."""
+    assert units(await throughput.measure(throughput.Size(reports=2, rounds=1))) == ["reports/s", "reports/s"]
+
+
+async def test_transactions() -> None:
+    """Two reports come to their verdicts, and every stage has its requests counted."""
+    async with start_stand_ins() as stand_ins:
+        spent = await transactions.count_life(stand_ins, 2)
+    assert list(spent) == list(transactions.STAGES)
+    assert min(spent.values()) > 0
+
+
+async def test_memory() -> None:
+    """A report goes through a process of its own, which tells its memory."""
+    [figure] = await memory.measure(large_bytes=100_000)
+    assert figure.unit == "MB"
+
+
+async def test_a_storm() -> None:
+    """More rows than a window admits: all arrive, in two bursts, and none is refused."""
+    course = await run_storm(Storm(waiting=130, earlier=10, urgent=2))
+    assert (len(course.earlier), len(course.waiting), len(course.urgent_waits_s)) == (10, 130, 2)
+    assert course.waiting[120] - course.waiting[0] >= SHORT
+    assert fullest_window(course.waiting, SHORT) == 120
+    assert course.refusals == 0
