@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from shared.codecs.submission_message import SubmissionMessage, write_message
 from shared.domain.lifecycle import is_final, move
 from shared.domain.model import Outcome, OutcomeKey, Priority, SkipReason, State
-from shared.domain.planner import WINDOW, Limits, Planner, Slot, is_unusable
+from shared.domain.planner import CLOCK_MARGIN, DAY, WINDOW, Limits, Planner, Slot, is_unusable
 from shared.ports import Clock, WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import LANES, ROWS_PER_RESERVATION, Quota, WorkItem, Worklist, slot_name
@@ -106,7 +106,7 @@ class Dispatch:
             [stored.slot for stored in quota.slots],
             now=now,
             horizon=now + HORIZON,
-            left_today=min(self._left_today(quota), 1) if quota.is_probing(now) else self._left_today(quota),
+            left_today=self._admissible(quota, now),
             closed_until=quota.closed_until,
         )
         assignments: list[Assignment] = []
@@ -114,6 +114,13 @@ class Dispatch:
             assignments += await self._assign_lane(planner, lane, now)
         assignments = _without_doubles(assignments)
         return [_as_probe(one) for one in assignments] if quota.is_probing(now) else assignments
+
+    def _admissible(self, quota: Quota, now: datetime) -> int:
+        """How many rows may go: what is left of the day, or one probe at a time while permission is in doubt."""
+        if not quota.is_probing(now):
+            return self._left_today(quota)
+        is_probe_out = any(one.slot.sent_at is None for one in quota.slots)
+        return 0 if is_probe_out else min(self._left_today(quota), 1)
 
     def _left_today(self, quota: Quota) -> int:
         sent = quota.sent_today.since_yesterday(self._clock.now()).total()
@@ -150,10 +157,10 @@ class Dispatch:
         if any(not is_final(one.state) and one.state is not State.SUBMITTED for one in known):
             return now + timedelta(minutes=1)
         sent = sorted(one.submitted_at for one in known if one.submitted_at is not None)
-        today = [at for at in sent if now - at < timedelta(hours=24)]
+        today = [at for at in sent if now - at < DAY + CLOCK_MARGIN]
         if len(today) >= POSTS_PER_ITEM_AND_DAY:
-            return today[-POSTS_PER_ITEM_AND_DAY] + timedelta(hours=24)
-        return max([now, *(at + WINDOW for at in sent)])
+            return today[-POSTS_PER_ITEM_AND_DAY] + DAY + CLOCK_MARGIN
+        return max([now, *(at + WINDOW + CLOCK_MARGIN for at in sent)])
 
     async def _skip_too_old(self, item: WorkItem) -> None:
         stored = await self._outcomes.get(item.outcome.key)

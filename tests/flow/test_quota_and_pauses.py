@@ -237,6 +237,20 @@ async def test_a_refused_identity_pauses_everything_but_single_probes(
         assert "not_allowed" in events(caplog)
 
 
+async def test_only_one_probe_is_out_at_a_time() -> None:
+    """While permission is in doubt, however often dispatch runs, one row is in flight and the others wait."""
+    async with stage() as on:
+        on.graph.control.add_fault(answer_status(401, ONE_POST))
+        put_reports(on, 10)
+        await on.round()
+        on.clock.advance(minutes=6)
+        for _ in range(3):
+            await on.app.dispatch.run()
+        assert sorted(await states(on)) == [State.DISPATCHED, *[State.PENDING] * 9]
+        await on.deliver_submissions()
+        assert sorted(await states(on)) == [*[State.PENDING] * 9, State.SUBMITTED]
+
+
 async def test_a_probe_that_gets_through_reopens_the_window() -> None:
     """After one success the whole burst goes at once, and the next refusal counts as the first again."""
     async with stage() as on:
