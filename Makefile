@@ -2,18 +2,19 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+RUN_313 := .tools/py313/bin/python
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-worker check lint types imports bicep test demo bench clean
+.PHONY: help setup setup-worker check lint types imports bicep test test-313 test-main demo bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup: ## install into .venv and .tools what the rest needs; a second run skips what stands
 	@$(PYTHON) -m local.setup
 
-setup-worker: ## as setup, and Python 3.13's Functions worker where a Python 3.13 is found
+setup-worker: ## as setup, and the Functions worker and the unit tests' packages for Python 3.13, where one is found
 	@$(PYTHON) -m local.setup --worker
 
 check: lint types imports bicep ## all that can be checked without running it
@@ -31,7 +32,13 @@ imports: setup ## import-linter: arrows point inward
 bicep: setup ## build, lint rules and format of every Bicep file, where a compiler is installed
 	@$(RUN) -m local.bicep_check
 
-test: setup-worker ## all tests, the quick ones first
+test: test-313 test-main ## all tests, before them the unit tests on Python 3.13
+
+test-313: setup-worker ## the unit tests on Python 3.13, where one is found
+	@if [ -x $(RUN_313) ]; then set -x; $(RUN_313) -m pytest tests/unit; \
+	else echo "No Python 3.13 was found: the unit tests run on this clone's Python only."; fi
+
+test-main: setup-worker ## all tests on this clone's Python, the quick ones first
 	$(RUN) -m pytest -n $(TEST_WORKERS)
 
 demo: setup ## forty reports from the mailbox to their verdicts, on this machine

@@ -81,7 +81,7 @@ class Step:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run set-up as `python -m local.setup`; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.setup", description="Install what tests and demo need.")
-    parser.add_argument("--worker", action="store_true", help="also what runs the app under Python 3.13's worker")
+    parser.add_argument("--worker", action="store_true", help="also what runs on Python 3.13, where one is found")
     wanted = parser.parse_args(arguments)
     try:
         with _alone():
@@ -157,12 +157,13 @@ def azurite_step() -> Step:
 
 
 def worker_step(python: Path) -> Step:
-    """The Functions worker's own library for Python 3.13 with the app's requirements, apart from `.venv`."""
+    """Python 3.13 with the Functions worker's library, the app's requirements and the unit tests', beside `.venv`."""
     requirements = ROOT / "requirements-worker.txt"
+    constraints = ROOT / "requirements-dev.txt"
     return Step(
-        "Functions worker on Python 3.13 (.tools/py313)",
+        "Packages for Python 3.13 (.tools/py313)",
         WORKER_FOLDER,
-        fingerprint(ROOT / "requirements.txt", requirements, str(python), str(ROOT)),
+        fingerprint(ROOT / "requirements.txt", requirements, constraints, str(python), str(ROOT)),
         "bin/python",
         lambda folder: build_environment(folder, python, requirements),
         "Check that pip reaches its index (pip config, PIP_INDEX_URL, proxy), then repeat.",
@@ -176,7 +177,7 @@ def find_node() -> Path | None:
 
 
 def worker_python() -> Path | None:
-    """Python 3.13 with the Functions worker's library and the app's requirements; None where it was not set up."""
+    """Python 3.13 with what `worker_step` installs; None where it was not set up."""
     stamp, python = WORKER_FOLDER / _STAMP, WORKER_FOLDER / "bin" / "python"
     return python if stamp.exists() and python.exists() else None
 

@@ -18,9 +18,15 @@ OURS = {"shared", *sys.stdlib_module_names}
 
 
 def listed(file: str) -> list[Requirement]:
-    """Return the requirements of a file, for whichever Python."""
+    """Return the requirements of a file, for whichever Python, without those of the files it names."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
-    return [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def without_version(file: str) -> set[str]:
+    """Return the canonical names of what a file does not pin to one exact version."""
+    loose = [one for one in listed(file) if [two.operator for two in one.specifier] != ["=="] or "*" in str(one)]
+    return {canonicalize_name(one.name) for one in loose}
 
 
 def pins() -> dict[str, str]:
@@ -60,12 +66,18 @@ def required_by(name: str, extras: set[str]) -> Iterator[Requirement]:
             yield one
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-worker.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
 def test_every_line_is_one_exact_version(file: str) -> None:
     """No line leaves a choice: a deployment of tomorrow installs what was tested today."""
-    loose = [str(one) for one in listed(file) if [two.operator for two in one.specifier] != ["=="]]
-    assert loose == []
-    assert [str(one) for one in listed(file) if "*" in str(one.specifier)] == []
+    assert without_version(file) == set()
+
+
+def test_python_313_tests_with_the_same_versions() -> None:
+    """What requirements-worker.txt leaves open, its constraints pin: requirements-dev.txt."""
+    assert "-c requirements-dev.txt" in (ROOT / "requirements-worker.txt").read_text().splitlines()
+    pinned = {canonicalize_name(one.name) for one in listed("requirements-dev.txt")}
+    assert without_version("requirements-worker.txt") - pinned == set()
+    assert "pytest" in without_version("requirements-worker.txt")
 
 
 def test_the_pins_are_what_the_tests_run_on() -> None:

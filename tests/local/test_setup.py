@@ -34,10 +34,16 @@ class Clone:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
 
-    def start(self, python: str = sys.executable) -> subprocess.Popen[str]:
+    def put_python_313(self) -> None:
+        """Put a Python 3.13 on PATH whose environments are copies of itself; what else it runs, it writes down."""
+        venv = "for folder; do :; done; mkdir $folder/bin && cp $0 $folder/bin/python"
+        script = f'case "$1 $2" in "-m venv") {venv};; -c*) echo 3 13;; *) echo "$@" >> {self.folder}/ran-313;; esac'
+        self.put_program("python3.13", script)
+
+    def start(self, python: str = sys.executable, *options: str) -> subprocess.Popen[str]:
         """Start set-up without waiting for its end."""
         return subprocess.Popen(
-            [python, "-m", "local.setup"],
+            [python, "-m", "local.setup", *options],
             cwd=self.folder,
             env={"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.folder)},
             stdout=subprocess.PIPE,
@@ -45,9 +51,9 @@ class Clone:
             text=True,
         )
 
-    def run(self, python: str = sys.executable) -> tuple[int, str]:
+    def run(self, python: str = sys.executable, *options: str) -> tuple[int, str]:
         """Run set-up to its end; return its exit code and all it printed."""
-        with self.start(python) as process:
+        with self.start(python, *options) as process:
             output, _ = process.communicate()
         return process.returncode, output
 
@@ -155,6 +161,20 @@ def test_changed_requirements_build_the_environment_from_nothing(clone: Clone) -
         requirements.write("# changed\n")
     assert clone.run()[0] == 0
     assert not (clone.folder / ".venv" / "lingering").exists()
+
+
+def test_python_313_gets_packages_of_its_own(clone: Clone) -> None:
+    """Asked for, they are installed once, and anew when the versions of the tests' packages change."""
+    clone.put_python_313()
+    runs = [clone.run(sys.executable, "--worker") for _ in range(2)]
+    assert "-r " + str(clone.folder / "requirements-worker.txt") in (clone.folder / "ran-313").read_text()
+    with (clone.folder / "requirements-dev.txt").open("a") as requirements:
+        requirements.write("# changed\n")
+    runs.append(clone.run(sys.executable, "--worker"))
+    last_lines = [output.splitlines()[-1] for _, output in runs]
+    assert [code for code, _ in runs] == [0, 0, 0]
+    assert all(".tools/py313" in line for line in last_lines)
+    assert [line.split()[-1] for line in last_lines] == ["s", "stands", "s"]
 
 
 def test_two_at_once_build_once(clone: Clone) -> None:
