@@ -108,9 +108,13 @@ async def send_all(on: Stage) -> dict[str, str]:
     return sent
 
 
-async def test_each_bad_report_ends_as_the_contract_says_and_harms_no_other() -> None:
+@pytest.mark.parametrize("where", ["memory", "azurite"])
+async def test_each_bad_report_ends_as_the_contract_says_and_harms_no_other(
+    where: str, request: pytest.FixtureRequest
+) -> None:
     """One row for every report, in its state with its reason; the good ones of the same page are settled."""
-    async with stage() as on:
+    connection = request.getfixturevalue("storage_connection") if where == "azurite" else None
+    async with stage(connection=connection) as on:
         sent = await send_all(on)
         outcomes = await on.finish(rows=len(sent))
         rows = await rows_by_report(on)
