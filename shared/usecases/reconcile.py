@@ -55,6 +55,11 @@ class Reconciler:
         await self._closer.step(item, stored, submitted(stored.outcome, found, sent_at))
         return found.submission_id
 
+    async def presumed(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> str:
+        """The listed submission that a row still in flight seems to have made, or "": nobody else may adopt it."""
+        found = await self._find(item, listed)
+        return "" if found is None else found.submission_id
+
     async def _find(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> ThreatSubmission | None:
         """The listed submission that the lost POST made, leaving out those that finished rows own."""
         candidates = list(listed)

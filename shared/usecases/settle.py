@@ -24,7 +24,7 @@ from shared.domain.submissions import ThreatSubmission
 from shared.domain.verdicts import Judgement, judge
 from shared.ports import BlobStore, Clock, ThreatSubmissions
 from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.worklist import WorkItem, Worklist, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.closing import Closer
 from shared.usecases.covering import HolderFollower
@@ -104,9 +104,7 @@ class SettleOutcomes:
         settled: set[str] = set()
         if listing is not None:
             owned = {item.outcome.graph_submission_id or "" for item in items}
-            lost = [one for one in items if one.outcome.state is State.UNCERTAIN]
-            for item in nearest_first(lost, listing.unowned(owned)):
-                owned.add(await self._reconciler.run(item, listing.unowned(owned)))
+            await self._reconcile([one for one in items if one.outcome.state is State.UNCERTAIN], listing, owned)
             settled = await self._judge_all([one for one in items if one.outcome.state is State.SUBMITTED], listing)
         patience = timedelta() if listing is not None else PATIENCE_WITHOUT_LISTING
         await self._give_up_on(
@@ -118,6 +116,20 @@ class SettleOutcomes:
             ]
         )
         return len(settled)
+
+    async def _reconcile(self, lost: Sequence[WorkItem], listing: Listing, owned: set[str]) -> None:
+        """Find out what became of lost POSTs. What a row in flight seems to have made is left to that row."""
+        flying = await self._in_flight(lost[0].outcome.kind) if lost else []
+        for item in nearest_first([*lost, *flying], listing.unowned(owned)):
+            decide = self._reconciler.run if item in lost else self._reconciler.presumed
+            owned.add(await decide(item, listing.unowned(owned)))
+
+    async def _in_flight(self, kind: Kind | None) -> list[WorkItem]:
+        """Rows whose POST has left and whose worker has not spoken yet, with the time of that POST."""
+        sent = {one.name: one.slot.sent_at for one in (await self._worklist.quota()).slots}
+        flying = [item for item in await self._worklist.all_in_flight() if item.outcome.kind is kind and item.slot]
+        times = [sent.get(item.slot or "", slot_time(item.slot or "")) for item in flying]
+        return [replace(item, sent_at=at) for item, at in zip(flying, times, strict=True) if at is not None]
 
     async def _list(self, kind: Kind, items: Sequence[WorkItem]) -> Listing | None:
         """Everything created since the oldest of these rows was sent; None when Graph did not answer."""

@@ -39,7 +39,7 @@ from tests.support.reports import (
     submissions,
     url_request,
 )
-from tests.support.stage import assert_feed_is_whole, stage
+from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
 
 ONE_POST = Scope(method="POST", times=1)
 LISTS = Scope(method="GET", path="Threats")
@@ -143,6 +143,37 @@ async def test_similar_mails_do_not_take_each_others_submission(delivered_before
         assert {one.id: one.request.network_message_id for one in submissions(on)} == {
             row.graph_submission_id: row.network_message_id for row in rows.values()
         }
+
+
+@pytest.mark.parametrize("delivered_before", range(2))
+async def test_a_lost_row_does_not_take_the_submission_of_a_row_in_flight(delivered_before: int) -> None:
+    """A worker that died right after its POST has a claim to what is listed, although its row does not say so yet."""
+    async with stage() as on:
+        for _ in range(delivered_before):
+            on.graph.tenant.remove(REPORTING_MAILBOX, report(on, original("early")))
+        on.graph.control.set_submission_traps(HARD_TO_MATCH)
+        on.graph.control.add_fault(reset_connection(ONE_POST))
+        without_effect = report(on, original("one-twin"))
+        await on.round()
+        on.clock.advance(minutes=1)
+        with_effect = report(on, original("other-twin"))
+        await on.app.collect_reports.run()
+        await on.app.dispatch.run()
+        await die_after_the_post(on)
+        await on.finish(rows=2)
+        rows = await rows_by_report(on)
+        assert (rows[without_effect].attempts, rows[with_effect].attempts) == (2, 1)
+        assert len({one.request.item_key for one in submissions(on)}) == len(submissions(on)) == 2
+
+
+async def die_after_the_post(on: Stage) -> None:
+    """Let the process end between the POST and its record, and begin another."""
+    steps = Steps(stop_at=5, after_effect=True)
+    on.start_process(steps)
+    with pytest.raises(ProcessStoppedError):
+        await on.deliver_submissions()
+    assert steps.taken[-1] == "graph submissions.submit"
+    on.start_process()
 
 
 async def test_nothing_is_found_missing_while_the_list_does_not_answer() -> None:
