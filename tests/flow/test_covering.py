@@ -91,6 +91,8 @@ async def test_a_refused_item_is_not_covered_by_its_refusal() -> None:
         report(on, original("twin"))
         (rejected,) = await on.finish(rows=1)
         later = report(on, original("twin"))
+        await on.app.collect_reports.run()
+        assert (await rows_by_report(on))[later].state is State.PENDING
         await on.finish(rows=2)
         assert rejected.state is State.REJECTED
         assert (await rows_by_report(on))[later].state is State.SETTLED
