@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -148,7 +148,8 @@ class CollectReports:
             async with reads:
                 return await self._read(folder, report)
 
-        results = await asyncio.gather(*(read(report) for report in reports), return_exceptions=True)
+        each_once = {report.message_id: report for report in reports}.values()  # a page may tell a mail twice
+        results = await asyncio.gather(*(read(report) for report in each_once), return_exceptions=True)
         new = await self._admission.admit([one for one in results if isinstance(one, Claimed)])
         await self._checkpoints.defer([one for one in results if isinstance(one, DeferredReport)])
         for one in results:
@@ -183,11 +184,13 @@ class CollectReports:
     async def _try_again(self, folder: Folder, deferred: Sequence[DeferredReport]) -> int:
         """Read reports that could not be read before; returns how many rows are new.
 
-        Done when the folder has answered: in an outage of the whole mailbox no report is given up.
+        Done when the folder has answered: in an outage of the whole mailbox no report is given up. A row of theirs may
+        be half admitted however long ago that was: the checkpoint has moved on without it.
         """
         new = 0
+        unsettled = replace(folder, settled_before=None)
         for report in deferred:
-            again = await self._read(folder, report.head)
+            again = await self._read(unsettled, report.head)
             if isinstance(again, DeferredReport):
                 if self._clock.now() - report.first_failed_at < GIVE_UP_AFTER:
                     continue

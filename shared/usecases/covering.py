@@ -80,7 +80,9 @@ class HolderFollower:
             stored = await self._outcomes.amend(Change(outcome, after, item.etag))
             waits_for = (holding.holder,)
         stored = stored or await self._outcomes.get(outcome.key)
-        if stored is not None:
+        if stored is not None and is_final(stored.outcome.state):
+            await self._worklist.remove([item])
+        elif stored is not None:
             moved = replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=waits_for)
             await self._worklist.move(item, moved)
 

@@ -13,7 +13,7 @@ from shared.domain.lifecycle import move
 from shared.domain.model import State
 from shared.ports import WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.worklist import WorkItem, Worklist, slot_time
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.intake import IntakeManual
 
@@ -63,8 +63,8 @@ class RecordPoisonSubmission:
         if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
             return
         slot = await self._worklist.slot(message.slot)
-        sent_at = None if slot is None else slot.slot.sent_at
-        nothing_was_sent = stored.outcome.state is State.DISPATCHED or (slot is not None and sent_at is None)
+        sent_at = slot_time(message.slot) if slot is None else slot.slot.sent_at
+        nothing_was_sent = stored.outcome.state is State.DISPATCHED or sent_at is None
         state = State.FAILED if nothing_was_sent else State.UNCERTAIN
         done = await self._outcomes.advance(
             [Change(stored.outcome, move(stored.outcome, state, reason="poison_message"), stored.etag)]

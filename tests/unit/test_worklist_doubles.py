@@ -1,4 +1,4 @@
-"""A row that stands on the worklist twice, after a stop or a race, holds up nobody and is sent once."""
+"""Entries that a stop or a race left behind, twice or where they no longer belong, stop nobody and mislead nobody."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,12 +6,18 @@ from datetime import timedelta
 import pytest
 
 from local.memory_storage import MemoryQueue, MemoryTable
+from shared.codecs.submission_message import SubmissionMessage, write_message
+from shared.domain.lifecycle import move
 from shared.domain.model import Priority, State
-from shared.domain.planner import Limits
-from shared.stores.outcomes import OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist
+from shared.domain.planner import Limits, Slot
+from shared.stores.items import ItemStore
+from shared.stores.outcomes import Change, OutcomeStore
+from shared.stores.worklist import WorkItem, Worklist, slot_name
+from shared.usecases.closing import Closer
+from shared.usecases.covering import HolderFollower
 from shared.usecases.dispatch import Dispatch
-from shared.usecases.sweep import Sweeper
+from shared.usecases.poison import RecordPoisonSubmission
+from shared.usecases.sweep import Sweeper, sent_before
 from tests.support.outcomes import NOW, make_outcome
 from tests.support.stage import StageClock
 
@@ -49,3 +55,42 @@ async def test_a_double_is_sent_once_and_holds_up_nobody(double: dict[str, objec
     assert len(queue.messages) == 2
     rows = [await outcomes.get(one.outcome.key) for one in (first, second)]
     assert [one and one.outcome.state for one in rows] == [State.DISPATCHED] * 2
+
+
+async def test_a_covered_rows_old_entry_stops_nothing() -> None:
+    """A row that went itself and settled may have left its covered entry behind: the entry goes, nothing is raised."""
+    clock = StageClock(NOW)
+    table = MemoryTable()
+    worklist, outcomes = Worklist(table, clock), OutcomeStore(MemoryTable(), MemoryTable(), clock)
+    items = ItemStore(MemoryTable())
+    holder = make_outcome(1, state=State.FAILED)
+    covered = make_outcome(2, state=State.COVERED, covered_by=holder.key.submission_id, item_key=holder.item_key)
+    await items.hold(holder.item_key or "", "phishing", holder.key)
+    await outcomes.create([holder, replace(covered, state=State.SETTLED, covered_by=None)])
+    await worklist.add([WorkItem(outcome=covered, etag="old", due_at=NOW, waits_for=(holder.key,))])
+    follower = HolderFollower(
+        outcomes=outcomes, worklist=worklist, items=items, closer=Closer(outcomes, worklist), clock=clock
+    )
+    for _ in range(2):
+        assert await follower.run() == 0
+    assert table.rows() == []
+
+
+async def test_poison_of_a_row_whose_slot_is_gone_keeps_the_time_of_its_post() -> None:
+    """Reconcile looks around that time: with the day it was received it would call the POST one without effect."""
+    clock = StageClock(NOW)
+    table = MemoryTable()
+    worklist, outcomes = Worklist(table, clock), OutcomeStore(MemoryTable(), MemoryTable(), clock)
+    slot = slot_name(Slot(NOW, urgent=False), make_outcome(1).key.submission_id)
+    received_at = NOW - timedelta(days=3)
+    (stored,) = await outcomes.create([make_outcome(1, state=State.PENDING, received_at=received_at)])
+    assert stored is not None
+    for state in (State.DISPATCHED, State.SUBMITTING):
+        clock.advance(seconds=1)
+        (stored,) = await outcomes.advance([Change(stored.outcome, move(stored.outcome, state), stored.etag)])
+        assert stored is not None
+    await worklist.add([WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=received_at, slot=slot)])
+    poison = RecordPoisonSubmission(outcomes, worklist, MemoryQueue(clock))
+    await poison.run(write_message(SubmissionMessage(stored.outcome.key, slot, stored.etag)))
+    (uncertain,) = await worklist.at_microsoft()
+    assert (uncertain.outcome.state, sent_before(uncertain)) == (State.UNCERTAIN, NOW)

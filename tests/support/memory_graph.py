@@ -1,0 +1,193 @@
+"""Microsoft behind the ports, in memory and strict: what counts is how often a POST had an effect.
+
+For tests of many steps where HTTP would only cost time. It refuses what the limits refuse (one item once in 15
+minutes, three times in 24 hours), can be told to misbehave, and keeps every POST with the moment of its arrival.
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from email import message_from_bytes
+
+from shared.domain.errors import AnswerLost, NotAllowed, NotReady, NotSent, Refused, Throttled
+from shared.domain.model import Kind
+from shared.domain.planner import DAY, WINDOW
+from shared.domain.reports import Attachment
+from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.ports import Clock, MessageFacts, ReportHead, ReportPage
+
+PAGE_REPORTS = 3
+VERDICT_AFTER = timedelta(minutes=7)
+
+
+class Misfortune(enum.Enum):
+    """What befalls the next POST."""
+
+    LOST_BEFORE_EFFECT = "the request is lost on its way"
+    LOST_AFTER_EFFECT = "the answer is lost on its way back"
+    NOT_SENT = "no connection"
+    NOT_READY = "Microsoft has no metadata yet"
+    THROTTLED = "somebody in the portal used up the quota"
+    REFUSED = "Microsoft refuses it for good"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A submission that Microsoft has."""
+
+    claim: tuple[str, str]
+    kind: Kind
+    submission: ThreatSubmission
+
+
+@dataclass
+class MemorySubmissions:
+    """The `ThreatSubmissions` port; `arrivals` are the moments of all POSTs, `effects` what came of them."""
+
+    clock: Clock
+    arrivals: list[datetime] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    misfortunes: list[Misfortune] = field(default_factory=list)
+    closed_until: datetime | None = None
+    """No token until then: every call is refused."""
+
+    async def submit(self, order: SubmissionOrder) -> ThreatSubmission:
+        """Take one submission, or fail as told."""
+        now = self.clock.now()
+        self._check_identity(now)
+        misfortune = self.misfortunes.pop(0) if self.misfortunes else None
+        if misfortune is Misfortune.NOT_SENT:
+            raise NotSent("submit", code="ConnectError")
+        self.arrivals.append(now)
+        if misfortune is Misfortune.LOST_BEFORE_EFFECT:
+            raise AnswerLost("submit", code="ReadTimeout")
+        if misfortune is Misfortune.NOT_READY:
+            raise NotReady("submit", status=400)
+        if misfortune is Misfortune.REFUSED:
+            raise Refused("submit", status=400, code="BadRequest")
+        if misfortune is Misfortune.THROTTLED:
+            raise Throttled("submit", status=429, retry_after_s=120)
+        effect = self._effect(order, now)
+        if misfortune is Misfortune.LOST_AFTER_EFFECT:
+            raise AnswerLost("submit", status=504)
+        return effect.submission
+
+    async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
+        """Every submission of that kind since then, with its verdict once that is due."""
+        now = self.clock.now()
+        self._check_identity(now)
+        return list(self._listed(kind, since, now))
+
+    async def reports_reach_microsoft(self) -> bool:
+        """They do not: the product submits them."""
+        return False
+
+    def _check_identity(self, now: datetime) -> None:
+        if self.closed_until is not None and now < self.closed_until:
+            raise NotAllowed("submit", status=401)
+
+    def _effect(self, order: SubmissionOrder, now: datetime) -> Effect:
+        item = _item(order)
+        earlier = [one.submission.created_at or now for one in self.effects if one.claim[0] == item]
+        if any(now - at < WINDOW for at in earlier) or sum(now - at < DAY for at in earlier) >= 3:
+            raise Throttled("submit", status=429)
+        effect = Effect((item, order.category.value), order.kind, self._submission(order, now))
+        self.effects.append(effect)
+        return effect
+
+    def _submission(self, order: SubmissionOrder, now: datetime) -> ThreatSubmission:
+        mail = message_from_bytes(order.content or b"")
+        return ThreatSubmission(
+            submission_id=f"graph-{len(self.effects)}",
+            created_at=now,
+            category=order.category.value,
+            status="running",
+            recipient=order.recipient,
+            subject=mail["Subject"],
+            url=order.url,
+        )
+
+    def _listed(self, kind: Kind, since: datetime, now: datetime) -> Iterator[ThreatSubmission]:
+        for one in self.effects:
+            created_at = one.submission.created_at or now
+            if one.kind is not kind or created_at < since:
+                continue
+            if now - created_at < VERDICT_AFTER:
+                yield one.submission
+            else:
+                yield replace(one.submission, status="succeeded", result_category="threatsFound", result_detail="none")
+
+
+@dataclass
+class MemoryMail:
+    """The `MailSource` port over one folder: pages of changes, in which a mail may stand again, even twice a page."""
+
+    clock: Clock
+    heads: dict[str, ReportHead] = field(default_factory=dict)
+    originals: dict[str, bytes] = field(default_factory=dict)
+    feed: list[str] = field(default_factory=list)
+    silent: int = 0
+    """So many reads of content fail."""
+
+    def deliver(self, head: ReportHead, original: bytes) -> None:
+        """Put a report into the folder."""
+        self.heads[head.message_id] = head
+        self.originals[head.message_id] = original
+        self.feed.append(head.message_id)
+
+    async def changes(self, mailbox: str, folder: str, resume: str | None) -> ReportPage:
+        """The next page; `resume` counts the changes read so far."""
+        del mailbox, folder
+        start = int(resume or 0)
+        page = self.feed[start : start + PAGE_REPORTS]
+        end = start + len(page)
+        return ReportPage(tuple(self.heads[one] for one in page), str(end), end == len(self.feed))
+
+    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
+        """The reports received since then."""
+        del mailbox, folder
+        return [head for head in self.heads.values() if head.received_at >= since]
+
+    async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
+        """The one original."""
+        del mailbox
+        if self.silent > 0:
+            self.silent -= 1
+            raise AnswerLost("list attachments", status=503)
+        return [
+            Attachment(
+                id="original",
+                name="original",
+                content_type=None,
+                size_bytes=len(self.originals[message_id]),
+                is_inline=False,
+                kind="item",
+            )
+        ]
+
+    async def attachment_content(
+        self, mailbox: str, message_id: str, attachment_id: str, limit_bytes: int
+    ) -> bytes | None:
+        """The original."""
+        del mailbox, attachment_id
+        content = self.originals[message_id]
+        return content if len(content) <= limit_bytes else None
+
+    async def find_by_id(self, mailbox: str, message_id: str) -> MessageFacts | None:
+        """No mail: only reports stand here."""
+        del mailbox, message_id
+        return None
+
+    async def find_by_internet_id(self, mailbox: str, internet_message_id: str) -> MessageFacts | None:
+        """No mail: only reports stand here."""
+        del mailbox, internet_message_id
+        return None
+
+
+def _item(order: SubmissionOrder) -> str:
+    """What Microsoft counts: the URL, or network message id and recipient."""
+    if order.url is not None:
+        return order.url
+    mail = message_from_bytes(order.content or b"")
+    return f"{mail['X-MS-Exchange-Organization-Network-Message-Id']} {order.recipient}"
