@@ -48,12 +48,21 @@ class MemoryTable:
             self._check(write)
         return [self._apply(write) for write in writes]
 
-    async def scan(self, partition: str, from_row: str, below_row: str, limit: int | None = None) -> AsyncIterator[Row]:
-        """The rows with `from_row` <= RowKey < `below_row`, ascending; at most `limit`."""
+    async def scan(
+        self,
+        partition: str,
+        from_row: str,
+        below_row: str,
+        limit: int | None = None,
+        *,
+        only: tuple[str, str] | None = None,
+    ) -> AsyncIterator[Row]:
+        """The rows of a range, ascending; see the port."""
         rows = self._partitions.get(partition, {})
-        keys = sorted(key for key in rows if from_row <= key < below_row)[:limit]
-        for found in [rows[key] for key in keys]:
-            yield Row(dict(found.entity), found.etag)
+        keys = sorted(key for key in rows if from_row <= key < below_row)
+        found = [rows[key] for key in keys if only is None or rows[key].entity.get(only[0]) == only[1]]
+        for row in found[:limit]:
+            yield Row(dict(row.entity), row.etag)
 
     def rows(self) -> list[Entity]:
         """Every row, for tests."""

@@ -91,8 +91,19 @@ class Table(Protocol):
         Raises `AlreadyExists`, `Changed` or `Missing` for the first write that was refused; then nothing was written.
         """
 
-    def scan(self, partition: str, from_row: str, below_row: str, limit: int | None = None) -> AsyncIterator[Row]:
-        """The rows with `from_row` <= RowKey < `below_row`, ascending; at most `limit`."""
+    def scan(
+        self,
+        partition: str,
+        from_row: str,
+        below_row: str,
+        limit: int | None = None,
+        *,
+        only: tuple[str, str] | None = None,
+    ) -> AsyncIterator[Row]:
+        """The rows with `from_row` <= RowKey < `below_row`, ascending; at most `limit`.
+
+        `only` names a property and the text that it must hold; the service still reads every row in between.
+        """
 
 
 class WorkQueue(Protocol):

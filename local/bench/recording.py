@@ -60,10 +60,10 @@ class Recorded:
 
         return recorded
 
-    async def scan(self, *arguments: Any) -> AsyncIterator[Any]:
+    async def scan(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
         """The rows of a table port."""
         self._recording.add(Call(self._name, "scan", arguments))
-        async for row in self._port.scan(*arguments):
+        async for row in self._port.scan(*arguments, **options):
             yield row
 
 

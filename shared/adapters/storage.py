@@ -62,13 +62,21 @@ class AzureTable:
             done = await self._client.submit_transaction([_operation(write) for write in writes])
         return [_etag(one) for one in done]
 
-    async def scan(self, partition: str, from_row: str, below_row: str, limit: int | None = None) -> AsyncIterator[Row]:
-        """The rows with `from_row` <= RowKey < `below_row`, ascending; at most `limit`."""
-        found = self._client.query_entities(
-            "PartitionKey eq @partition and RowKey ge @from_row and RowKey lt @below_row",
-            parameters={"partition": partition, "from_row": from_row, "below_row": below_row},
-            results_per_page=None if limit is None else min(limit, PAGE_ROWS),
-        )
+    async def scan(
+        self,
+        partition: str,
+        from_row: str,
+        below_row: str,
+        limit: int | None = None,
+        *,
+        only: tuple[str, str] | None = None,
+    ) -> AsyncIterator[Row]:
+        """The rows of a range, ascending; see the port."""
+        query = "PartitionKey eq @partition and RowKey ge @from_row and RowKey lt @below_row"
+        values = {"partition": partition, "from_row": from_row, "below_row": below_row}
+        if only is not None:
+            query, values = f"{query} and {only[0]} eq @only", {**values, "only": only[1]}
+        found = self._client.query_entities(query, parameters=values, results_per_page=limit)
         seen = 0
         async for entity in found:
             yield _row(entity)

@@ -21,7 +21,8 @@ from shared.ports import Clock, Insert, Replace, Row, Table, Write
 
 TRANSACTION_ROWS = 100
 """Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""
-_LOOK_BACK = timedelta(minutes=15)
+_LOOK_BACK = timedelta(minutes=5)
+"""What the clocks of two workers may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +81,32 @@ class OutcomeStore:
     async def ensure_logged(self, outcome: Outcome) -> None:
         """Append the event of the row's present state if a stopped process left it out. Safe to call twice.
 
-        The event is looked for from the moment the row came in; an appended one carries the present time, because
-        consumers of the feed have read past the moment of the change.
+        The row's last event is looked for since its dispatch, then since it came in. An appended one carries the
+        present time, because consumers of the feed have read past the moment of the change.
         """
-        last: Row | None = None
-        async for row in self._events(outcome):
-            last = row
-        if last is None or last.entity["Event"] != outcome.state:
-            previous = None if last is None else State(str(last.entity["Event"]))
-            await self._append([(outcome, previous)])
+        last = None
+        for since in (outcome.dispatched_at, outcome.collected_at):
+            if last is None and since is not None:
+                last = await self._last_event(outcome, since - _LOOK_BACK)
+        if last is None or last != outcome.state:
+            await self._append([(outcome, last)])
 
     async def owner_of(self, graph_submission_id: str, since: datetime) -> str | None:
         """The row that the feed shows with this submission of Microsoft's since then, or None."""
-        async for row in self._log_since(since):
-            if row.entity.get("GraphSubmissionId") == graph_submission_id:
-                return str(row.entity["SubmissionId"])
+        async for row in self._log_since(since, only=("GraphSubmissionId", graph_submission_id)):
+            return str(row.entity["SubmissionId"])
         return None
 
-    async def _events(self, outcome: Outcome) -> AsyncIterator[Row]:
-        async for row in self._log_since(outcome.collected_at - _LOOK_BACK):
-            if row.entity["SubmissionId"] == outcome.key.submission_id:
-                yield row
+    async def _last_event(self, outcome: Outcome, since: datetime) -> State | None:
+        last = None
+        async for row in self._log_since(since, only=("SubmissionId", outcome.key.submission_id)):
+            last = State(str(row.entity["Event"]))
+        return last
 
-    async def _log_since(self, since: datetime) -> AsyncIterator[Row]:
+    async def _log_since(self, since: datetime, *, only: tuple[str, str]) -> AsyncIterator[Row]:
         start, today = since, keys.day(self._clock.now())
         while keys.day(start) <= today:
-            async for row in self._log.scan(keys.day(start), f"{keys.epoch_ms(start):013d}", "~"):
+            async for row in self._log.scan(keys.day(start), f"{keys.epoch_ms(start):013d}", "~", only=only):
                 yield row
             start = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), start.tzinfo)
 

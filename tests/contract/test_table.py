@@ -233,6 +233,14 @@ async def test_a_scan_stops_at_its_limit(table: Table, limit: int | None, found:
     assert await rows(table, limit=limit) == ["a", "b", "c"][:found]
 
 
+async def test_a_scan_can_keep_to_rows_that_hold_a_text(table: Table) -> None:
+    """Rows that hold another text, or lack the property, are left out, and do not count towards the limit."""
+    await table.write_all([Insert(entity("a", Word="x")), Insert(entity("b")), Insert(entity("c", Word="y'x"))])
+    await table.write(Insert(entity("d", Word="y'x")))
+    found = table.scan(HERE, "", "~", 1, only=("Word", "y'x"))
+    assert [row.entity["RowKey"] async for row in found] == ["c"]
+
+
 async def test_a_scan_goes_on_over_pages(table: Table) -> None:
     """The service answers 1,000 rows at a time; the scan gives all of them, in order, once."""
     names = [f"{number:04}" for number in range(1_050)]
