@@ -5,7 +5,7 @@ minutes, three times in 24 hours), can be told to misbehave, and keeps every POS
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
@@ -18,6 +18,7 @@ from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, MessageFacts, ReportHead, ReportPage
 
 PAGE_REPORTS = 3
+LISTED_AFTER = timedelta(minutes=3)
 VERDICT_AFTER = timedelta(minutes=7)
 
 
@@ -51,6 +52,10 @@ class MemorySubmissions:
     misfortunes: list[Misfortune] = field(default_factory=list)
     closed_until: datetime | None = None
     """No token until then: every call is refused."""
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+    """What others do while the next POST is on its way back."""
+    item_refusals: int = 0
+    """POSTs of an item that came too early for it."""
 
     async def submit(self, order: SubmissionOrder) -> ThreatSubmission:
         """Take one submission, or fail as told."""
@@ -69,12 +74,15 @@ class MemorySubmissions:
         if misfortune is Misfortune.THROTTLED:
             raise Throttled("submit", status=429, retry_after_s=120)
         effect = self._effect(order, now)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
         if misfortune is Misfortune.LOST_AFTER_EFFECT:
             raise AnswerLost("submit", status=504)
         return effect.submission
 
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
-        """Every submission of that kind since then, with its verdict once that is due."""
+        """Every submission of that kind since then that is listed by now, with its verdict once that is due."""
         now = self.clock.now()
         self._check_identity(now)
         return list(self._listed(kind, since, now))
@@ -91,6 +99,7 @@ class MemorySubmissions:
         item = _item(order)
         earlier = [one.submission.created_at or now for one in self.effects if one.claim[0] == item]
         if any(now - at < WINDOW for at in earlier) or sum(now - at < DAY for at in earlier) >= 3:
+            self.item_refusals += 1
             raise Throttled("submit", status=429)
         effect = Effect((item, order.category.value), order.kind, self._submission(order, now))
         self.effects.append(effect)
@@ -111,7 +120,7 @@ class MemorySubmissions:
     def _listed(self, kind: Kind, since: datetime, now: datetime) -> Iterator[ThreatSubmission]:
         for one in self.effects:
             created_at = one.submission.created_at or now
-            if one.kind is not kind or created_at < since:
+            if one.kind is not kind or created_at < since or now - created_at < LISTED_AFTER:
                 continue
             if now - created_at < VERDICT_AFTER:
                 yield one.submission
