@@ -76,7 +76,8 @@ class AzureTable:
         values = {"partition": partition, "from_row": from_row, "below_row": below_row}
         if only is not None:
             query, values = f"{query} and {only[0]} eq @only", {**values, "only": only[1]}
-        found = self._client.query_entities(query, parameters=values, results_per_page=limit)
+        page_rows = None if limit is None else min(limit, PAGE_ROWS)
+        found = self._client.query_entities(query, parameters=values, results_per_page=page_rows)
         seen = 0
         async for entity in found:
             yield _row(entity)

@@ -38,6 +38,10 @@ QUOTA_ROW = "0-quota"
 ROWS_PER_RESERVATION = 32
 """Three writes a row and one for the quota fit one transaction of 100."""
 STRIKES_COUNT_FOR = timedelta(hours=1)
+POISON_STOPS_AT = 3
+POISON_COUNTS_FOR = timedelta(minutes=10)
+"""So many poison messages in so short a time are no row's fault: what would follow waits, and one row is tried."""
+PROBED_AFTER = frozenset({"not_allowed", "poison_message"})
 _SECTIONS = {
     State.PENDING: "1",
     State.DISPATCHED: "2",
@@ -96,7 +100,8 @@ class StoredSlot:
 class Quota:
     """What is known of the tenant's quota: the slots of the last minutes, the day's count, and whether it is closed.
 
-    `strikes` counts refusals in a row, so that a closed window grows; `etag` is None before the first dispatch ever.
+    `strikes` counts refusals in a row, so that a closed window grows; `poisoned_at` are the last poison messages;
+    `etag` is None before the first dispatch ever.
     """
 
     etag: str | None
@@ -105,6 +110,7 @@ class Quota:
     closed_until: datetime | None = None
     closed_reason: str | None = None
     strikes: int = 0
+    poisoned_at: tuple[datetime, ...] = ()
 
     def strikes_at(self, now: datetime) -> int:
         """Refusals in a row that still count: an hour after the window reopened they are forgotten."""
@@ -112,8 +118,8 @@ class Quota:
         return self.strikes if is_fresh else 0
 
     def is_probing(self, now: datetime) -> bool:
-        """Whether only one row at a time may go, to see if submissions are allowed again."""
-        return self.closed_reason == "not_allowed" and self.strikes_at(now) > 0
+        """Whether only one row at a time may go, to see if submissions work again."""
+        return self.closed_reason in PROBED_AFTER and self.strikes_at(now) > 0
 
 
 class Worklist:
@@ -278,11 +284,22 @@ class Worklist:
             if written is not None and len(unused) < TRANSACTION_ROWS - 1:
                 return written
 
+    async def count_poison(self) -> None:
+        """Count a message that failed every attempt, and let rows go one by one when there were several of late."""
+        now = self._clock.now()
+        written = None
+        while written is None:
+            quota = await self.quota()
+            recent = tuple(at for at in quota.poisoned_at if now - at < POISON_COUNTS_FOR)
+            written = await self._write_quota(replace(quota, poisoned_at=(*recent, now)[-POISON_STOPS_AT:]), [])
+        if len(written.poisoned_at) >= POISON_STOPS_AT:
+            await self.close(now, "poison_message")
+
     async def reopen(self) -> None:
         """Forget earlier refusals: Microsoft accepted a submission."""
         quota = await self.quota()
         if quota.strikes:
-            await self._write_quota(replace(quota, strikes=0, closed_reason=None), [])
+            await self._write_quota(replace(quota, strikes=0, closed_reason=None, poisoned_at=()), [])
 
     async def _section(self, section: str) -> AsyncIterator[WorkItem]:
         async for row in self._table.scan(PARTITION, section, chr(ord(section) + 1)):
@@ -372,6 +389,7 @@ def _quota_entity(quota: Quota) -> Entity:
         "RowKey": QUOTA_ROW,
         "Strikes": quota.strikes,
         "SentToday": json.dumps(quota.sent_today.minutes, separators=(",", ":")),
+        "PoisonedAt": json.dumps([at.isoformat() for at in quota.poisoned_at]),
     }
     if quota.closed_until is not None:
         entity["ClosedUntil"] = quota.closed_until
@@ -389,6 +407,7 @@ def _quota(row: Row) -> Quota:
         closed_until=_time(entity["ClosedUntil"]) if "ClosedUntil" in entity else None,
         closed_reason=str(entity["ClosedReason"]) if "ClosedReason" in entity else None,
         strikes=int(str(entity["Strikes"])),
+        poisoned_at=tuple(datetime.fromisoformat(at) for at in json.loads(str(entity["PoisonedAt"]))),
     )
 
 

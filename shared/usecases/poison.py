@@ -77,6 +77,7 @@ class RecordPoisonSubmission:
         await self._worklist.move(item, left)
         if unused:
             await self._worklist.release(slot)
+        await self._worklist.count_poison()
 
 
 async def send_back(queue: WorkQueue, body: str, error: Exception) -> None:
