@@ -81,6 +81,7 @@ class ItemStore:
             claims = {} if row is None else _claims(row)
             if claims.get(claim, replacing) != replacing:
                 return _holding(claims, claim)
+            claims.pop(claim, None)  # a holder that comes later goes behind the other claims made by then
             claims[claim] = key
             if await self._written(item_key, claims, row):
                 return _holding(claims, claim)
@@ -104,7 +105,7 @@ def _known_request(row: Row) -> KnownRequest:
 
 
 def _holding(claims: dict[str, OutcomeKey], claim: str) -> Holding:
-    """Claims are kept in the order in which they were made."""
+    """Claims are kept in the order in which their holders came."""
     names = list(claims)
     return Holding(claims[claim], tuple(claims[name] for name in names[: names.index(claim)]))
 

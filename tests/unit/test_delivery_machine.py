@@ -320,6 +320,21 @@ def test_a_finished_look_alike_is_not_adopted() -> None:
     assert len(machine.graph.effects) == 2
 
 
+def test_a_rows_successor_keeps_the_items_time() -> None:
+    """A claim is refused, another one about the same item goes, then the refused row's successor: 15 minutes later."""
+    machine = Delivery()
+    machine.a_report_arrives(name="a", category="spam", person=PEOPLE[0])
+    machine.posts_will_fail([Misfortune.REFUSED])
+    machine.collect()
+    machine.everything_is_delivered()
+    machine.a_report_arrives(name="a", category="phishing", person=PEOPLE[0])
+    machine.collect()
+    machine.everything_is_delivered()
+    machine.a_report_arrives(name="a", category="spam", person=PEOPLE[0])
+    machine.teardown()
+    assert len(machine.graph.effects) == 2
+
+
 def test_a_deferred_report_cut_off_at_any_call_is_not_forgotten() -> None:
     """Its row may be half admitted, and its mail silent again, when the folder's checkpoint has long moved on."""
     for steps in range(10, 30):

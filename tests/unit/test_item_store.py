@@ -50,6 +50,15 @@ async def test_a_claim_is_handed_over_from_its_holder_only(items: ItemStore) -> 
     assert await items.hold(ITEM, "phishing", D) == Holding(B)
 
 
+async def test_a_new_holder_goes_behind_the_claims_made_before_it(items: ItemStore) -> None:
+    """It comes later than their rows, which may be at Microsoft by now, and Microsoft takes an item in 15 minutes."""
+    await items.hold(ITEM, "phishing", A)
+    await items.hold(ITEM, "spam", B)
+    assert await items.hand_over(ITEM, "phishing", A, C) == Holding(C, (B,))
+    assert await items.hold(ITEM, "notJunk", D) == Holding(D, (B, C))
+    assert await items.hand_over(ITEM, "phishing", A, C) == Holding(C, (B,))
+
+
 async def test_handing_over_may_be_repeated(items: ItemStore) -> None:
     """A process that stopped after it finds its own row as the holder."""
     await items.hold(ITEM, "phishing", A)
