@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from shared.settings import Settings
-from shared.telemetry import Event, emit
+from shared.telemetry import Event, emit, quiet_libraries
 
 if TYPE_CHECKING:
     from shared.bootstrap import App
 
 STORAGE = "SubmissionsStorage"
 
+quiet_libraries()
 app = func.FunctionApp()
 settings = Settings.load(os.environ)
 _resources = AsyncExitStack()

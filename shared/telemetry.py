@@ -58,6 +58,12 @@ def emit(event: Event, **fields: str | float | None) -> None:
     _logger.log(event.level, "event=%s %s", event.label, told)
 
 
+def quiet_libraries() -> None:
+    """Keep the client libraries' own lines below warnings out of the log: they tell addresses in request URLs."""
+    for name in ("azure", "httpx", "httpcore", "kiota_http", "msal", "msgraph_core"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def fingerprint(text: str) -> str:
     """Twelve hex digits that stand for an address or id in a log without giving it away."""
     return hashlib.sha256(text.lower().encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -1,0 +1,45 @@
+"""What the app logs while it works: ids and hashes, never what a mail or an operator says."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from local.sample_tenant import DOMAINS, populate, sample_manual_messages
+from shared.telemetry import quiet_libraries
+from tests.support.reports import ask
+from tests.support.stage import START, stage
+
+LIBRARIES = ("azure", "httpx", "httpcore", "kiota_http", "msal", "msgraph_core")
+STAND_INS = ("aiohttp", "asyncio", "local")
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """The log levels as the deployed app sets them, and afterwards as they were."""
+    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
+    quiet_libraries()
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_no_log_line_tells_an_address_a_subject_or_a_token(caplog: pytest.LogCaptureFixture) -> None:
+    """Over the whole sample tenant, every line at level INFO is free of addresses, subjects, URLs and tokens."""
+    caplog.set_level(logging.INFO)
+    async with stage() as on:
+        ids = populate(on.graph.tenant, START)
+        messages = sample_manual_messages(START, ids)
+        for message in messages:
+            for name, content in message.blobs.items():
+                await on.ports.containers["submission-content"].put(name, content)
+        await ask(on, *(message.body for message in messages))
+        outcomes = await on.finish(rows=55)
+    lines = [
+        record.getMessage() for record in caplog.records if not record.name.startswith(("aiohttp", "local", "asyncio"))
+    ]
+    assert len(lines) > 100
+    secrets = {f"@{domain}" for domain in DOMAINS} | {"Bearer", "http://", "https://"}
+    secrets |= {outcome.subject for outcome in outcomes if outcome.subject and len(outcome.subject) > 8}
+    assert [line for line in lines if any(secret in line for secret in secrets)] == []
