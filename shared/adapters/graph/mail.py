@@ -52,26 +52,18 @@ class GraphMail:
 
     async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
         """The mails that stand in the folder now and were received since then; see the port."""
-        link: str | None = (
+        path = (
             f"{await self._folder(mailbox, folder)}/messages?$filter=receivedDateTime%20ge%20{_utc(since)}"
             f"&$orderby=receivedDateTime%20desc&$select={HEAD}&$top={PAGE_SIZE}"
         )
-        heads: list[ReportHead] = []
-        while link is not None:
-            page = await self._transport.get_json("list a folder", link, IMMUTABLE)
-            heads += await self._heads(mailbox, page)
-            link = page.get("@odata.nextLink")
-        return heads
+        pages = self._transport.get_pages("list a folder", path, IMMUTABLE)
+        return [head async for page in pages for head in await self._heads(mailbox, page)]
 
     async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The attachments of a mail, without their content."""
-        link: str | None = f"{_message(mailbox, message_id)}/attachments?$select={ATTACHMENT}"
-        found: list[Attachment] = []
-        while link is not None:
-            page = await self._transport.get_json("list attachments", link, IMMUTABLE)
-            found += [_attachment(one) for one in _values(page)]
-            link = page.get("@odata.nextLink")
-        return found
+        path = f"{_message(mailbox, message_id)}/attachments?$select={ATTACHMENT}"
+        pages = self._transport.get_pages("list attachments", path, IMMUTABLE)
+        return [_attachment(one) async for page in pages for one in _values(page)]
 
     async def attachment_content(
         self, mailbox: str, message_id: str, attachment_id: str, limit_bytes: int

@@ -20,8 +20,6 @@ ROOT = "/beta/security/threatSubmission"
 COLLECTIONS = {Kind.EMAIL: "emailThreats", Kind.URL: "urlThreats", Kind.FILE: "fileThreats"}
 HEADERS = {"Prefer": "include-unknown-enum-members"}
 PAGE_SIZE = 100
-MOST_PAGES = 1_000
-"""A tenant makes 10,000 submissions a day at most; a list that is longer than ten days of them has lost its way."""
 
 
 class GraphThreatSubmissions:
@@ -59,23 +57,14 @@ class GraphThreatSubmissions:
     async def reports_reach_microsoft(self) -> bool:
         """Whether the tenant's user-reported policy sends reports to Microsoft by itself."""
         path = f"{ROOT}/emailThreatSubmissionPolicies"
-        page = await self._transport.get_json("read the report policy", path, HEADERS)
-        policies: Any = page.get("value")
-        return any(isinstance(one, dict) and one.get("isReportToMicrosoftEnabled") is True for one in policies or [])
+        policies = self._transport.get_pages("read the report policy", path, HEADERS)
+        found = [one async for page in policies for one in page.get("value") or []]
+        return any(isinstance(one, dict) and one.get("isReportToMicrosoftEnabled") is True for one in found)
 
-    async def _pages(self, kind: Kind, link: str) -> list[ThreatSubmission]:
+    async def _pages(self, kind: Kind, path: str) -> list[ThreatSubmission]:
         operation = f"list {kind} submissions"
-        found: list[ThreatSubmission] = []
-        seen: set[str] = set()
-        following: Any = link
-        while isinstance(following, str):
-            if following in seen or len(seen) >= MOST_PAGES:
-                raise AnswerLost(operation, code="endless_list")
-            seen.add(following)
-            page = await self._transport.get_json(operation, following, HEADERS)
-            found += _rows(operation, page, kind)
-            following = page.get("@odata.nextLink")
-        return found
+        pages = self._transport.get_pages(operation, path, HEADERS)
+        return [one async for page in pages for one in _rows(operation, page, kind)]
 
 
 def _rows(operation: str, page: dict[str, Any], kind: Kind) -> list[ThreatSubmission]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +33,8 @@ from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotRe
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 """Seconds. Far below the function's time limit, so that a silent Graph costs one invocation and not the worker."""
+MOST_PAGES = 1_000
+"""A tenant makes 10,000 submissions a day at most; a list that is longer than ten days of them has lost its way."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _NOT_READY = "metadata isn't available yet"
 """The one rule that reads a message: no code is documented for it (Defender documentation, "Submissions error
@@ -51,10 +53,10 @@ class Answer:
 class GraphTransport:
     """Sends single requests to one Graph host."""
 
-    def __init__(self, base_url: str, auth: AuthenticationProvider) -> None:
+    def __init__(self, base_url: str, auth: AuthenticationProvider, timeout: httpx.Timeout = TIMEOUT) -> None:
         self._base_url = base_url
         self._connections = httpx.AsyncHTTPTransport(http2=base_url.startswith("https"))
-        client = httpx.AsyncClient(timeout=TIMEOUT, transport=self._connections)
+        client = httpx.AsyncClient(timeout=timeout, transport=self._connections)
         client = GraphClientFactory.create_with_custom_middleware([GraphTelemetryHandler()], client=client)
         self._adapter = BaseGraphRequestAdapter(auth, http_client=client)
 
@@ -69,6 +71,18 @@ class GraphTransport:
     async def get_json(self, operation: str, path_or_link: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """The JSON object that a GET answers; raises `AnswerLost` when it answers anything else."""
         return _json_object(operation, await self.get(operation, path_or_link, headers))
+
+    async def get_pages(self, operation: str, path: str, headers: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """The pages of a list. It is read to its end, or an error is raised."""
+        seen: set[str] = set()
+        link: Any = path
+        while link is not None:
+            if not isinstance(link, str) or link in seen or len(seen) >= MOST_PAGES:
+                raise AnswerLost(operation, code="endless_list")
+            seen.add(link)
+            page = await self.get_json(operation, link, headers)
+            yield page
+            link = page.get("@odata.nextLink")
 
     async def post_json(
         self, operation: str, path: str, headers: Mapping[str, str], body: bytes, *, attempt_id: str
@@ -93,6 +107,8 @@ class GraphTransport:
             response: Any = await self._adapter.send_primitive_async(request, "bytes", {})
         except _NOT_SENT as error:
             raise NotSent(operation, code=type(error).__name__) from None
+        except httpx.InvalidURL:
+            raise Gone(operation, code="unreadable_link") from None
         except httpx.HTTPError as error:
             raise AnswerLost(operation, code=type(error).__name__) from None
         except AzureError as error:
@@ -103,10 +119,17 @@ class GraphTransport:
         """The address to ask. A link that leads to another host is not followed: a token would go with it."""
         if path_or_link.startswith("/"):
             return self._base_url + path_or_link
-        own, other = urlsplit(self._base_url), urlsplit(path_or_link)
-        if (own.scheme, own.netloc) != (other.scheme, other.netloc):
+        if _host(path_or_link) != _host(self._base_url):
             raise Gone(operation, code="foreign_link")
         return path_or_link
+
+
+def _host(url: str) -> tuple[str, str] | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.scheme, parts.netloc
 
 
 def _answer(operation: str, response: httpx.Response) -> Answer:
