@@ -11,6 +11,9 @@ import enum
 import hashlib
 import logging
 
+from shared.domain.text import clean
+
+LONGEST_VALUE = 200
 _logger = logging.getLogger(__name__)
 
 
@@ -51,10 +54,13 @@ class Event(enum.Enum):
 
 
 def emit(event: Event, **fields: str | float | None) -> None:
-    """Write one event. Values must be safe to log: pass what came from outside through `fingerprint`."""
+    """Write one event. Values must be safe to log: pass addresses and ids of strangers through `fingerprint`.
+
+    Graph's own codes go in as they are, kept on their line and to a length.
+    """
     if not _logger.isEnabledFor(event.level):
         return
-    told = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+    told = " ".join(f"{name}={clean(str(value), LONGEST_VALUE)}" for name, value in fields.items() if value is not None)
     _logger.log(event.level, "event=%s %s", event.label, told)
 
 
