@@ -117,6 +117,11 @@ class Quota:
         is_fresh = self.closed_until is not None and now - self.closed_until < STRIKES_COUNT_FOR
         return self.strikes if is_fresh else 0
 
+    def strikes_before(self, now: datetime) -> int:
+        """Refusals in a row before the burst that is going on: a window that is closed now counts that one already."""
+        is_closed = self.closed_until is not None and self.closed_until > now
+        return max(0, self.strikes_at(now) - is_closed)
+
     def is_probing(self, now: datetime) -> bool:
         """Whether only one row at a time may go, to see if submissions work again."""
         return self.closed_reason in PROBED_AFTER and self.strikes_at(now) > 0

@@ -21,7 +21,7 @@ from shared.codecs.submission_message import SubmissionMessage
 from shared.domain.errors import GraphError, NotSent
 from shared.domain.lifecycle import move
 from shared.domain.model import Outcome, OutcomeKey, SkipReason, State
-from shared.domain.planner import SLOT_LIFETIME, WINDOW
+from shared.domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
 from shared.domain.retries import THROTTLED, Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, ThreatSubmissions
@@ -102,6 +102,7 @@ class Submit:
             await self._finish(held, State.REJECTED, reason=error.reason)
             return
         except GraphError as error:
+            await self._give_back(held)
             await self._back_to_waiting(held, MAILBOX_SILENT, **error_facts(error))
             return
         if self._shadow:
@@ -118,8 +119,10 @@ class Submit:
         try:
             submission = await self._submissions.submit(order)
         except GraphError as error:
+            await self._stamp_a_slow_post(held, sent_at)
             await self._after(held, error, sent_at)
             return
+        await self._stamp_a_slow_post(held, sent_at)
         await self._record(held, submission, sent_at)
 
     async def _stamp(self, held: Held) -> datetime | None:
@@ -130,6 +133,12 @@ class Submit:
                 return None
             if self._clock.now() - at <= STAMP_GOOD_FOR:
                 return at
+
+    async def _stamp_a_slow_post(self, held: Held, sent_at: datetime) -> None:
+        """Count a POST from its end when it took longer than the window's margin: it may have arrived any time."""
+        now = self._clock.now()
+        if now - sent_at > CLOCK_MARGIN:
+            await self._worklist.stamp(held.item.slot or "", now)
 
     async def _record(self, held: Held, submission: ThreatSubmission, sent_at: datetime) -> None:
         outcome = held.stored.outcome
@@ -153,8 +162,8 @@ class Submit:
 
     async def _after(self, held: Held, error: GraphError, sent_at: datetime) -> None:
         """Act on a submission that did not simply succeed."""
-        strikes = (await self._worklist.quota()).strikes_at(self._clock.now())
-        decision = decide(error, failures=held.item.failures, strikes=strikes)
+        quota = await self._worklist.quota()
+        decision = decide(error, failures=held.item.failures, strikes=quota.strikes_before(self._clock.now()))
         tell(held, error, decision)
         if decision.closes_window:
             await self._worklist.close(self._clock.now() + decision.delay, decision.reason)

@@ -1,14 +1,23 @@
 """The quota is exact, a refusal stops everybody, and nobody loses a place for it."""
 
+import asyncio
 import itertools
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
 from local.graph_simulator import FaultKind, QuotaLimits
 from local.graph_simulator.faults import Fault, Scope, answer_status, throttle
+from local.memory_storage import MemoryQueue, Message
+from shared.bootstrap import build
+from shared.codecs.submission_message import read_message
 from shared.domain.model import Category, Priority, State
+from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.ports import ThreatSubmissions
 from tests.support.reports import (
     ask,
     email_request,
@@ -264,3 +273,47 @@ async def test_a_probe_that_gets_through_reopens_the_window() -> None:
         assert posts(on) - before == 10
         times = sent_at(on)[before:]
         assert times[-1] - times[1] <= timedelta(minutes=2)
+
+
+async def test_a_slow_post_counts_from_its_end() -> None:
+    """Microsoft may have counted it at any moment until it answered, so the slot is stamped anew."""
+
+    class SlowMicrosoft:
+        """Passes orders on after eight seconds."""
+
+        async def submit(self, order: SubmissionOrder) -> ThreatSubmission:
+            await on.clock.sleep(8)
+            return await on.ports.submissions.submit(order)
+
+    async with stage() as on:
+        report(on, original("one"))
+        await on.app.collect_reports.run()
+        await on.app.dispatch.run()
+        on.app = build(on.settings, replace(on.ports, submissions=cast("ThreatSubmissions", SlowMicrosoft())))
+        await on.deliver_submissions()
+        outcome = await only_row(on)
+        slots = [row for row in await on.rows("worklist") if row["RowKey"].startswith("0-slot")]
+        assert outcome.submitted_at is not None
+        assert slots[0]["SentAt"] >= outcome.submitted_at + timedelta(seconds=8)
+
+
+async def test_one_burst_of_refusals_is_one_strike() -> None:
+    """Twelve workers that are refused at once pause for five minutes, as one would."""
+    async with stage() as on:
+        put_reports(on, 12)
+        on.graph.control.add_fault(answer_status(403, POST))
+        await on.app.collect_reports.run()
+        await on.app.dispatch.run()
+        bodies = [message.body for message in taken(on)]
+        await asyncio.gather(*(on.app.submit.run(read_message(body)) for body in bodies))
+        quota = next(row for row in await on.rows("worklist") if row["RowKey"] == "0-quota")
+        assert quota["Strikes"] == 1
+        assert quota["ClosedUntil"] - on.clock.now() < timedelta(minutes=5, seconds=1)
+
+
+def taken(on: Stage) -> Iterator[Message]:
+    """The messages that wait on the queue `submissions`."""
+    queue = on.ports.queues["submissions"]
+    assert isinstance(queue, MemoryQueue)
+    while (message := queue.receive()) is not None:
+        yield message
