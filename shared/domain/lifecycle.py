@@ -9,9 +9,8 @@ A row is born `pending`, `covered`, `skipped`, `rejected` or `failed`, and walks
        └────────────────────────────────── uncertain, not found at Microsoft
 
 The one conflict worth knowing: a worker that was believed dead may come back with Microsoft's answer after its row
-was called `uncertain`. That is why `uncertain` may still become `submitted`, `rejected` or `pending`. A final row
-never moves by itself; `move` raises and changes nothing when a step is not in the table. What follows from a state
-(what to send, when to look again) is decided in the use cases, never here.
+was called `uncertain`, and is still recorded. A final row never moves; `move` raises and changes nothing when a step is
+not in the table. What follows from a state (what to send, when to look again) is decided in the use cases, never here.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ FINAL_STATES = frozenset({State.SETTLED, State.SKIPPED, State.REJECTED, State.FA
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.DISPATCHED, State.SKIPPED, State.FAILED}),
-    State.DISPATCHED: frozenset({State.PENDING, State.SUBMITTING, State.REJECTED, State.FAILED, State.SKIPPED}),
+    State.DISPATCHED: frozenset({State.PENDING, State.SUBMITTING, State.FAILED}),
     State.SUBMITTING: frozenset(
         {State.PENDING, State.SUBMITTED, State.UNCERTAIN, State.REJECTED, State.FAILED, State.SKIPPED}
     ),
-    State.UNCERTAIN: frozenset({State.PENDING, State.SUBMITTED, State.REJECTED, State.FAILED}),
+    State.UNCERTAIN: frozenset({State.PENDING, State.SUBMITTED, State.FAILED}),
     State.SUBMITTED: frozenset({State.SETTLED, State.EXPIRED}),
     State.COVERED: frozenset({State.PENDING, State.SETTLED, State.EXPIRED}),
     State.SETTLED: frozenset(),
