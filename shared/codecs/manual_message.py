@@ -65,6 +65,18 @@ class BadManualMessage(DefenderSubmissionsError):
         super().__init__(f"{reason}: {detail}")
 
 
+class EntryOutOfTime(BadManualMessage):
+    """The allow or block entry expires too soon or too late; `request` is valid otherwise.
+
+    It is a rule for new requests: one that was accepted before stays the same request when its message comes again.
+    """
+
+    def __init__(self, request: ManualRequest) -> None:
+        self.request = request
+        detail = f"allowOrBlock.expiresAt: must lie ahead, by {LONGEST_ENTRY.days} days at most"
+        super().__init__("invalid_field", detail)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadableFacts:
     """The part of a bad message that can be believed."""
@@ -242,7 +254,8 @@ def manual_message_schema() -> dict[str, Any]:
 def read_manual_message(body: str, *, now: datetime) -> ManualRequest:
     """The request in a queue message: JSON, or base64 of it; a byte order mark is passed over.
 
-    `now` (aware) is what `expiresAt` is held against. Raises `BadManualMessage`.
+    `now` (aware) is what `expiresAt` is held against. Raises `BadManualMessage`, its kind `EntryOutOfTime` only where
+    every other rule is kept.
     """
     text = _json_text(body)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
@@ -253,9 +266,10 @@ def read_manual_message(body: str, *, now: datetime) -> ManualRequest:
         sent = _ADAPTER.validate_python(fields, by_alias=True)
     except ValidationError as error:
         raise _bad_message(error) from None
-    if isinstance(sent, EmailRequest) and sent.allow_or_block:
-        _check_entry(sent.allow_or_block, sent.category, now)
-    return _request(sent, _digest(fields))
+    request = _request(sent, _digest(fields))
+    if request.allow_or_block:
+        _check_entry(request, request.allow_or_block, now)
+    return request
 
 
 def readable_facts(body: str) -> ReadableFacts:
@@ -353,13 +367,12 @@ def _path(location: tuple[int | str, ...]) -> str:
     return clean(".".join(map(str, names)), _MAX_PATH)
 
 
-def _check_entry(entry: AllowOrBlockFields, category: str, now: datetime) -> None:
-    if (entry.action == "allow") != (category == Category.NOT_JUNK):
+def _check_entry(request: ManualRequest, entry: AllowOrBlock, now: datetime) -> None:
+    if (entry.action == "allow") != (request.category is Category.NOT_JUNK):
         detail = "allowOrBlock.action: allow goes only with the category notJunk, block only with the others"
         raise BadManualMessage("invalid_field", detail)
     if not now < entry.expires_at <= now + LONGEST_ENTRY:
-        detail = f"allowOrBlock.expiresAt: must lie ahead, by {LONGEST_ENTRY.days} days at most"
-        raise BadManualMessage("invalid_field", detail)
+        raise EntryOutOfTime(request)
 
 
 def _digest(fields: dict[str, Any]) -> str:

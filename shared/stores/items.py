@@ -63,9 +63,13 @@ class ItemStore:
         try:
             await self._table.write(Insert(entity))
         except AlreadyExists:
-            row = await self._table.get(submission_id, _REQUEST_ROW)
-            return request if row is None else _known_request(row)
+            return await self.seen(submission_id) or request
         return request
+
+    async def seen(self, submission_id: str) -> KnownRequest | None:
+        """The request as it was first seen under that submission id, or None."""
+        row = await self._table.get(submission_id, _REQUEST_ROW)
+        return None if row is None else _known_request(row)
 
     async def _settle_holder(
         self, item_key: str, claim: str, key: OutcomeKey, *, replacing: OutcomeKey | None

@@ -64,10 +64,10 @@ class IntakeManual:
     async def run(self, body: str) -> None:
         """Turn one queue message into its row; safe to call again with the same body."""
         # pydantic is imported when the first message arrives: a cold start does not have to pay for it.
-        from shared.codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
+        from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
 
         try:
-            request = read_manual_message(body, now=self._clock.now())
+            request = await self._read(body)
         except BadManualMessage as error:
             await self._reject_unreadable(body, error)
             return
@@ -79,10 +79,10 @@ class IntakeManual:
 
     async def give_up(self, body: str) -> None:
         """Give a message that failed every attempt its final row, unless it got one after all."""
-        from shared.codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
+        from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
 
         try:
-            request = read_manual_message(body, now=self._clock.now())
+            request = await self._read(body)
         except BadManualMessage as error:
             await self._reject_unreadable(body, error)
             return
@@ -93,6 +93,18 @@ class IntakeManual:
         await self._keep(known.key, body)
         failed = replace(self._first_facts(request, known), state=State.FAILED, state_reason="poison_message")
         await self._admission.admit([Claimed(Candidate(failed))])
+
+    async def _read(self, body: str) -> ManualRequest:
+        """The request in a message; raises `BadManualMessage`. A message may come again after its entry has expired."""
+        from shared.codecs.manual_message import EntryOutOfTime, read_manual_message  # noqa: PLC0415
+
+        try:
+            return read_manual_message(body, now=self._clock.now())
+        except EntryOutOfTime as error:
+            known = await self._items.seen(_submission_id(error.request))
+            if known is None or known.content_digest != error.request.content_digest:
+                raise
+            return error.request
 
     async def _accept(self, request: ManualRequest, known: KnownRequest, body: str) -> None:
         stored = await self._outcomes.get(known.key)

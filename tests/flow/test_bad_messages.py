@@ -27,7 +27,7 @@ from tests.support.reports import (
     submissions,
     url_request,
 )
-from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, settings_for, stage
+from tests.support.stage import START, ProcessStoppedError, Stage, Steps, assert_feed_is_whole, settings_for, stage
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 48 * 1024
@@ -192,6 +192,20 @@ async def test_the_same_request_again_changes_nothing() -> None:
         assert (row.key, row.received_at, row.state) == (first.key, first.received_at, State.SETTLED)
         assert len(submissions(on)) == 1
         assert_feed_is_whole([row], await on.feed())
+
+
+async def test_a_request_again_after_its_entry_expired_changes_nothing() -> None:
+    """Delivered late or sent twice, it is the request it was, with its one row; a new one comes too late."""
+    async with stage() as on:
+        await on.ports.containers["submission-content"].put("a.eml", original("a"))
+        block = {"action": "block", "expiresAt": (START + timedelta(hours=1)).isoformat()}
+        body = json.dumps(email_request({"content": "a.eml"}, requestId="case-1", allowOrBlock=block))
+        await on.app.intake_manual.run(body)
+        on.clock.advance(hours=2)
+        await on.app.intake_manual.run(body)
+        assert len(await on.outcomes()) == 1
+        await on.app.intake_manual.run(body.replace("case-1", "case-2"))
+        assert [row.state_reason for row in await on.outcomes() if row.state is State.REJECTED] == ["invalid_field"]
 
 
 @pytest.mark.parametrize("second", [None, original("other")], ids=["deleted", "replaced"])
