@@ -7,6 +7,7 @@ It carries references only. No top-level name may be one that the Functions host
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from shared.domain.errors import DefenderSubmissionsError
 from shared.domain.model import OutcomeKey
 
 VERSION = 1
+_ID = "[0-9a-f]{32}"
+_FORMS = {"outcomePartition": "[0-9]{8}", "submissionId": _ID, "slot": f"0-slot-[0-9]{{13}}-{_ID}", "etag": ".+"}
+"""What each part looks like. A key of another form is one that storage refuses, at every attempt anew."""
 
 
 class UnreadableMessage(DefenderSubmissionsError):
@@ -45,15 +49,14 @@ def read_message(body: str) -> SubmissionMessage:
     """The message; raises `UnreadableMessage` when it is none of ours."""
     try:
         found: Any = json.loads(body)
-        names = ("outcomePartition", "submissionId", "slot", "etag")
-        partition, submission_id, slot, etag = (_text(found, name) for name in names)
+        partition, submission_id, slot, etag = (_text(found, name, form) for name, form in _FORMS.items())
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UnreadableMessage(f"{type(error).__name__} in a message of {len(body)} characters") from None
     return SubmissionMessage(OutcomeKey(partition, submission_id), slot, etag)
 
 
-def _text(found: Any, name: str) -> str:
+def _text(found: Any, name: str, form: str) -> str:
     value = found[name]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not re.fullmatch(form, value):
         raise TypeError(name)
     return value
