@@ -98,16 +98,14 @@ class Submit:
         try:
             order = await self._material.order(held.stored.outcome, held.item.material)
         except MaterialGone as error:
-            await self._give_back(held)
-            await self._finish(held, State.REJECTED, reason=error.reason)
+            await self._finish_unsent(held, State.REJECTED, error.reason)
             return
         except GraphError as error:
             await self._give_back(held)
             await self._back_to_waiting(held, MAILBOX_SILENT, **error_facts(error))
             return
         if self._shadow:
-            await self._give_back(held)
-            await self._finish(held, State.SKIPPED, reason=SkipReason.SHADOW_MODE)
+            await self._finish_unsent(held, State.SKIPPED, SkipReason.SHADOW_MODE)
             return
         await self._post(held, order)
 
@@ -210,6 +208,11 @@ class Submit:
             await self._worklist.move(held.item, left)
         else:
             await self._worklist.remove([held.item])
+
+    async def _finish_unsent(self, held: Held, state: State, reason: str) -> None:
+        """End a row that was never sent under its slot: the slot is free again, and the claim was no attempt."""
+        await self._give_back(held)
+        await self._finish(held, state, reason=reason, attempts=held.item.outcome.attempts)
 
     async def _give_back(self, held: Held) -> None:
         await self._worklist.release(held.item.slot or "")

@@ -167,6 +167,19 @@ async def test_a_request_for_what_cannot_be_had_is_rejected(message: dict[str, o
         assert list(rejected_blobs(on).values()) == [body.encode()]
 
 
+async def test_a_request_whose_evidence_is_gone_was_never_tried() -> None:
+    """It is rejected when its turn comes; `Attempts` counts POSTs, and there was none."""
+    async with stage() as on:
+        await on.ports.containers["submission-content"].put("a.eml", original("a"))
+        await on.app.intake_manual.run(json.dumps(email_request({"content": "a.eml"})))
+        evidence = on.ports.containers["evidence"]
+        assert isinstance(evidence, MemoryBlobs)
+        evidence.blobs.clear()
+        (row,) = await on.finish(rows=1)
+        assert (row.state, row.state_reason, row.attempts) == (State.REJECTED, "evidence_gone", 0)
+        assert posts(on) == 0
+
+
 async def test_an_upload_over_the_limit_is_skipped() -> None:
     """Too large is too large, whoever sends it."""
     async with stage(MAX_SUBMISSION_BYTES="1000") as on:

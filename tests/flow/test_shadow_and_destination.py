@@ -125,6 +125,7 @@ async def test_in_shadow_mode_everything_happens_but_the_post() -> None:
         await ask(on, url_request("one"), url_request("two"), email_request({"content": "case.eml"}))
         outcomes = await on.finish(rows=8, step=timedelta(minutes=1))
         assert {(row.state, row.state_reason) for row in outcomes} == {(State.SKIPPED, "shadow_mode")}
+        assert {row.attempts for row in outcomes} == {0}
         assert posts(on) == 0
         assert len(evidence(on)) == 6
         assert [row["RowKey"] for row in await on.rows("worklist")] == ["0-quota"]
