@@ -56,12 +56,16 @@ class Event(enum.Enum):
 def emit(event: Event, **fields: str | float | None) -> None:
     """Write one event. Values must be safe to log: pass addresses and ids of strangers through `fingerprint`.
 
-    Graph's own codes go in as they are, kept on their line and to a length.
+    Graph's own codes go in as they are, kept to one word, so that none can pass for another field.
     """
     if not _logger.isEnabledFor(event.level):
         return
-    told = " ".join(f"{name}={clean(str(value), LONGEST_VALUE)}" for name, value in fields.items() if value is not None)
+    told = " ".join(f"{name}={_word(value)}" for name, value in fields.items() if value is not None)
     _logger.log(event.level, "event=%s %s", event.label, told)
+
+
+def _word(value: str | float) -> str:
+    return "_".join(clean(str(value), LONGEST_VALUE).split())
 
 
 def quiet_libraries() -> None:

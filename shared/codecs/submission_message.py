@@ -21,7 +21,7 @@ _FORMS = {"outcomePartition": "[0-9]{8}", "submissionId": _ID, "slot": f"0-slot-
 
 
 class UnreadableMessage(DefenderSubmissionsError):
-    """Not a message of ours: drop it, the row it may have meant is swept up by `settle_outcomes`."""
+    """Not a message of ours: let it go to poison, where it is recorded. A row it may have meant is swept up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,3 +85,10 @@ def test_a_fingerprint_is_twelve_digits_that_do_not_give_the_text_away(text: str
     assert (
         fingerprint("Bob@Contoso.example") == fingerprint("bob@contoso.example") != fingerprint("eve@contoso.example")
     )
+
+
+def test_a_value_cannot_pass_for_another_field(caplog: pytest.LogCaptureFixture) -> None:
+    """White space in a value becomes an underscore, so that a reader of `name=value` pairs is not fooled."""
+    caplog.set_level(logging.INFO)
+    emit(Event.NOT_ALLOWED, code="X event=forged")
+    assert caplog.messages == ["event=not_allowed code=X_event=forged"]
