@@ -20,6 +20,8 @@ COLLECTED_FOR = "pot.example"
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@[^\s<>,;:\"'()]+")
 """Python's own reader of address lists differs between patch releases on malformed lists, which these mails have."""
+DISPLAY_NAME = re.compile(r'"[^"]*"\s*(?=<)')
+"""One of the mails has a tenant's address as a display name, before a stranger's."""
 QUOTA_FREE_AGAIN = timedelta(minutes=16)
 
 
@@ -45,7 +47,7 @@ def guid_or_none(text: str) -> str | None:
 def recipient(mail: email.message.Message, reporter: str, domains: tuple[str, ...]) -> str:
     """The first address of the tenant that the mail names, or the reporter."""
     named = [str(value) for name in ("Delivered-To", "To", "Cc") for value in mail.get_all(name, [])]
-    addresses = [one for value in named for one in ADDRESS.findall(value)]
+    addresses = [one for value in named for one in ADDRESS.findall(DISPLAY_NAME.sub("", value))]
     found = [one for one in addresses if one.rpartition("@")[2].lower() in domains]
     return found[0] if found else reporter
 
