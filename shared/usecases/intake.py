@@ -63,6 +63,25 @@ class IntakeManual:
 
     async def run(self, body: str) -> None:
         """Turn one queue message into its row; safe to call again with the same body."""
+        opened = await self._open(body)
+        if opened is not None:
+            await self._accept(*opened, body)
+
+    async def give_up(self, body: str) -> None:
+        """Give a message that failed every attempt its final row, unless it got one after all."""
+        opened = await self._open(body)
+        if opened is None:
+            return
+        request, known = opened
+        if await self._outcomes.get(known.key) is not None:
+            await self._accept(request, known, body)
+            return
+        await self._keep(known.key, body)
+        failed = replace(self._first_facts(request, known), state=State.FAILED, state_reason="poison_message")
+        await self._admission.admit([Claimed(Candidate(failed))])
+
+    async def _open(self, body: str) -> tuple[ManualRequest, KnownRequest] | None:
+        """The request and how it was first seen; None where the message got its `rejected` row instead."""
         # pydantic is imported when the first message arrives: a cold start does not have to pay for it.
         from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
 
@@ -70,29 +89,12 @@ class IntakeManual:
             request = await self._read(body)
         except BadManualMessage as error:
             await self._reject_unreadable(body, error)
-            return
+            return None
         known = await self._first_seen(_submission_id(request), request.content_digest)
         if known.content_digest != request.content_digest:
             await self._reject_conflict(request, body)
-            return
-        await self._accept(request, known, body)
-
-    async def give_up(self, body: str) -> None:
-        """Give a message that failed every attempt its final row, unless it got one after all."""
-        from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
-
-        try:
-            request = await self._read(body)
-        except BadManualMessage as error:
-            await self._reject_unreadable(body, error)
-            return
-        known = await self._first_seen(_submission_id(request), request.content_digest)
-        if await self._outcomes.get(known.key) is not None:
-            await self._accept(request, known, body)
-            return
-        await self._keep(known.key, body)
-        failed = replace(self._first_facts(request, known), state=State.FAILED, state_reason="poison_message")
-        await self._admission.admit([Claimed(Candidate(failed))])
+            return None
+        return request, known
 
     async def _read(self, body: str) -> ManualRequest:
         """The request in a message; raises `BadManualMessage`. A message may come again after its entry has expired."""

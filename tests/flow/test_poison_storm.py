@@ -1,5 +1,7 @@
 """A bug in our own code must not drain everything that waits into the poison queue."""
 
+import json
+
 from local.memory_storage import MemoryQueue
 from shared.domain.model import State
 from tests.support.reports import ask, url_request
@@ -47,6 +49,16 @@ async def test_single_poison_messages_stop_nobody() -> None:
         await poison_next(on)
         await on.deliver_submissions()
         assert await states(on) == {State.FAILED: 2, State.SUBMITTED: 4}
+
+
+async def test_a_poisoned_conflict_has_a_row_of_its_own() -> None:
+    """A message that fails every attempt, and whose requestId stands for other content, is told apart all the same."""
+    async with stage() as on:
+        await ask(on, url_request("first", requestId="case-1"))
+        await on.deliver("manual-submissions", on.app.intake_manual.run)
+        await on.app.record_poison_manual.run(json.dumps(url_request("second", requestId="case-1")))
+        reasons = sorted(outcome.state_reason or "" for outcome in await on.outcomes())
+    assert reasons == ["", "request_id_conflict"]
 
 
 async def states(on: Stage) -> dict[State, int]:
