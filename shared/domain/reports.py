@@ -244,8 +244,8 @@ _NETWORK_MESSAGE_ID = (
 _ANTISPAM_REPORT = "x-forefront-antispam-report"
 _SENDER_IP = "x-sender-ip"
 _READ = (*_ESSENTIAL, *_DELIVERY, *_NETWORK_MESSAGE_ID, _ANTISPAM_REPORT, _SENDER_IP, "to", "cc")
-# The email package stops at the first malformed line and takes a dozen times longer; a header is a name at the start
-# of a line and everything up to the next line that does not begin with white space (RFC 5322, section 2.2.3).
+# The email package stops at the first malformed line, behind which Exchange's own headers may stand. Here a header is
+# a name at the start of a line and all up to the next line that does not begin with white space (RFC 5322, 2.2.3).
 _FIELD = re.compile(
     rb"^(" + "|".join(_READ).encode("ascii") + rb")[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
 )
