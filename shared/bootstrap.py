@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.system_clock import SystemClock
 from shared.domain.planner import Limits
+from shared.domain.tenant import Tenant
 from shared.ports import BlobStore, Clock, MailSource, Table, ThreatSubmissions, WorkQueue
 from shared.settings import Settings, StorageAccess
 from shared.stores.checkpoints import CheckpointStore
@@ -119,7 +120,7 @@ def _parts(ports: Ports) -> _Parts:
 
 
 def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
-    rules = ReadingRules(settings.tenant_domains, settings.max_submission_bytes)
+    rules = ReadingRules(tenant(settings), settings.max_submission_bytes)
     return CollectReports(
         settings.reporting_mailboxes,
         settings.report_destination,
@@ -135,7 +136,7 @@ def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
 
 def _intake(settings: Settings, ports: Ports, parts: _Parts) -> IntakeManual:
     return IntakeManual(
-        IntakeRules(settings.tenant_domains, settings.max_submission_bytes),
+        IntakeRules(tenant(settings), settings.max_submission_bytes),
         mail=ports.mail,
         uploads=ports.containers["submission-content"],
         evidence=parts.evidence,
@@ -173,6 +174,12 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts) -> SettleOutcomes:
         evidence=parts.evidence,
         clock=ports.clock,
     )
+
+
+def tenant(settings: Settings) -> Tenant:
+    """The tenant that the settings describe."""
+    mailboxes = frozenset(box.address.lower() for box in settings.reporting_mailboxes)
+    return Tenant(settings.tenant_id, settings.tenant_domains, mailboxes)
 
 
 def limits(settings: Settings) -> Limits:

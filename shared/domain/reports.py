@@ -1,32 +1,23 @@
-"""What a report says: its subject, which of its attachments is the original, and what the original's headers tell.
+"""What a report says: what its subject tells, and which of its attachments is the original.
 
 All of it was written by strangers, so every function is total and takes time proportional to what it reads: any
-string and any bytes give an answer or a named reason. The body of a mail is never parsed here. Formats: Microsoft
-Learn, "User reported settings" (May 2024, reporting tools) and its 2021 predecessor (the Report button's subject).
+string and any bytes give an answer or a named reason. Formats: Microsoft Learn, "User reported settings" (May 2024,
+reporting tools) and its 2021 predecessor (the Report button's subject).
 """
 
 from __future__ import annotations
 
-import email.utils
-import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
+from shared.domain.headers import begins_like_mail
 from shared.domain.model import Category, SkipReason
-from shared.domain.text import MAX_ADDRESS, address, addresses, clean, decode_words, domain_of
+from shared.domain.text import address, clean, guid, ip_address
 
-MAX_HEADER_BYTES = 256 * 1024
-"""How much of a mail is searched for headers. Exchange Online accepts 256 KB of headers (Exchange Online limits)."""
 MAX_SNIFFED = 3
 """How many untyped attachments are fetched to see whether one is a mail."""
-
-_MAX_ENCODED = 4_096
-"""Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""
-_MAX_DATE = 100
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,26 +60,6 @@ class OriginalChoice:
     reason: SkipReason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OriginalFacts:
-    """What the headers of an original say, as far as they could be read. `sent_at` is aware UTC."""
-
-    recipient: str
-    internet_message_id: str | None
-    network_message_id: str | None
-    sender: str | None
-    sender_ip: str | None
-    subject: str | None
-    sent_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The original cannot be read; `detail` says why, in words for the operator."""
-
-    detail: str
-
-
 # --- The report's subject -------------------------------------------------------------------------------------------
 
 _NUMBERED = {"1": Category.SPAM, "2": Category.NOT_JUNK, "3": Category.PHISHING}
@@ -115,14 +86,14 @@ def read_subject(subject: str) -> ReportSubject:
 
 def _read_numbered(category: Category, rest: str) -> ReportSubject:
     network_message_id, *others = (part.strip() for part in rest.split("|", 3))
-    if not _GUID.fullmatch(network_message_id):
+    if guid(network_message_id) is None:
         return ReportSubject(category=category, form="prefix", original_subject=rest.strip() or None)
     sender_ip, sender, original_subject = [*others, "", "", ""][:3]
     return ReportSubject(
         category=category,
         form="built_in",
         network_message_id=network_message_id.lower(),
-        sender_ip=_ip(sender_ip),
+        sender_ip=ip_address(sender_ip),
         sender=address(sender),
         original_subject=original_subject.removeprefix("(").removesuffix(")") or None,
     )
@@ -136,21 +107,10 @@ def _read_named(category: Category, rest: str) -> ReportSubject:
     return ReportSubject(
         category=category,
         form="prefix",
-        network_message_id=_guid(message_id),
+        network_message_id=guid(message_id),
         sender=address(sender),
         original_subject=original_subject or dated_subject[1:] or None,
     )
-
-
-def _guid(text: str) -> str | None:
-    return text.strip().lower() if _GUID.fullmatch(text.strip()) else None
-
-
-def _ip(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text.strip().strip("[]")))
-    except ValueError:
-        return None
 
 
 # --- Which attachment is the original -------------------------------------------------------------------------------
@@ -196,8 +156,7 @@ def looks_like_mail(content: bytes) -> bool:
     """Whether the bytes are a mail: an Outlook .msg, or text that begins with the headers of one (two at least)."""
     if content.startswith(_OLE_MAGIC):
         return _OUTLOOK_STREAM in content
-    block = _header_block(content).content
-    return _FIRST_LINE.match(block) is not None and len(_ESSENTIAL & _fields(block).keys()) >= 2
+    return begins_like_mail(content)
 
 
 def is_other_item(content: bytes) -> bool:
@@ -227,144 +186,3 @@ def _media_type(attachment: Attachment) -> str:
 def _extension(attachment: Attachment) -> str:
     stem, dot, extension = clean(attachment.name).strip(" .").lower().rpartition(".")
     return extension if stem and dot else ""
-
-
-# --- The original's headers -----------------------------------------------------------------------------------------
-
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_FIRST_LINE = re.compile(rb"[!-9;-~]+[ \t]*:|From ")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_ESSENTIAL = frozenset({"from", "date", "message-id", "received", "subject"})
-_DELIVERY = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
-_NETWORK_MESSAGE_ID = (
-    "x-ms-exchange-organization-network-message-id",
-    "x-ms-office365-filtering-correlation-id",
-    "x-ms-exchange-crosstenant-network-message-id",
-)
-_ANTISPAM_REPORT = "x-forefront-antispam-report"
-_SENDER_IP = "x-sender-ip"
-_READ = (*_ESSENTIAL, *_DELIVERY, *_NETWORK_MESSAGE_ID, _ANTISPAM_REPORT, _SENDER_IP, "to", "cc")
-# The email package stops at the first malformed line, behind which Exchange's own headers may stand. Here a header is
-# a name at the start of a line and all up to the next line that does not begin with white space (RFC 5322, 2.2.3).
-_FIELD = re.compile(
-    rb"^(" + "|".join(_READ).encode("ascii") + rb")[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
-)
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
-_CONNECTING_IP = re.compile(r"(?:^|;)\s*CIP:([^;]{1,60})", re.IGNORECASE)
-
-
-T = TypeVar("T")
-_Fields = Mapping[str, Sequence[str]]
-
-
-def read_original(mime: bytes, *, tenant_domains: frozenset[str], reporter: str) -> OriginalFacts | Unreadable:
-    """What the headers of an original say; any bytes give facts or the reason why there are none.
-
-    Only the first `MAX_HEADER_BYTES` up to the blank line are looked at. `tenant_domains` are in lower case; they
-    tell the mailbox that got the mail from everybody else it names. All facts but `recipient` may be forged: it is
-    always an address of the tenant or the reporter.
-    """
-    if mime.startswith(_OLE_MAGIC):
-        return Unreadable("the original is an Outlook .msg file, not a MIME message: attach it as .eml")
-    block = _header_block(mime)
-    fields = _fields(block.content)
-    if not block.content:
-        return Unreadable("the original is empty")
-    if not _ESSENTIAL & fields.keys():
-        return Unreadable("the original has none of the headers From, Date, Message-ID, Received and Subject")
-    if block.is_cut_off:
-        return Unreadable("the original ends within its headers")
-    return OriginalFacts(
-        recipient=_recipient(fields, tenant_domains, reporter),
-        internet_message_id=_internet_message_id(fields),
-        network_message_id=_first(map(_guid, _values(fields, *_NETWORK_MESSAGE_ID))),
-        sender=_first(map(_sender, _values(fields, "from"))),
-        sender_ip=_first(map(_ip, _sender_ips(fields))),
-        subject=_first(clean(decode_words(value[:_MAX_ENCODED])).strip() for value in _values(fields, "subject")),
-        sent_at=_first(map(_time, _values(fields, "date"))),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _HeaderBlock:
-    """A mail's headers; cut off where the mail ends before the blank line that has to follow them."""
-
-    content: bytes
-    is_cut_off: bool
-
-
-def _header_block(mime: bytes) -> _HeaderBlock:
-    head = mime[:MAX_HEADER_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n")
-    blank_line = _BLANK_LINE.search(head)
-    if blank_line:
-        return _HeaderBlock(head[: blank_line.start()], is_cut_off=False)
-    return _HeaderBlock(head, is_cut_off=len(mime) <= MAX_HEADER_BYTES)
-
-
-def _fields(block: bytes) -> _Fields:
-    """The headers that are read here, unfolded, by lower-case name; each name's values from the top down."""
-    found: dict[str, list[str]] = {}
-    for name, value in _FIELD.findall(block):
-        unfolded = value.replace(b"\r", b"").replace(b"\n", b"").strip()
-        found.setdefault(name.decode("ascii").lower(), []).append(_decode(unfolded))
-    return found
-
-
-def _decode(octets: bytes) -> str:
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
-
-
-def _values(fields: _Fields, *names: str) -> Iterator[str]:
-    return (value for name in names for value in fields.get(name, ()))
-
-
-def _first(values: Iterable[T | None]) -> T | None:
-    return next((value for value in values if value), None)
-
-
-def _recipient(fields: _Fields, tenant_domains: frozenset[str], reporter: str) -> str:
-    """Who got the mail: where it was delivered, else whom it names, else who reported it."""
-
-    def internal(*names: str) -> list[str]:
-        named = (one for value in _values(fields, *names) for one in addresses(value))
-        return [one for one in named if domain_of(one) in tenant_domains]
-
-    delivered = internal(*_DELIVERY)
-    if delivered:
-        return delivered[0]
-    named = internal("to", "cc")
-    is_reporter_named = reporter.lower() in (one.lower() for one in named)
-    return reporter if is_reporter_named or not named else named[0]
-
-
-def _internet_message_id(fields: _Fields) -> str | None:
-    """The Message-ID with its angle brackets, which Graph's filter needs; some mailers leave them out."""
-    for value in _values(fields, "message-id"):
-        bracketed = _MESSAGE_ID.search(value)
-        text = clean(bracketed[0] if bracketed else value).strip()
-        if text:
-            return text
-    return None
-
-
-def _sender(text: str) -> str | None:
-    """The address, or, where the header holds none, its text: forgers leave addresses that are none."""
-    return address(text) or clean(decode_words(text[:_MAX_ENCODED]), MAX_ADDRESS).strip()
-
-
-def _sender_ips(fields: _Fields) -> Iterator[str]:
-    """The connecting IP address as Exchange noted it; each hop writes above the earlier ones."""
-    for report in _values(fields, _ANTISPAM_REPORT):
-        yield from _CONNECTING_IP.findall(report)
-    yield from _values(fields, _SENDER_IP)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        at = email.utils.parsedate_to_datetime(text[:_MAX_DATE])
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

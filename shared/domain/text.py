@@ -7,6 +7,7 @@ Every function here is total: any string has an answer, in time proportional to 
 from __future__ import annotations
 
 import binascii
+import ipaddress
 import itertools
 import re
 import unicodedata
@@ -44,6 +45,7 @@ _CHARSET = re.compile(
     r"|gb2312|gbk|gb18030|big5|euc-(?:jp|kr)|shift_jis|iso-2022-(?:jp|kr)|ks_c_5601-1987|tis-620"
 )
 _LITERAL = ""
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def clean(text: str, limit: int = LIMIT) -> str:
@@ -89,6 +91,19 @@ def is_domain(text: str) -> bool:
 def domain_of(mail_address: str) -> str:
     """What follows the last @, in lower case; empty where there is none."""
     return mail_address.rpartition("@")[2].lower() if "@" in mail_address else ""
+
+
+def guid(text: str) -> str | None:
+    """The GUID in lower case, or None where the text is none."""
+    return text.strip().lower() if _GUID.fullmatch(text.strip()) else None
+
+
+def ip_address(text: str) -> str | None:
+    """The IP address in its usual form, or None where the text is none."""
+    try:
+        return str(ipaddress.ip_address(text.strip().strip("[]")))
+    except ValueError:
+        return None
 
 
 def decode_words(text: str) -> str:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from shared.domain import keys
 from shared.domain.errors import GraphError, NotAllowed
 from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
-from shared.domain.reports import OriginalFacts, Unreadable, read_original
+from shared.domain.originals import OriginalFacts, Unreadable, read_original
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
 from shared.domain.submissions import Material
+from shared.domain.tenant import Tenant
 from shared.ports import BlobStore, Clock, MailSource, MessageFacts
 from shared.stores.items import ItemStore, KnownRequest
 from shared.stores.outcomes import OutcomeStore
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class IntakeRules:
     """The settings that decide what becomes of a request."""
 
-    tenant_domains: frozenset[str]
+    tenant: Tenant
     max_submission_bytes: int
 
 
@@ -147,7 +148,7 @@ class IntakeManual:
         if isinstance(content, Candidate):
             return content
         recipient = request.recipient or ""
-        facts = read_original(content, tenant_domains=self._rules.tenant_domains, reporter=recipient)
+        facts = read_original(content, tenant=self._rules.tenant, reporter=recipient)
         if isinstance(facts, Unreadable):
             return _rejected(outcome, "unreadable_content", f"message.content: {facts.detail}")
         known = _with_mail_facts(outcome, facts, content)

@@ -1,7 +1,7 @@
 """Reading one report: fetch what it carries, decide whether it is to be submitted, keep the original.
 
 The answer is always a candidate row, `pending` or `skipped` with its reason; only Graph's errors rise. What a mail
-says is believed no further than `shared.domain.reports` allows, and no link in it is ever followed.
+says is believed no further than `shared.domain` allows, and no link in it is ever followed.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from typing import Any
 
 from shared.domain import keys
 from shared.domain.model import Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
+from shared.domain.originals import OriginalFacts, Unreadable, read_original
 from shared.domain.reports import (
-    OriginalFacts,
     ReportSubject,
-    Unreadable,
     choose_original,
     choose_sniffed,
     is_other_item,
     looks_like_mail,
-    read_original,
     read_subject,
 )
 from shared.domain.submissions import Material
-from shared.domain.text import domain_of
+from shared.domain.tenant import Tenant
 from shared.ports import BlobStore, Clock, MailSource, ReportHead
 from shared.usecases.admission import Candidate
 
@@ -39,7 +37,7 @@ DOWNLOAD_SLACK = 1.5
 class ReadingRules:
     """The settings that decide what becomes of a report."""
 
-    tenant_domains: frozenset[str]
+    tenant: Tenant
     max_submission_bytes: int
 
 
@@ -81,7 +79,7 @@ class ReportReader:
         found = await self._original(place)
         if isinstance(found, SkipReason):
             return _skipped(outcome, found)
-        facts = read_original(found, tenant_domains=self._rules.tenant_domains, reporter=outcome.reporter or "")
+        facts = read_original(found, tenant=self._rules.tenant, reporter=outcome.reporter or "")
         if isinstance(facts, Unreadable):
             return _skipped(outcome, SkipReason.UNREADABLE_ORIGINAL, facts.detail)
         outcome = _with_facts(outcome, facts, subject, found)
@@ -92,7 +90,7 @@ class ReportReader:
     def _refused_unread(self, place: ReportPlace) -> SkipReason | None:
         if self._clock.now() - place.report.received_at > OLDEST_REPORT:
             return SkipReason.TOO_OLD
-        if domain_of(place.report.sender or "") not in self._rules.tenant_domains:
+        if not self._rules.tenant.owns(place.report.sender):
             return SkipReason.UNTRUSTED_REPORTER
         return None
 

@@ -1,0 +1,126 @@
+"""The headers of a mail, as far as the product reads them.
+
+The email package stops at the first malformed line, behind which Exchange's own headers may stand; here a header is a
+name at the start of a line and all up to the next line that does not begin with white space (RFC 5322, 2.2.3). Any
+bytes have headers, perhaps none. Names are kept only if somebody reads them and values are counted, so that a mail of
+nothing but headers costs no more than its size.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+MAX_HEADER_BYTES = 256 * 1024
+"""How much of a mail is searched for headers. Exchange Online accepts 256 KB of headers (Exchange Online limits)."""
+MOST_VALUES = 100
+"""How many headers of one name are read; nobody needs more of the names below."""
+
+DELIVERY = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
+NETWORK_MESSAGE_ID = (
+    "x-ms-exchange-organization-network-message-id",
+    "x-ms-office365-filtering-correlation-id",
+    "x-ms-exchange-crosstenant-network-message-id",
+)
+ESSENTIAL = frozenset({"from", "date", "message-id", "received", "subject"})
+"""Text that has none of them is no mail."""
+_READ = frozenset(
+    {
+        *ESSENTIAL,
+        *DELIVERY,
+        *NETWORK_MESSAGE_ID,
+        "authentication-results",
+        "cc",
+        "content-transfer-encoding",
+        "content-type",
+        "return-path",
+        "sender",
+        "to",
+        "x-forefront-antispam-report",
+        "x-ms-exchange-crosstenant-authas",
+        "x-ms-exchange-crosstenant-id",
+        "x-ms-exchange-organization-authas",
+        "x-ms-exchange-organization-authsource",
+        "x-sender-ip",
+    }
+)
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_FIRST_LINE = re.compile(rb"[!-9;-~]+[ \t]*:|From ")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Headers by lower-case name, unfolded, each name's values from the top down.
+
+    Cut off where the mail ends before the blank line that has to follow them; empty where there was nothing at all.
+    """
+
+    fields: Mapping[str, Sequence[str]]
+    is_cut_off: bool = False
+    is_empty: bool = False
+
+    def values(self, *names: str) -> Iterator[str]:
+        """Every value of these names: those of the first name first, each from the top down."""
+        return (value for name in names for value in self.fields.get(name, ()))
+
+    def only(self, name: str) -> str | None:
+        """The value of a header that stands exactly once; None where it is absent or somebody wrote a second one."""
+        values = self.fields.get(name, ())
+        return values[0] if len(values) == 1 else None
+
+
+def read_headers(mime: bytes, also: frozenset[str] = frozenset()) -> Headers:
+    """The headers of a mail; `also` names further ones to keep, in lower case.
+
+    Only the first `MAX_HEADER_BYTES` up to the blank line are looked at.
+    """
+    block, is_cut_off = _header_block(mime)
+    found: dict[str, list[str]] = {}
+    for field in _fields(also).finditer(block):
+        values = found.setdefault(field[1].decode("ascii").lower(), [])
+        if len(values) < MOST_VALUES:
+            values.append(_decode(field[2].replace(b"\r", b"").replace(b"\n", b"").strip()))
+    return Headers(found, is_cut_off, is_empty=not block)
+
+
+def headers_of(pairs: Iterable[tuple[str, str]]) -> Headers:
+    """The headers that Graph tells of a mail, all of them."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values = found.setdefault(name.strip().lower(), [])
+        if len(values) < MOST_VALUES:
+            values.append(value.replace("\r", "").replace("\n", "").strip())
+    return Headers(found, is_empty=not found)
+
+
+def begins_like_mail(content: bytes) -> bool:
+    """Whether text begins with the headers of a mail: at least two of those that every mail has."""
+    block, _ = _header_block(content)
+    return _FIRST_LINE.match(block) is not None and len(ESSENTIAL & read_headers(content).fields.keys()) >= 2
+
+
+def _header_block(mime: bytes) -> tuple[bytes, bool]:
+    """The headers as they stand, and whether the mail ends within them."""
+    head = mime[:MAX_HEADER_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n")
+    blank_line = _BLANK_LINE.search(head)
+    if blank_line:
+        return head[: blank_line.start()], False
+    return head, len(mime) <= MAX_HEADER_BYTES
+
+
+@functools.lru_cache(maxsize=8)
+def _fields(also: frozenset[str]) -> re.Pattern[bytes]:
+    names = "|".join(sorted(re.escape(name) for name in _READ | also))
+    return re.compile(
+        rb"^(" + names.encode("ascii", "ignore") + rb")[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
+    )
+
+
+def _decode(octets: bytes) -> str:
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")

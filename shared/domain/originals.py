@@ -1,0 +1,127 @@
+"""What the headers of an original tell: who got it, who sent it, under which ids Exchange and Microsoft know it.
+
+Pure and total: any bytes give facts or the reason why there are none. Strangers wrote most of it. The recipient is
+always an address of the tenant or the reporter; every other fact may be forged and is shown, not believed.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from shared.domain.headers import DELIVERY, ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
+from shared.domain.tenant import Tenant
+from shared.domain.text import MAX_ADDRESS, address, addresses, clean, decode_words, guid, ip_address
+
+_MAX_ENCODED = 4_096
+"""Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""
+_MAX_DATE = 100
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
+_CONNECTING_IP = re.compile(r"(?:^|;)\s*CIP:([^;]{1,60})", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginalFacts:
+    """What the headers of an original say, as far as they could be read. `sent_at` is aware UTC."""
+
+    recipient: str
+    internet_message_id: str | None
+    network_message_id: str | None
+    sender: str | None
+    sender_ip: str | None
+    subject: str | None
+    sent_at: datetime | None
+    headers: Headers = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The original cannot be read; `detail` says why, in words for the operator."""
+
+    detail: str
+
+
+def read_original(
+    mime: bytes, *, tenant: Tenant, reporter: str, also: frozenset[str] = frozenset()
+) -> OriginalFacts | Unreadable:
+    """What the headers of an original say; `also` names further headers to keep, in lower case."""
+    headers = read_headers(mime, also)
+    if headers.is_empty:
+        return Unreadable("the original is empty")
+    if not ESSENTIAL & headers.fields.keys():
+        return Unreadable("the original has none of the headers From, Date, Message-ID, Received and Subject")
+    if headers.is_cut_off:
+        return Unreadable("the original ends within its headers")
+    return facts_of(headers, tenant=tenant, reporter=reporter)
+
+
+def facts_of(headers: Headers, *, tenant: Tenant, reporter: str) -> OriginalFacts:
+    """The facts that these headers tell."""
+    return OriginalFacts(
+        recipient=_recipient(headers, tenant, reporter),
+        internet_message_id=_internet_message_id(headers),
+        network_message_id=_first(map(guid, headers.values(*NETWORK_MESSAGE_ID))),
+        sender=_first(map(_sender, headers.values("from"))),
+        sender_ip=_first(map(ip_address, _sender_ips(headers))),
+        subject=_first(clean(decode_words(value[:_MAX_ENCODED])).strip() for value in headers.values("subject")),
+        sent_at=_first(map(_time, headers.values("date"))),
+        headers=headers,
+    )
+
+
+def _first(values: Iterable[T | None]) -> T | None:
+    return next((value for value in values if value), None)
+
+
+def _recipient(headers: Headers, tenant: Tenant, reporter: str) -> str:
+    """Who got the mail: where it was delivered, else whom it names, else who reported it."""
+
+    def internal(*names: str) -> Iterator[str]:
+        named = (one for value in headers.values(*names) for one in addresses(value))
+        return (one for one in named if tenant.owns(one))
+
+    delivered = next(internal(*DELIVERY), None)
+    if delivered:
+        return delivered
+    first = None
+    for one in internal("to", "cc"):
+        first = first or one
+        if one.lower() == reporter.lower():
+            return reporter
+    return first or reporter
+
+
+def _internet_message_id(headers: Headers) -> str | None:
+    """The Message-ID with its angle brackets, which Graph's filter needs; some mailers leave them out."""
+    for value in headers.values("message-id"):
+        bracketed = _MESSAGE_ID.search(value)
+        text = clean(bracketed[0] if bracketed else value).strip()
+        if text:
+            return text
+    return None
+
+
+def _sender(text: str) -> str | None:
+    """The address, or, where the header holds none, its text: forgers leave addresses that are none."""
+    return address(text) or clean(decode_words(text[:_MAX_ENCODED]), MAX_ADDRESS).strip()
+
+
+def _sender_ips(headers: Headers) -> Iterator[str]:
+    """The connecting IP address as Exchange noted it; each hop writes above the earlier ones."""
+    for report in headers.values("x-forefront-antispam-report"):
+        yield from _CONNECTING_IP.findall(report)
+    yield from headers.values("x-sender-ip")
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = email.utils.parsedate_to_datetime(text[:_MAX_DATE])
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
