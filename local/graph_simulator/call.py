@@ -11,11 +11,12 @@ from datetime import datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
-from local.graph_simulator.answer import bad_request, not_simulated
+from local.graph_simulator.answer import RefusedError, bad_request, method_not_allowed, not_simulated
 
 _KEYED = re.compile(r"(\w+)\('(.*)'\)")
 _PAGE_SIZE = re.compile(r"odata\.maxpagesize=(\d+)", re.IGNORECASE)
 _IMMUTABLE = re.compile(r'idtype="immutableid"', re.IGNORECASE)
+_TEXT_BODIES = re.compile(r'outlook\.body-content-type="?text\b', re.IGNORECASE)
 _UNKNOWN_MEMBERS = "include-unknown-enum-members"
 _ODATA_OPTIONS = frozenset({"$expand", "$search", "$count", "$format", "$apply", "$skip", "$orderby", "$select"})
 
@@ -25,6 +26,7 @@ class Preferences:
     """What the `Prefer` headers ask for; `page_size` is None unless `odata.maxpagesize` was given."""
 
     immutable_ids: bool = False
+    text_bodies: bool = False
     unknown_enum_members: bool = False
     page_size: int | None = None
 
@@ -58,6 +60,7 @@ def read_preferences(header: str) -> Preferences:
     size = _PAGE_SIZE.search(header)
     return Preferences(
         immutable_ids=bool(_IMMUTABLE.search(header)),
+        text_bodies=bool(_TEXT_BODIES.search(header)),
         unknown_enum_members=_UNKNOWN_MEMBERS in header.lower(),
         page_size=int(size[1]) if size else None,
     )
@@ -88,6 +91,18 @@ def _read_query(query: str) -> Mapping[str, str]:
     return options
 
 
+def require_method(call: GraphCall, method: str) -> None:
+    """Refuse every other method (405)."""
+    if call.method != method:
+        raise method_not_allowed(call.method)
+
+
+def require_json(call: GraphCall) -> None:
+    """Refuse a body that is not declared as JSON (415)."""
+    if call.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise RefusedError(415, "UnsupportedMediaType", "The content type of the request is not application/json.")
+
+
 def require_options(call: GraphCall, allowed: frozenset[str]) -> None:
     """Refuse every query option outside `allowed` (lower case), naming those the simulator merely lacks."""
     for name in call.target.query.keys() - allowed:
@@ -104,3 +119,11 @@ def read_count_option(query: Mapping[str, str], name: str, most: int) -> int | N
     if not text.isascii() or not text.isdigit() or not (name == "$skip" or 1 <= int(text) <= most):
         raise bad_request(f"Invalid value '{text}' for {name} query option found.")
     return int(text)
+
+
+def read_truth_option(query: Mapping[str, str], name: str) -> bool:
+    """Return whether the option is `true`; an absent one is false."""
+    text = query.get(name)
+    if text not in {None, "true", "false"}:
+        raise bad_request(f"Invalid value '{text}' for {name} query option found.")
+    return text == "true"

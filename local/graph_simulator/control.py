@@ -4,19 +4,24 @@
 over HTTP. Neither uses the simulated API, and neither shows in the request log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from local.graph_simulator.alert import Alert
+from local.graph_simulator.alert_api import AlertTraps
 from local.graph_simulator.faults import OUTAGE, Fault, FaultPlan, fail_everything
+from local.graph_simulator.hunting_api import HuntingLimits, HuntingQuery, HuntingRow
 from local.graph_simulator.instants import Clock
 from local.graph_simulator.mail_delta import MailTraps
 from local.graph_simulator.mail_item import MailItem
 from local.graph_simulator.quota import QuotaLimits
 from local.graph_simulator.request_log import RequestLog, RequestRecord
 from local.graph_simulator.simulation import Simulation
+from local.graph_simulator.source_access import Access, Source
 from local.graph_simulator.submission import Submission
 from local.graph_simulator.submission_desk import PORTAL_ADMIN, SubmissionTraps
 from local.graph_simulator.tenant import ReportDestination
+from local.graph_simulator.user_submission import UserSubmission
 from local.graph_simulator.verdicts import UsualVerdicts, Verdict
 
 COMMANDS = (
@@ -27,22 +32,28 @@ COMMANDS = (
     "deliver",
     "end_outage",
     "expire_delta_links",
+    "list_hunting_queries",
     "list_submissions",
     "mark_read",
     "move",
+    "raise_alert",
     "read_log",
     "read_regular_id",
     "remove",
     "remove_fault",
-    "report_as_user",
     "reset",
+    "set_alert_traps",
+    "set_hunting_limits",
+    "set_hunting_rows",
     "set_mail_traps",
     "set_quota_limits",
     "set_report_destination",
+    "set_source_access",
     "set_submission_traps",
     "set_usual_verdicts",
     "set_verdict",
     "start_outage",
+    "submit_as_user",
     "submit_in_portal",
     "use_portal_quota",
 )
@@ -118,9 +129,33 @@ class LocalControl:
         """Let a person submit this POST body in the portal; return the submission's id."""
         return self.simulation.desk.submit(collection.lower(), body, self.clock(), PORTAL_ADMIN).id
 
-    def report_as_user(self, body: Mapping[str, object], user: str) -> str:
-        """Let a user's Report button send this emailThreats body to Microsoft; return the submission's id."""
-        return self.simulation.desk.report_as_user(body, self.clock(), user).id
+    def submit_as_user(self, report: UserSubmission) -> str:
+        """Let a user's Report button send a mail to Microsoft; return the submission's id."""
+        return self.simulation.submit_as_user(report, self.clock()).id
+
+    def set_alert_traps(self, traps: AlertTraps) -> None:
+        """Replace what Defender does with alerts."""
+        self.simulation.alerts.traps = traps
+
+    def raise_alert(self, alert: Alert) -> str:
+        """Let Defender raise an alert; return its id."""
+        return self.simulation.alerts.raise_alert(alert, self.clock())
+
+    def set_hunting_rows(self, query: str, rows: Sequence[HuntingRow]) -> None:
+        """Answer this hunting query (`*`: every other) with these rows, from now on; white space does not matter."""
+        self.simulation.hunting.set_rows(query, rows)
+
+    def set_hunting_limits(self, limits: HuntingLimits) -> None:
+        """Replace the limits of hunting; what was used stays counted."""
+        self.simulation.hunting.limits = limits
+
+    def list_hunting_queries(self) -> tuple[HuntingQuery, ...]:
+        """Return the hunting queries that were answered with rows, oldest first."""
+        return self.simulation.hunting.queries
+
+    def set_source_access(self, source: Source, access: Access) -> None:
+        """Let one source answer as if a token, grant, licence or endpoint were missing; the others stay as they are."""
+        self.simulation.access.set(source, access)
 
     def list_submissions(self) -> tuple[Submission, ...]:
         """Return all accepted submissions, oldest first."""
@@ -156,12 +191,17 @@ class LocalControl:
         self.log.clear()
 
     def reset(self) -> None:
-        """Forget mailboxes, submissions, quota, verdicts, faults and log; traps and limits go back to the defaults."""
+        """Forget all that was put in and all that happened; traps, limits and access go back to the defaults."""
         self.simulation.tenant.reset()
         self.simulation.desk.clear()
+        self.simulation.alerts.clear()
+        self.simulation.hunting.clear()
+        self.simulation.access.clear()
         self.simulation.desk.verdicts.policy = UsualVerdicts()
         self.faults.clear()
         self.log.clear()
         self.set_mail_traps(MailTraps())
         self.set_submission_traps(SubmissionTraps())
         self.set_quota_limits(QuotaLimits())
+        self.set_alert_traps(AlertTraps())
+        self.set_hunting_limits(HuntingLimits())

@@ -1,6 +1,6 @@
 """The control commands from another process: the methods of `LocalControl` as coroutines over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -8,15 +8,20 @@ from aiohttp import ClientSession
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from local.graph_simulator.alert import Alert
+from local.graph_simulator.alert_api import AlertTraps
 from local.graph_simulator.control_server import PREFIX
 from local.graph_simulator.faults import Fault
+from local.graph_simulator.hunting_api import HuntingLimits, HuntingQuery, HuntingRow
 from local.graph_simulator.mail_delta import MailTraps
 from local.graph_simulator.mail_item import MailItem
 from local.graph_simulator.quota import QuotaLimits
 from local.graph_simulator.request_log import RequestRecord
+from local.graph_simulator.source_access import Access, Source
 from local.graph_simulator.submission import Submission
 from local.graph_simulator.submission_desk import SubmissionTraps
 from local.graph_simulator.tenant import ReportDestination
+from local.graph_simulator.user_submission import UserSubmission
 from local.graph_simulator.verdicts import Verdict
 
 ResultT = TypeVar("ResultT")
@@ -25,6 +30,7 @@ _TEXT = TypeAdapter(str)
 _NUMBER = TypeAdapter(int)
 _NOTHING = TypeAdapter[None](None)
 _SUBMISSIONS = TypeAdapter(tuple[Submission, ...])
+_QUERIES = TypeAdapter(tuple[HuntingQuery, ...])
 _RECORDS = TypeAdapter(tuple[RequestRecord, ...])
 
 
@@ -109,9 +115,33 @@ class SimulatorControl:
         """Let a person submit this POST body in the portal; return the submission's id."""
         return await self._run(_TEXT, "submit_in_portal", collection=collection, body=body)
 
-    async def report_as_user(self, body: Mapping[str, object], user: str) -> str:
-        """Let a user's Report button send this emailThreats body to Microsoft; return the submission's id."""
-        return await self._run(_TEXT, "report_as_user", body=body, user=user)
+    async def submit_as_user(self, report: UserSubmission) -> str:
+        """Let a user's Report button send a mail to Microsoft; return the submission's id."""
+        return await self._run(_TEXT, "submit_as_user", report=report)
+
+    async def set_alert_traps(self, traps: AlertTraps) -> None:
+        """Replace what Defender does with alerts."""
+        await self._run(_NOTHING, "set_alert_traps", traps=traps)
+
+    async def raise_alert(self, alert: Alert) -> str:
+        """Let Defender raise an alert; return its id."""
+        return await self._run(_TEXT, "raise_alert", alert=alert)
+
+    async def set_hunting_rows(self, query: str, rows: Sequence[HuntingRow]) -> None:
+        """Answer this hunting query (`*`: every other) with these rows, from now on; white space does not matter."""
+        await self._run(_NOTHING, "set_hunting_rows", query=query, rows=rows)
+
+    async def set_hunting_limits(self, limits: HuntingLimits) -> None:
+        """Replace the limits of hunting; what was used stays counted."""
+        await self._run(_NOTHING, "set_hunting_limits", limits=limits)
+
+    async def list_hunting_queries(self) -> tuple[HuntingQuery, ...]:
+        """Return the hunting queries that were answered with rows, oldest first."""
+        return await self._run(_QUERIES, "list_hunting_queries")
+
+    async def set_source_access(self, source: Source, access: Access) -> None:
+        """Let one source answer as if a token, grant, licence or endpoint were missing; the others stay as they are."""
+        await self._run(_NOTHING, "set_source_access", source=source, access=access)
 
     async def list_submissions(self) -> tuple[Submission, ...]:
         """Return all accepted submissions, oldest first."""
@@ -146,7 +176,7 @@ class SimulatorControl:
         await self._run(_NOTHING, "clear_log")
 
     async def reset(self) -> None:
-        """Forget mailboxes, submissions, quota, verdicts, faults and log; traps and limits go back to the defaults."""
+        """Forget all that was put in and all that happened; traps, limits and access go back to the defaults."""
         await self._run(_NOTHING, "reset")
 
     async def _run(self, result: TypeAdapter[ResultT], command: str, **arguments: object) -> ResultT:

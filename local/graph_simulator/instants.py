@@ -27,9 +27,9 @@ def parse_instant(text: str) -> datetime:
 
 def format_submission_instant(at: datetime) -> str:
     """Return `at` with the seven fractional digits of threat submissions, one more than Python can read back."""
-    return f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 def format_mail_instant(at: datetime) -> str:
     """Return `at` to the second, as Outlook writes it."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -50,7 +50,10 @@ Attachment = ItemAttachment | FileAttachment | ReferenceAttachment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailItem:
-    """One mail; `mime` is the whole message, `headers` what `internetMessageHeaders` shows."""
+    """One mail; `mime` is the whole message, `headers` what `internetMessageHeaders` shows.
+
+    `body` is the text a client gets that prefers text; without `body_html` the other form is made from it.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _OVER_CONTROL
 
@@ -62,6 +65,7 @@ class MailItem:
     sender_address: str | None = None
     to_addresses: tuple[str, ...] = ()
     body: str = ""
+    body_html: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[Attachment, ...] = ()
     mime: bytes = b""

@@ -5,6 +5,7 @@ A property is computed only when it is selected: a benchmark reads thousands of 
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from html import escape
 
 from local.graph_simulator.answer import RefusedError
 from local.graph_simulator.call import Preferences
@@ -13,6 +14,7 @@ from local.graph_simulator.mail_item import (
     Attachment,
     FileAttachment,
     ItemAttachment,
+    MailItem,
     ReferenceAttachment,
     measure_attachment,
 )
@@ -30,6 +32,10 @@ def _render_address(address: str, name: str = "") -> Json:
 
 def _render_sent_at(message: StoredMessage) -> str:
     return format_mail_instant(message.item.received_at)
+
+
+def _read_html(item: MailItem) -> str:
+    return item.body_html or f"<html><head></head><body><div>{escape(item.body)}</div></body></html>"
 
 
 _PROPERTIES: Mapping[str, Callable[[StoredMessage], object]] = {
@@ -52,7 +58,7 @@ _PROPERTIES: Mapping[str, Callable[[StoredMessage], object]] = {
     "isDraft": lambda _: False,
     "webLink": lambda message: f"https://outlook.office365.com/owa/?ItemID={message.regular_id}",
     "inferenceClassification": lambda _: "focused",
-    "body": lambda message: {"contentType": "text", "content": message.item.body},
+    "body": lambda message: {"contentType": "html", "content": _read_html(message.item)},
     "from": lambda message: _render_address(message.item.from_address, message.item.from_name),
     "sender": lambda message: _render_address(message.item.sender_address or message.item.from_address),
     "toRecipients": lambda message: [_render_address(address) for address in message.item.to_addresses],
@@ -97,6 +103,10 @@ def render_message(message: StoredMessage, select: tuple[str, ...] | None, prefe
     names = _BY_DEFAULT if select is None else select
     shown: Json = {"@odata.etag": f'W/"CQAAABYAAAA{message.revision:04d}"', "id": show_id(message, prefer)}
     shown.update((name, _PROPERTIES[name](message)) for name in names if name != "id")
+    if "body" in shown and prefer.text_bodies:
+        shown["body"] = {"contentType": "text", "content": message.item.body}
+    if not message.item.headers:
+        shown.pop("internetMessageHeaders", None)
     return shown
 
 

@@ -9,6 +9,9 @@ from datetime import datetime
 from typing import Literal
 
 Kind = Literal["email", "url", "file"]
+CreatedByShape = Literal["flat", "nested"]
+SubjectKey = Literal["subject", "emailSubject"]
+MessageIdShown = Literal["always", "outside_lists", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,18 @@ class Submitter:
 
 
 @dataclass(frozen=True, slots=True)
+class RowShape:
+    """How one submission is shown where documentation and field differ; None leaves it to `SubmissionTraps`."""
+
+    created_by: CreatedByShape | None = None
+    subject_key: SubjectKey | None = None
+    message_id: MessageIdShown | None = None
+
+
+USUAL_SHAPE = RowShape()
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """An admin's review of a user's report."""
 
@@ -65,7 +80,11 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One accepted submission. Until `settles_at` it is running, then it has `result_category` and the rest."""
+    """One accepted submission. Until `settles_at` it is running, then it has `result_category` and the rest.
+
+    `original_category` is the filter's verdict at delivery, empty for one like the claim; `attack_simulation_id` is
+    empty unless the mail was a phishing simulation.
+    """
 
     id: str
     request: SubmissionRequest
@@ -77,6 +96,9 @@ class Submission:
     result_detail: str
     final_status: str
     review: Review | None = None
+    original_category: str = ""
+    attack_simulation_id: str = ""
+    shape: RowShape = USUAL_SHAPE
 
     def read_status(self, at: datetime) -> str:
         """Return the status a client sees at this instant."""

@@ -15,10 +15,9 @@ from local.graph_simulator.answer import (
     RefusedError,
     answer_json,
     bad_request,
-    method_not_allowed,
     unknown_segment,
 )
-from local.graph_simulator.call import GraphCall, read_count_option
+from local.graph_simulator.call import GraphCall, read_count_option, read_truth_option, require_json, require_method
 from local.graph_simulator.odata import Condition, FieldRule, FieldValue, parse_filter
 from local.graph_simulator.submission import Kind, Submission
 from local.graph_simulator.submission_desk import KIND_OF_COLLECTION, SubmissionDesk
@@ -69,21 +68,21 @@ class SubmissionApi:
         raise unknown_segment(segments[-1])
 
     def _submit(self, call: GraphCall, collection: str) -> Answer:
-        _require_json(call)
+        require_json(call)
         if len(call.body) > self._desk.traps.body_limit_bytes:
             raise RefusedError(413, "RequestEntityTooLarge", "The request body is too large.")
         submission = self._desk.submit(collection, parse_body(call.body), call.at)
         return answer_json(self._render(submission, call), 201, effect=submission.id)
 
     def _read(self, call: GraphCall, kind: Kind, submission_id: str) -> Answer:
-        _require_method(call, "GET")
+        require_method(call, "GET")
         if call.target.query:
             raise bad_request("Query options are not supported for a single threat submission.")
         return answer_json(self._render(self._desk.find(kind, submission_id), call))
 
     def _review(self, call: GraphCall, submission_id: str) -> Answer:
-        _require_method(call, "POST")
-        _require_json(call)
+        require_method(call, "POST")
+        require_json(call)
         body = parse_body(call.body)
         if body.keys() != {"category"}:
             raise bad_request("The review action takes 'category' and nothing else.")
@@ -91,7 +90,7 @@ class SubmissionApi:
         return Answer(204, content_type="")
 
     def _list(self, call: GraphCall, kind: Kind) -> Answer:
-        _require_method(call, "GET")
+        require_method(call, "GET")
         query = call.target.query
         for name in query.keys() - _LIST_OPTIONS:
             raise bad_request(f"The query option '{name}' is not supported.")
@@ -100,7 +99,7 @@ class SubmissionApi:
         last_id = _unseal(query.get("$skiptoken"))
         rows = list(islice(self._match(call, kind, last_id, condition), top + 1))
         payload: Json = {"@odata.context": f"{call.base_url}/beta/$metadata#security/threatSubmission"}
-        if _reads_count(query.get("$count")):
+        if read_truth_option(query, "$count"):
             payload["@odata.count"] = sum(1 for _ in self._match(call, kind, "", condition))
         payload["value"] = [self._render_row(submission, call) for submission in rows[:top]]
         if len(rows) > top:
@@ -129,7 +128,7 @@ class SubmissionApi:
         return row
 
     def _answer_policy(self, call: GraphCall) -> Answer:
-        _require_method(call, "GET")
+        require_method(call, "GET")
         policy = self._render_policy()
         match call.target.segments[3:]:
             case ():
@@ -161,16 +160,6 @@ class SubmissionApi:
         }
 
 
-def _require_method(call: GraphCall, method: str) -> None:
-    if call.method != method:
-        raise method_not_allowed(call.method)
-
-
-def _require_json(call: GraphCall) -> None:
-    if call.content_type.partition(";")[0].strip().lower() != "application/json":
-        raise RefusedError(415, "UnsupportedMediaType", "The content type of the request is not application/json.")
-
-
 @lru_cache(maxsize=64)
 def _parse_list_filter(text: str) -> Condition | None:
     return parse_filter(text, _FIELDS) if text else None
@@ -185,12 +174,6 @@ def _read_fields(submission: Submission, call: GraphCall) -> Callable[[str], Fie
         "createdDateTime": submission.created_at,
     }
     return values.__getitem__
-
-
-def _reads_count(text: str | None) -> bool:
-    if text not in {None, "true", "false"}:
-        raise bad_request(f"Invalid value '{text}' for $count query option found.")
-    return text == "true"
 
 
 def _unseal(token: str | None) -> str:

@@ -15,11 +15,19 @@ from uuid import UUID, uuid5
 
 from local.graph_simulator.answer import RefusedError, bad_request
 from local.graph_simulator.quota import Exhaustion, Quota
-from local.graph_simulator.submission import Kind, Review, Submission, SubmissionRequest, Submitter
+from local.graph_simulator.submission import (
+    CreatedByShape,
+    Kind,
+    Review,
+    SubjectKey,
+    Submission,
+    SubmissionRequest,
+    Submitter,
+)
 from local.graph_simulator.submission_intake import Body, MessageIds, SubmissionIntake
-from local.graph_simulator.submission_rendering import CreatedByShape
 from local.graph_simulator.tenant import SimulatedTenant
-from local.graph_simulator.verdicts import ScriptedVerdicts, UsualVerdicts
+from local.graph_simulator.user_submission import UserSubmission
+from local.graph_simulator.verdicts import ScriptedVerdicts, UsualVerdicts, Verdict
 from local.graph_simulator.vocabulary import REVIEW_CATEGORIES
 
 KIND_OF_COLLECTION: dict[str, Kind] = {"emailthreats": "email", "urlthreats": "url", "filethreats": "file"}
@@ -49,7 +57,7 @@ class SubmissionTraps:
     empty_message_id_share: float = 0.5
     message_ids: MessageIds = "both"
     default_page_size: int = 100
-    subject_key: Literal["subject", "emailSubject"] = "subject"
+    subject_key: SubjectKey = "subject"
     throttled_calls_count: bool = False
     spam_for_email_only: bool = True
     list_lag_s: float = 0.0
@@ -92,17 +100,30 @@ class SubmissionDesk:
             self.quota.use(request.item_key, at)
         if exhaustion is not None:
             raise self._throttle(exhaustion, at)
-        return self._keep(request, at, by, "administrator")
+        submission = self._judge(request, at, by, "administrator")
+        self._keep(submission)
+        return submission
 
-    def report_as_user(self, body: Body, at: datetime, user: str) -> Submission:
-        """Accept a mail that a user reported to Microsoft with the Report button; it uses none of the admins' quota."""
+    def submit_as_user(self, report: UserSubmission, now: datetime) -> Submission:
+        """Accept what a user reported to Microsoft with the Report button. Raises RefusedError (400)."""
+        at = report.at or now
+        body = report.render_body()
         request = self._intake.read("emailthreats", body, at, message_ids="both", spam_for_email_only=True)
-        return self._keep(request, at, Submitter(str(uuid5(_IDS, user)), user.partition("@")[0], user), "user")
+        user = report.reporter
+        submitter = Submitter(str(uuid5(_IDS, user)), user.partition("@")[0], user)
+        submission = replace(
+            self._judge(request, at, submitter, "user", report.fixed_verdict),
+            original_category=report.original_category,
+            attack_simulation_id=report.attack_simulation_id,
+            shape=report.shape,
+        )
+        self._keep(submission)
+        return submission
 
     def find(self, kind: Kind, submission_id: str) -> Submission:
         """Return a submission. Raises RefusedError (404)."""
         submission = self._submissions.get(submission_id)
-        if submission is None or submission.request.kind != kind:
+        if submission is None or submission.request.kind != kind or not self._reached_microsoft(submission):
             raise RefusedError(404, "ResourceNotFound", "The threat submission was not found.")
         return submission
 
@@ -122,13 +143,13 @@ class SubmissionDesk:
         newest = at - timedelta(seconds=self.traps.list_lag_s)
         for place in range(bisect_right(order, last_id), len(order)):
             submission = self._submissions[order[place]]
-            if submission.created_at <= newest and (
-                submission.source != "user" or self._tenant.destination.to_microsoft
-            ):
+            if submission.created_at <= newest and self._reached_microsoft(submission):
                 yield submission
 
     def hides_message_id(self, submission: Submission) -> bool:
         """Return whether list rows of this submission lack their internetMessageId."""
+        if submission.shape.message_id is not None:
+            return submission.shape.message_id != "always"
         return int(submission.id[:8], 16) < self.traps.empty_message_id_share * 0x1_0000_0000
 
     def clear(self) -> None:
@@ -139,12 +160,20 @@ class SubmissionDesk:
         for order in self._order.values():
             order.clear()
 
-    def _keep(
-        self, request: SubmissionRequest, at: datetime, by: Submitter, source: Literal["administrator", "user"]
+    def _reached_microsoft(self, submission: Submission) -> bool:
+        return submission.source != "user" or self._tenant.destination.to_microsoft
+
+    def _judge(
+        self,
+        request: SubmissionRequest,
+        at: datetime,
+        by: Submitter,
+        source: Literal["administrator", "user"],
+        fixed: Verdict | None = None,
     ) -> Submission:
-        verdict = self.verdicts.decide(request)
+        verdict = fixed or self.verdicts.decide(request)
         self._accepted += 1
-        submission = Submission(
+        return Submission(
             id=str(uuid5(_IDS, f"{self._tenant.tenant_id}/{self._accepted}")),
             request=request,
             created_at=at,
@@ -155,9 +184,10 @@ class SubmissionDesk:
             result_detail=verdict.detail,
             final_status=verdict.status,
         )
+
+    def _keep(self, submission: Submission) -> None:
         self._submissions[submission.id] = submission
-        insort(self._order[request.kind], submission.id)
-        return submission
+        insort(self._order[submission.request.kind], submission.id)
 
     def _throttle(self, exhaustion: Exhaustion, at: datetime) -> RefusedError:
         shown = {

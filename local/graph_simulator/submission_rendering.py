@@ -1,14 +1,12 @@
 """Submissions as the JSON of Graph beta, with the shapes that differ between documentation, metadata and the field."""
 
 from datetime import datetime
-from typing import Literal
 
 from local.graph_simulator.instants import format_mail_instant, format_submission_instant
-from local.graph_simulator.submission import AllowOrBlock, Submission, Submitter
+from local.graph_simulator.submission import AllowOrBlock, CreatedByShape, SubjectKey, Submission, Submitter
 from local.graph_simulator.vocabulary import LATE_RESULT_CATEGORIES, LATE_RESULT_DETAILS, SENTINEL
 
 Json = dict[str, object]
-CreatedByShape = Literal["flat", "nested"]
 
 _TYPE_NAMES = {
     "email": "#microsoft.graph.security.emailContentThreatSubmission",
@@ -16,6 +14,8 @@ _TYPE_NAMES = {
     "file": "#microsoft.graph.security.fileContentThreatSubmission",
 }
 _MESSAGE_URL_TYPE = "#microsoft.graph.security.emailUrlThreatSubmission"
+# The doc sample of the list shows this abstract type; that it is what users' reports carry is assumed.
+_USER_REPORT_TYPE = "#microsoft.graph.security.emailThreatSubmission"
 
 
 def render_submission(
@@ -24,13 +24,13 @@ def render_submission(
     *,
     tenant_id: str,
     created_by_shape: CreatedByShape,
-    subject_key: str,
+    subject_key: SubjectKey,
     unknown_members: bool,
 ) -> Json:
     """Return the submission as a client sees it at this instant; `unknown_members` is what its Prefer header asks."""
     request = submission.request
     shown: Json = {
-        "@odata.type": _MESSAGE_URL_TYPE if request.by_message_url else _TYPE_NAMES[request.kind],
+        "@odata.type": _name_type(submission),
         "id": submission.id,
         "category": request.category,
         "clientSource": "microsoft",
@@ -39,13 +39,20 @@ def render_submission(
         "source": submission.source,
         "status": submission.read_status(at),
         "tenantId": tenant_id,
-        "createdBy": _render_creator(submission.created_by, created_by_shape),
+        "createdBy": _render_creator(submission.created_by, submission.shape.created_by or created_by_shape),
         "result": _render_result(submission, at, unknown_members=unknown_members),
         "adminReview": _render_review(submission, unknown_members=unknown_members),
     }
     if request.kind == "email":
-        return shown | _render_email(submission, at, subject_key)
+        return shown | _render_email(submission, at, submission.shape.subject_key or subject_key)
     return shown | ({"webUrl": request.url} if request.kind == "url" else {"fileName": request.file_name})
+
+
+def _name_type(submission: Submission) -> str:
+    if submission.source == "user":
+        return _USER_REPORT_TYPE
+    request = submission.request
+    return _MESSAGE_URL_TYPE if request.by_message_url else _TYPE_NAMES[request.kind]
 
 
 def _hide_late(value: str, late: frozenset[str], *, unknown_members: bool) -> str:
@@ -86,18 +93,29 @@ def _render_review(submission: Submission, *, unknown_members: bool) -> Json | N
     }
 
 
-def _render_email(submission: Submission, at: datetime, subject_key: str) -> Json:
+def _render_email(submission: Submission, at: datetime, subject_key: SubjectKey) -> Json:
     request = submission.request
     return {
         "recipientEmailAddress": request.recipient,
-        "internetMessageId": request.internet_message_id,
+        "internetMessageId": "" if submission.shape.message_id == "never" else request.internet_message_id,
         subject_key: request.subject,
         "sender": request.sender,
         "senderIP": request.sender_ip,
         "receivedDateTime": format_mail_instant(request.received_at or submission.created_at),
-        "originalCategory": request.category,
-        "attackSimulationInfo": None,
+        "originalCategory": submission.original_category or request.category,
+        "attackSimulationInfo": _render_simulation(submission),
         "tenantAllowOrBlockListAction": _render_allow_or_block(request.allow_or_block, submission, at),
+    }
+
+
+def _render_simulation(submission: Submission) -> Json | None:
+    if not submission.attack_simulation_id:
+        return None
+    return {
+        "attackSimDateTime": format_submission_instant(submission.request.received_at or submission.created_at),
+        "attackSimDurationTime": "P7D",
+        "attackSimId": submission.attack_simulation_id,
+        "attackSimUserId": submission.created_by.id,
     }
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from local.graph_simulator import (
     SimulatorControl,
     SubmissionTraps,
     UnknownItemError,
+    UserSubmission,
     Verdict,
     serve_in_thread,
 )
@@ -48,6 +50,7 @@ EMAIL = {
     "recipientEmailAddress": "bob@contoso.com",
     "fileContent": "U3ViamVjdDogaGkNCg0KaGk=",
 }
+REPORT = UserSubmission(mime=b"Subject: hi\r\n\r\n\xff", recipient="bob@contoso.com", reporter="bob@contoso.com")
 MAIL = MailItem(
     from_address="bob@contoso.com",
     subject="a\x00b\u202e\U0001f41f",
@@ -122,7 +125,7 @@ async def test_the_switches_reach_the_simulator(graph: GraphSimulator, control: 
     await control.set_verdict(str(BODY["webUrl"]), Verdict("spam", "itemFoundSpam"))
     await control.use_portal_quota(1)
     portal = await control.submit_in_portal("urlThreats", BODY)
-    reported = await control.report_as_user(EMAIL, "bob@contoso.com")
+    reported = await control.submit_as_user(REPORT)
     handle = await control.add_fault(Fault(FaultKind.STATUS, Scope(times=1), status=418))
     async with httpx.AsyncClient(base_url=graph.base_url, headers=TOKEN) as client:
         assert (await client.get(URLS)).status_code == 418
@@ -253,7 +256,7 @@ async def test_a_simulator_can_be_a_process(tmp_path: Path) -> None:
         printed = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
         assert announced.read_text(encoding="utf-8") == printed
         async with SimulatorControl(printed) as control:
-            await control.report_as_user(EMAIL | {"recipientEmailAddress": "bob@fabrikam.com"}, "bob@fabrikam.com")
+            await control.submit_as_user(replace(REPORT, recipient="bob@fabrikam.com"))
             assert len(await control.list_submissions()) == 1
     finally:
         process.send_signal(signal.SIGTERM)

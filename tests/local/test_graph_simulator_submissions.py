@@ -2,7 +2,7 @@
 
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from local.graph_simulator import (
     ReportDestination,
     SimulatedTenant,
     SubmissionTraps,
+    UserSubmission,
     Verdict,
 )
 from local.graph_simulator.vocabulary import (
@@ -87,6 +88,9 @@ def file_body(**changes: Any) -> dict[str, Any]:
 def message_url_body(url: str, **changes: Any) -> dict[str, Any]:
     """Return an emailThreats body that points to a message."""
     return email_body(fileContent=None, messageUrl=url, **{"@odata.type": f"{TYPE}emailUrlThreatSubmission"} | changes)
+
+
+REPORT = UserSubmission(mime=b64decode(make_mail("n1")), recipient="bob@contoso.com", reporter="bob@contoso.com")
 
 
 @pytest.fixture
@@ -673,7 +677,7 @@ async def test_reports_of_users_are_listed_only_if_they_reach_microsoft(
     graph: GraphSimulator, client: httpx.AsyncClient
 ) -> None:
     """In a mailbox-only tenant the API has no user rows; reports use none of the admins' quota."""
-    key = graph.control.report_as_user(email_body(), "bob@contoso.com")
+    key = graph.control.submit_as_user(REPORT)
     assert (await client.get(EMAILS)).json()["value"] == []
     graph.control.set_report_destination(ReportDestination(to_microsoft=True))
     (row,) = (await client.get(f"{EMAILS}?$filter=source eq 'user'")).json()["value"]
@@ -686,7 +690,8 @@ async def test_a_users_report_can_be_reviewed(
     graph: GraphSimulator, client: httpx.AsyncClient, category: str, shown: str
 ) -> None:
     """The review has words of its own and leaves an adminReview."""
-    key = graph.control.report_as_user(email_body(), "bob@contoso.com")
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    key = graph.control.submit_as_user(REPORT)
     response = await client.post(f"{EMAILS}/{key}/review", json={"category": category})
     assert (response.status_code, response.content) == (204, b"")
     assert (await client.get(f"{EMAILS}/{key}")).json()["adminReview"]["reviewResult"] == shown
@@ -707,7 +712,8 @@ async def test_a_wrong_review_is_refused(
     graph: GraphSimulator, client: httpx.AsyncClient, whose: str, body: dict[str, Any], status: int
 ) -> None:
     """Only users' reports, only with the review's own words."""
-    keys = {"user": graph.control.report_as_user(email_body(), "bob@contoso.com"), "nobody": "none"}
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    keys = {"user": graph.control.submit_as_user(REPORT), "nobody": "none"}
     keys["admin"] = (await client.post(EMAILS, json=email_body())).json()["id"]
     assert (await client.post(f"{EMAILS}/{keys[whose]}/review", json=body)).status_code == status
 
