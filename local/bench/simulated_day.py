@@ -34,10 +34,12 @@ from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, S
 from shared.domain.submissions import Material
 from shared.ports import MailSource
 from shared.settings import Settings
+from shared.stores.campaigns import CampaignStore
 from shared.stores.items import ItemStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
 from shared.usecases.admission import Admission, Candidate, Claimed
+from shared.usecases.campaigns import Campaigns
 
 HOST_JSON = Path(__file__).resolve().parent.parent.parent / "host.json"
 SCHEDULES = {
@@ -128,7 +130,8 @@ async def _ports(microsoft: LimitedMicrosoft, service: InMemoryQueueService, clo
 def _admission(ports: Ports) -> Admission:
     tables = ports.tables
     outcomes = OutcomeStore(tables["outcomes"], tables["outcomelog"], ports.clock)
-    return Admission(outcomes, Worklist(tables["worklist"], ports.clock), ItemStore(tables["items"]))
+    campaigns = Campaigns(CampaignStore(tables["items"]), 3, ports.clock)
+    return Admission(outcomes, Worklist(tables["worklist"], ports.clock), ItemStore(tables["items"]), campaigns)
 
 
 def _triggers(use_cases: App) -> func.FunctionApp:

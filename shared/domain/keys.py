@@ -60,6 +60,16 @@ def unreadable_id(body: str) -> str:
     return _digest("unreadable", body)
 
 
+def microsoft_id(graph_submission_id: str) -> str:
+    """The submission id of a submission that was at Microsoft already; two sources may write its id in two cases."""
+    return _digest("microsoft", graph_submission_id.lower())
+
+
+def hunting_request_id(item: str, category: str) -> str:
+    """The `requestId` of what a hunting query found: the same item and claim are the same request."""
+    return f"hunting-{_digest('hunting', item, category)}"
+
+
 def email_item(network_message_id: str | None, internet_message_id: str | None, content: str, recipient: str) -> str:
     """The key of a mail as Microsoft counts it: network message id and recipient.
 
@@ -88,6 +98,15 @@ def file_item(sha256: str) -> str:
 def claim(category: Category, action: str | None) -> str:
     """What is asserted of an item. A request that also wants an allow or block entry asks for more than one without."""
     return category if action is None else f"{category}-{action}"
+
+
+def claim_on_mail(category: Category, action: str | None, internet_message_id: str | None, sender: str | None) -> str:
+    """What is asserted of a mail: of the very mail that was seen, not of whatever bears its network message id.
+
+    Headers can be forged. A mail that came with another's network message id is not covered by that one.
+    """
+    seen = _digest("mail", internet_message_id or "", (sender or "").lower())
+    return f"{claim(category, action)}-{seen[:16]}"
 
 
 def log_key(at: datetime, submission_id: str, sequence: int) -> str:

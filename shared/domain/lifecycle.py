@@ -32,7 +32,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     ),
     State.UNCERTAIN: frozenset({State.PENDING, State.SUBMITTED, State.FAILED}),
     State.SUBMITTED: frozenset({State.SETTLED, State.EXPIRED}),
-    State.COVERED: frozenset({State.PENDING, State.SETTLED, State.EXPIRED}),
+    State.COVERED: frozenset({State.PENDING, State.SETTLED, State.EXPIRED, State.SKIPPED}),
     State.SETTLED: frozenset(),
     State.SKIPPED: frozenset(),
     State.REJECTED: frozenset(),

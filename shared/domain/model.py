@@ -89,6 +89,13 @@ class SkipReason(enum.StrEnum):
     SHADOW_MODE = "shadow_mode"
 
 
+class CoverReason(enum.StrEnum):
+    """Why another row is submitted in place of this one: the `StateReason` of a covered row."""
+
+    SAME_ITEM = "same_item"
+    SAME_CAMPAIGN = "same_campaign"
+
+
 class Verdict(enum.StrEnum):
     """What Microsoft decided, in the product's words."""
 

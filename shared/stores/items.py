@@ -2,20 +2,23 @@
 
 Microsoft counts items (for mail: network message id and recipient). The first row that makes a claim about an item
 holds it; a later row with the same claim is covered by the holder. A row with another claim about the same item is
-submitted itself, after the earlier ones.
+submitted itself, after the earlier ones. All items stand in one partition, so that a page of reports is claimed in one
+transaction.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.domain.errors import AlreadyExists, Changed
 from shared.domain.model import OutcomeKey
 from shared.ports import Entity, Insert, Replace, Row, Table
+from shared.stores.batches import write_each
 
-_ITEM_ROW = "item"
+_ITEMS = "item"
 _REQUEST_ROW = "request"
 
 
@@ -25,6 +28,15 @@ class Holding:
 
     holder: OutcomeKey
     earlier: tuple[OutcomeKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a row asserts of an item."""
+
+    item_key: str
+    claim: str
+    key: OutcomeKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +54,18 @@ class ItemStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def hold(self, item_key: str, claim: str, key: OutcomeKey) -> Holding:
-        """Claim an item for a row, or learn who holds that claim already."""
-        return await self._settle_holder(item_key, claim, key, replacing=None)
+    async def hold(self, claims: Sequence[Claim]) -> list[Holding]:
+        """Make each claim, or learn who holds it already; earlier claims of the list come first."""
+        first = {claim.item_key: claim for claim in reversed(claims)}
+        fresh = {claim.item_key: claim for claim in await self._inserted(list(first.values()))}
+        return [
+            Holding(one.key) if fresh.get(one.item_key) is one else await self._settle_holder(one, replacing=None)
+            for one in claims
+        ]
 
-    async def hand_over(self, item_key: str, claim: str, gone: OutcomeKey, to: OutcomeKey) -> Holding:
-        """Let `to` hold the claim in place of `gone`, which came to nothing; the answer names who holds it now."""
-        return await self._settle_holder(item_key, claim, to, replacing=gone)
+    async def hand_over(self, claim: Claim, gone: OutcomeKey) -> Holding:
+        """Let the row hold the claim in place of `gone`, which came to nothing; the answer names who holds it now."""
+        return await self._settle_holder(claim, replacing=gone)
 
     async def first_seen(self, request: KnownRequest) -> KnownRequest:
         """The request as it was first seen under that submission id: this one, or an earlier one."""
@@ -71,24 +88,22 @@ class ItemStore:
         row = await self._table.get(submission_id, _REQUEST_ROW)
         return None if row is None else _known_request(row)
 
-    async def _settle_holder(
-        self, item_key: str, claim: str, key: OutcomeKey, *, replacing: OutcomeKey | None
-    ) -> Holding:
+    async def _inserted(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of the claims, one for each item, that are the first about their item."""
+        writes = [Insert(_entity(one.item_key, {one.claim: one.key})) for one in claims]
+        etags = await write_each(self._table, writes, AlreadyExists)
+        return [one for one, etag in zip(claims, etags, strict=True) if etag is not None]
+
+    async def _settle_holder(self, wanted: Claim, *, replacing: OutcomeKey | None) -> Holding:
         while True:
-            try:
-                if replacing is None:
-                    await self._table.write(Insert(_entity(item_key, {claim: key})))
-                    return Holding(key)
-            except AlreadyExists:
-                pass
-            row = await self._table.get(item_key, _ITEM_ROW)
+            row = await self._table.get(_ITEMS, wanted.item_key)
             claims = {} if row is None else _claims(row)
-            if claims.get(claim, replacing) != replacing:
-                return _holding(claims, claim)
-            claims.pop(claim, None)  # a holder that comes later goes behind the other claims made by then
-            claims[claim] = key
-            if await self._written(item_key, claims, row):
-                return _holding(claims, claim)
+            if claims.get(wanted.claim, replacing) != replacing:
+                return _holding(claims, wanted.claim)
+            claims.pop(wanted.claim, None)  # a holder that comes later goes behind the other claims made by then
+            claims[wanted.claim] = wanted.key
+            if await self._written(wanted.item_key, claims, row):
+                return _holding(claims, wanted.claim)
 
     async def _written(self, item_key: str, claims: dict[str, OutcomeKey], row: Row | None) -> bool:
         entity = _entity(item_key, claims)
@@ -116,7 +131,7 @@ def _holding(claims: dict[str, OutcomeKey], claim: str) -> Holding:
 
 def _entity(item_key: str, claims: dict[str, OutcomeKey]) -> Entity:
     listed = {claim: [key.partition, key.submission_id] for claim, key in claims.items()}
-    return {"PartitionKey": item_key, "RowKey": _ITEM_ROW, "Claims": json.dumps(listed)}
+    return {"PartitionKey": _ITEMS, "RowKey": item_key, "Claims": json.dumps(listed)}
 
 
 def _claims(row: Row) -> dict[str, OutcomeKey]:

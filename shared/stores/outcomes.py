@@ -7,20 +7,17 @@ row that was never handed on calls `ensure_logged` before going on. The feed is 
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.codecs.rows import log_entity, outcome_entity, read_outcome
 from shared.domain import keys
-from shared.domain.errors import AlreadyExists, Changed, Missing
+from shared.domain.errors import AlreadyExists, Changed
 from shared.domain.model import Outcome, OutcomeKey, State
-from shared.ports import Clock, Insert, Replace, Row, Table, Write
+from shared.ports import Clock, Insert, Replace, Row, Table
+from shared.stores.batches import write_each
 
-TRANSACTION_ROWS = 100
-"""Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""
 _LOOK_BACK = timedelta(minutes=5)
 """What the clocks of two workers may differ."""
 
@@ -58,7 +55,7 @@ class OutcomeStore:
     async def create(self, outcomes: Sequence[Outcome]) -> list[Stored | None]:
         """Write new rows and their first events; None in the place of each row that was there already."""
         writes = [Insert(outcome_entity(outcome)) for outcome in outcomes]
-        etags = await _write_each(self._outcomes, writes, AlreadyExists)
+        etags = await write_each(self._outcomes, writes, AlreadyExists)
         created = [None if etag is None else Stored(one, etag) for one, etag in zip(outcomes, etags, strict=True)]
         await self._append([(stored.outcome, None) for stored in created if stored is not None])
         return created
@@ -66,17 +63,18 @@ class OutcomeStore:
     async def advance(self, changes: Sequence[Change]) -> list[Stored | None]:
         """Write changes and their events; None in the place of each row that somebody else changed first."""
         writes = [Replace(outcome_entity(change.after), change.etag) for change in changes]
-        etags = await _write_each(self._outcomes, writes, Changed)
+        etags = await write_each(self._outcomes, writes, Changed)
         stored = [None if etag is None else Stored(one.after, etag) for one, etag in zip(changes, etags, strict=True)]
         await self._append(
             [(change.after, change.before.state) for change, done in zip(changes, stored, strict=True) if done]
         )
         return stored
 
-    async def amend(self, change: Change) -> Stored | None:
-        """Write a change of facts that is no change of state or verdict, so the feed gets no row; None as above."""
-        etags = await _write_each(self._outcomes, [Replace(outcome_entity(change.after), change.etag)], Changed)
-        return None if etags[0] is None else Stored(change.after, etags[0])
+    async def amend(self, changes: Sequence[Change]) -> list[Stored | None]:
+        """Write changes of facts that are no change of state or verdict, so the feed gets no rows; None as above."""
+        writes = [Replace(outcome_entity(change.after), change.etag) for change in changes]
+        etags = await write_each(self._outcomes, writes, Changed)
+        return [None if etag is None else Stored(one.after, etag) for one, etag in zip(changes, etags, strict=True)]
 
     async def ensure_logged(self, outcome: Outcome) -> None:
         """Append the event of the row's present state if a stopped process left it out. Safe to call twice.
@@ -113,7 +111,7 @@ class OutcomeStore:
     async def _append(self, events: Sequence[tuple[Outcome, State | None]]) -> None:
         at = self._clock.now()
         writes = [Insert(log_entity(outcome, previous, at, 0)) for outcome, previous in events]
-        etags = await _write_each(self._log, writes, AlreadyExists)
+        etags = await write_each(self._log, writes, AlreadyExists)
         for (outcome, previous), etag in zip(events, etags, strict=True):
             if etag is None:
                 await self._append_behind(outcome, previous, at)
@@ -128,39 +126,3 @@ class OutcomeStore:
                 return
             if taken.entity["Event"] == entity["Event"]:
                 return
-
-
-async def _write_each(table: Table, writes: Sequence[Insert | Replace], refused: type[Exception]) -> list[str | None]:
-    etags: list[str | None] = [None] * len(writes)
-    for places in _transactions(writes):
-        batch = [writes[place] for place in places]
-        for place, etag in zip(places, await _write_batch(table, batch, refused), strict=True):
-            etags[place] = etag
-    return etags
-
-
-async def _write_batch(table: Table, writes: Sequence[Write], refused: type[Exception]) -> list[str | None]:
-    """All in one transaction; where that is refused, each on its own, so that one known row holds up no other."""
-    if len(writes) > 1:
-        try:
-            return list(await table.write_all(writes))
-        except (refused, Missing):
-            pass
-    return list(await asyncio.gather(*(_write_one(table, write, refused) for write in writes)))
-
-
-async def _write_one(table: Table, write: Write, refused: type[Exception]) -> str | None:
-    try:
-        return await table.write(write)
-    except (refused, Missing):
-        return None
-
-
-def _transactions(writes: Sequence[Insert | Replace]) -> Iterator[list[int]]:
-    """Places of the writes that may go together: one partition, at most 100."""
-    places: defaultdict[object, list[int]] = defaultdict(list)
-    for place, write in enumerate(writes):
-        places[write.entity["PartitionKey"]].append(place)
-    for together in places.values():
-        for start in range(0, len(together), TRANSACTION_ROWS):
-            yield together[start : start + TRANSACTION_ROWS]

@@ -30,7 +30,7 @@ from shared.domain.model import Outcome, OutcomeKey, Priority, State
 from shared.domain.planner import DayCount, Slot
 from shared.domain.submissions import Material
 from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Table, Write
-from shared.stores.outcomes import TRANSACTION_ROWS
+from shared.stores.batches import TRANSACTION_ROWS
 
 LANES = {Priority.URGENT: "0", Priority.NORMAL: "1", Priority.LOW: "2"}
 PARTITION = "live"
@@ -187,6 +187,17 @@ class Worklist:
         if before.row_key != after.row_key:
             writes.append(Delete(PARTITION, before.row_key))
         return await self._all_or_none(writes)
+
+    async def move_all(self, steps: Sequence[tuple[WorkItem, WorkItem]]) -> None:
+        """Move many entries on; those that are not there any more stay away."""
+        for start in range(0, len(steps), TRANSACTION_ROWS // 2):
+            batch = steps[start : start + TRANSACTION_ROWS // 2]
+            writes: list[Write] = []
+            for before, after in batch:
+                writes += [Delete(PARTITION, before.row_key), Replace(_entity(after))]
+            if not await self._all_or_none(writes):
+                for before, after in batch:
+                    await self.move(before, after)
 
     async def remove(self, items: Sequence[WorkItem]) -> None:
         """Take entries off the list; those that are gone already do not matter."""

@@ -1,7 +1,9 @@
-"""Letting new rows in: claim the item, write the row and its first event, put it on the worklist.
+"""Letting new rows in: claim the item, find the campaign, write the row and its first event, put it on the worklist.
 
 Collect and intake both end here, so that a report and a request are treated alike and a step that was cut off is made
-good in one place. Order matters: evidence (the caller's), item, outcome, feed, worklist. Each step may be repeated.
+good in one place. Order matters: evidence (the caller's), item, campaign, outcome, feed, worklist. Each step may be
+repeated. A report may be covered by its campaign; what an operator asks for is submitted, or covered by the same item
+and told so.
 """
 
 from __future__ import annotations
@@ -10,23 +12,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.domain import keys
+from shared.domain.campaigns import Fingerprint
 from shared.domain.lifecycle import FIRST_STATES, move
-from shared.domain.model import Outcome, OutcomeKey, Priority, State
+from shared.domain.model import CoverReason, Kind, Outcome, OutcomeKey, Priority, Source, State
+from shared.domain.representatives import Member, Role
 from shared.domain.submissions import Material
-from shared.stores.items import Holding, ItemStore
+from shared.stores.items import Claim, Holding, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import LANES, WorkItem, Worklist
+from shared.usecases.campaigns import Campaigns
 
 _LISTED = frozenset({State.PENDING, State.COVERED, State.FAILED})
+_CLAIMING = frozenset({State.PENDING, State.COVERED})
 _CAME_TO_NOTHING = frozenset({State.FAILED, State.REJECTED, State.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A new row, with what its submission will need."""
+    """A new row, with what its submission will need, and by what its campaign is known."""
 
     outcome: Outcome
     material: Material = field(default_factory=Material)
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +47,48 @@ class Claimed:
 class Admission:
     """Lets candidates in."""
 
-    def __init__(self, outcomes: OutcomeStore, worklist: Worklist, items: ItemStore) -> None:
+    def __init__(self, outcomes: OutcomeStore, worklist: Worklist, items: ItemStore, campaigns: Campaigns) -> None:
         self._outcomes = outcomes
         self._worklist = worklist
         self._items = items
+        self._campaigns = campaigns
 
-    async def claim(self, candidate: Candidate) -> Claimed:
-        """Claim the item of a pending candidate; it comes back `covered` where another row made the claim first."""
+    async def claim(self, candidates: Sequence[Candidate]) -> list[Claimed]:
+        """Claim the items of the pending candidates; each comes back `covered` where another row speaks for it."""
+        claims = [claim for one in candidates if (claim := claim_of(one.outcome)) is not None]
+        holdings = dict(zip((claim.key for claim in claims), await self._items.hold(claims), strict=True))
+        held = [await self._held(one, holdings.get(one.outcome.key)) for one in candidates]
+        return await self._in_campaigns(held)
+
+    async def _held(self, candidate: Candidate, holding: Holding | None) -> Claimed:
+        """The candidate as its item lets it go: itself, or covered by the row that made the same claim first."""
         outcome = candidate.outcome
-        if outcome.state is not State.PENDING or outcome.item_key is None or outcome.category is None:
+        claim = claim_of(outcome)
+        if holding is None or claim is None:
             return Claimed(candidate)
-        claim = keys.claim(outcome.category, outcome.allow_or_block)
-        holding = await self._items.hold(outcome.item_key, claim, outcome.key)
         if holding.holder != outcome.key:
             holding = await self._replace_idle_holder(holding, outcome, claim)
         if holding.holder == outcome.key:
             return Claimed(candidate, holding.earlier)
-        covered = replace(outcome, state=State.COVERED, covered_by=holding.holder.submission_id)
-        return Claimed(Candidate(covered, candidate.material), (holding.holder,))
+        return Claimed(_covered(candidate, CoverReason.SAME_ITEM, holding.holder), (holding.holder,))
+
+    async def _in_campaigns(self, held: Sequence[Claimed]) -> list[Claimed]:
+        """The candidates with their campaigns; a report that its campaign does not need comes back `covered`."""
+        members = [member for one in held if (member := _member(one.candidate)) is not None]
+        places = await self._campaigns.place(members) if members else {}
+        placed: list[Claimed] = []
+        for one in held:
+            place = places.get(one.candidate.outcome.key)
+            if place is None:
+                placed.append(one)
+                continue
+            linked = replace(one.candidate, outcome=replace(one.candidate.outcome, campaign_id=place.campaign_id))
+            if place.covered_by is None:
+                placed.append(replace(one, candidate=linked))
+            else:
+                covered = _covered(linked, CoverReason.SAME_CAMPAIGN, place.covered_by)
+                placed.append(Claimed(covered, (place.covered_by,)))
+        return placed
 
     async def admit(self, claimed: Sequence[Claimed]) -> int:
         """Write the rows that are new and make good those that an earlier run left half done; returns how many are new.
@@ -97,7 +128,18 @@ class Admission:
         ):
             await self._fail_without_material(stored)
             return
+        if stored.outcome.state is State.COVERED and claimed.candidate.outcome.state is State.PENDING:
+            await self._let_go(claimed, stored)
+            return
         if item is not None and not await self._worklist.holds(item):
+            await self._worklist.add([item])
+
+    async def _let_go(self, claimed: Claimed, stored: Stored) -> None:
+        """Let a row go itself whose admission was cut off, and that nobody speaks for any more."""
+        pending = move(stored.outcome, State.PENDING, reason="holder_came_to_nothing", covered_by=None)
+        done = (await self._outcomes.advance([Change(stored.outcome, pending, stored.etag)]))[0]
+        item = None if done is None else _work_item(claimed, done)
+        if item is not None:
             await self._worklist.add([item])
 
     async def _fail_without_material(self, stored: Stored) -> None:
@@ -118,16 +160,58 @@ class Admission:
             WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
         )
         raised = replace(stored.outcome, priority=priority)
-        done = await self._outcomes.amend(Change(stored.outcome, raised, stored.etag))
+        done = (await self._outcomes.amend([Change(stored.outcome, raised, stored.etag)]))[0]
         if item is not None and done is not None:
             await self._worklist.move(item, replace(item, outcome=done.outcome, etag=done.etag))
 
-    async def _replace_idle_holder(self, holding: Holding, outcome: Outcome, claim: str) -> Holding:
-        """Take the claim over from a holder that came to nothing, so that it cannot stand in the way for ever."""
+    async def _replace_idle_holder(self, holding: Holding, outcome: Outcome, claim: Claim) -> Holding:
+        """Take the claim over from a holder that came to nothing, so that it cannot stand in the way for ever.
+
+        An operator's request also takes it from a report that is not submitted itself, only its campaign is.
+        """
         holder = await self._outcomes.get(holding.holder)
-        if holder is None or holder.outcome.state not in _CAME_TO_NOTHING or outcome.item_key is None:
+        if holder is None:
             return holding
-        return await self._items.hand_over(outcome.item_key, claim, holding.holder, outcome.key)
+        is_in_the_way = holder.outcome.state in _CAME_TO_NOTHING or (
+            outcome.source is Source.MANUAL and holder.outcome.state_reason == CoverReason.SAME_CAMPAIGN
+        )
+        return await self._items.hand_over(claim, holding.holder) if is_in_the_way else holding
+
+
+def claim_of(outcome: Outcome) -> Claim | None:
+    """What a row that is to be submitted asserts of its item; None for any other row."""
+    if outcome.state not in _CLAIMING or outcome.item_key is None or outcome.category is None:
+        return None
+    if outcome.kind is Kind.EMAIL:
+        claim = keys.claim_on_mail(
+            outcome.category, outcome.allow_or_block, outcome.internet_message_id, outcome.sender
+        )
+    else:
+        claim = keys.claim(outcome.category, outcome.allow_or_block)
+    return Claim(outcome.item_key, claim, outcome.key)
+
+
+def covered(outcome: Outcome, reason: CoverReason, by: OutcomeKey) -> Outcome:
+    """The row's facts as one that `by` is submitted for; whoever asked for it by hand is told in words."""
+    told = f"{by.submission_id} is submitted for the {'same item' if reason is CoverReason.SAME_ITEM else 'campaign'}"
+    detail = told if outcome.source is Source.MANUAL else outcome.state_detail
+    return replace(outcome, state_reason=reason, state_detail=detail, covered_by=by.submission_id)
+
+
+def _covered(candidate: Candidate, reason: CoverReason, by: OutcomeKey) -> Candidate:
+    outcome = replace(covered(candidate.outcome, reason, by), state=State.COVERED)
+    return replace(candidate, outcome=outcome)
+
+
+def _member(candidate: Candidate) -> Member | None:
+    """What a candidate is to its campaign; None where it cannot be compared with anything."""
+    outcome = candidate.outcome
+    if candidate.fingerprint is None or outcome.state not in _CLAIMING:
+        return None
+    if outcome.state is State.COVERED:
+        return Member(outcome.key, candidate.fingerprint, Role.FOLLOWER)
+    role = Role.REQUEST if outcome.source is Source.MANUAL else Role.REPORT
+    return Member(outcome.key, candidate.fingerprint, role)
 
 
 def _work_item(claimed: Claimed, stored: Stored) -> WorkItem | None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from shared.domain.lifecycle import is_final
 from shared.domain.model import Outcome, State
-from shared.stores.outcomes import TRANSACTION_ROWS, Change, OutcomeStore, Stored
+from shared.stores.batches import TRANSACTION_ROWS
+from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event, emit
 
@@ -54,6 +55,8 @@ class Closer:
 def _tell(outcome: Outcome) -> None:
     if outcome.state is State.EXPIRED:
         emit(Event.EXPIRED, submission_id=outcome.key.submission_id)
+        return
+    if outcome.state is not State.SETTLED:
         return
     emit(
         Event.SETTLED,

@@ -20,7 +20,7 @@ from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint, CheckpointStore, DeferredReport
 from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit, fingerprint
-from shared.usecases.admission import Admission, Candidate, Claimed
+from shared.usecases.admission import Admission, Candidate
 from shared.usecases.reading import ReportPlace, ReportReader
 
 RUN_TIME = timedelta(minutes=4)
@@ -144,27 +144,31 @@ class CollectReports:
         """Make every report of a page durable, as a row or as a deferred report; returns how many rows are new."""
         reads = asyncio.Semaphore(CONCURRENT_READS)
 
-        async def read(report: ReportHead) -> Claimed | DeferredReport | None:
+        async def read(report: ReportHead) -> Candidate | DeferredReport | None:
             async with reads:
                 return await self._read(folder, report)
 
         each_once = {report.message_id: report for report in reports}.values()  # a page may tell a mail twice
         results = await asyncio.gather(*(read(report) for report in each_once), return_exceptions=True)
-        new = await self._admission.admit([one for one in results if isinstance(one, Claimed)])
+        new = await self._let_in([one for one in results if isinstance(one, Candidate)])
         await self._checkpoints.defer([one for one in results if isinstance(one, DeferredReport)])
         for one in results:
             if isinstance(one, BaseException):
                 raise one
         return new
 
-    async def _read(self, folder: Folder, report: ReportHead) -> Claimed | DeferredReport | None:
+    async def _let_in(self, candidates: Sequence[Candidate]) -> int:
+        """Write the rows of these reports; returns how many are new."""
+        return await self._admission.admit(await self._admission.claim(candidates))
+
+    async def _read(self, folder: Folder, report: ReportHead) -> Candidate | DeferredReport | None:
         place = folder.place(report)
         if await self._is_known(folder, place):
             return None
         try:
-            return await self._admission.claim(await self._reader.read(place))
+            return await self._reader.read(place)
         except Refused as error:
-            return Claimed(_failed(self._reader, place, "report_unavailable", error))
+            return _failed(self._reader, place, "report_unavailable", error)
         except GraphError as error:
             emit(Event.REPORT_DEFERRED, submission_id=place.key.submission_id, status=error.status, code=error.code)
             return folder.deferred(report, self._clock.now())
@@ -195,8 +199,8 @@ class CollectReports:
                 if self._clock.now() - report.first_failed_at < GIVE_UP_AFTER:
                     continue
                 emit(Event.GAVE_UP, submission_id=folder.place(report.head).key.submission_id)
-                again = Claimed(self._reader.failed(folder.place(report.head), "report_unavailable"))
-            new += await self._admission.admit([again]) if again else 0
+                again = self._reader.failed(folder.place(report.head), "report_unavailable")
+            new += await self._let_in([again]) if again else 0
             await self._checkpoints.done(report)
         return new
 

@@ -1,21 +1,25 @@
 """Covering: a covered row takes what became of its holder, or its place.
 
-The holder is the row that was submitted for the same item and claim. Once it is settled or expired, so are the rows it
-covers. Where it came to nothing, the first covered row goes itself and the others follow that one.
+The holder is the row that is submitted for the same item and claim, or for the same campaign. Once it is settled or
+expired, so are the rows it covers. Where it came to nothing, the first covered row goes itself and the others follow
+that one. Thousands of rows may follow one holder, so they are moved a hundred at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain import keys
 from shared.domain.lifecycle import is_final, move
-from shared.domain.model import Outcome, OutcomeKey, State
+from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, State
 from shared.ports import Clock
+from shared.stores.batches import TRANSACTION_ROWS
 from shared.stores.items import ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist
+from shared.usecases.admission import claim_of, covered
+from shared.usecases.campaigns import Campaigns
 from shared.usecases.closing import Closer
 
 ROW_COMES_WITHIN = timedelta(hours=1)
@@ -26,37 +30,56 @@ class HolderFollower:
     """Moves covered rows on."""
 
     def __init__(
-        self, outcomes: OutcomeStore, worklist: Worklist, items: ItemStore, closer: Closer, clock: Clock
+        self,
+        outcomes: OutcomeStore,
+        worklist: Worklist,
+        items: ItemStore,
+        campaigns: Campaigns,
+        closer: Closer,
+        clock: Clock,
     ) -> None:
         self._outcomes = outcomes
         self._worklist = worklist
         self._items = items
+        self._campaigns = campaigns
         self._closer = closer
         self._clock = clock
 
     async def run(self) -> int:
         """Give covered rows what became of their holders; returns how many are settled by it."""
+        settled = 0
         holders: dict[OutcomeKey, Stored | None] = {}
-        final: list[tuple[WorkItem, Outcome]] = []
-        async for item in self._worklist.covered():
-            key = item.waits_for[0]
+        async for followers in self._by_holder():
+            key = followers[0].waits_for[0]
             if key not in holders:
                 holders[key] = await self._outcomes.get(key)
-            after = self._like_its_holder(item, holders[key])
-            if after is not None:
-                final.append((item, after))
-            elif self._came_to_nothing(item, holders[key]):
-                await self._take_the_place(item, key)
-        await self._closer.close(final)
-        return sum(after.state is State.SETTLED for _, after in final)
+            settled += await self._follow(followers, key, holders[key])
+        return settled
 
-    def _like_its_holder(self, item: WorkItem, holder: Stored | None) -> Outcome | None:
-        """The covered row's final step, or None while its holder has none that it can share."""
-        if holder is not None and holder.outcome.state is State.SETTLED:
-            return _settled_like(item.outcome, holder.outcome, self._clock.now())
-        if holder is not None and holder.outcome.state is State.EXPIRED:
-            return move(item.outcome, State.EXPIRED, reason="no_verdict")
-        return None
+    async def _by_holder(self) -> AsyncIterator[list[WorkItem]]:
+        """The covered rows, up to a transaction's worth of one holder at a time."""
+        party: list[WorkItem] = []
+        async for item in self._worklist.covered():
+            if party and (item.waits_for[:1] != party[0].waits_for[:1] or len(party) == TRANSACTION_ROWS):
+                yield party
+                party = []
+            party.append(item)
+        if party:
+            yield party
+
+    async def _follow(self, followers: Sequence[WorkItem], key: OutcomeKey, holder: Stored | None) -> int:
+        """Move the followers of one holder on; returns how many are settled."""
+        if holder is not None and (final := _final_state(holder.outcome)) is not None:
+            now = self._clock.now()
+            await self._closer.close([(item, _like(item.outcome, holder.outcome, final, now)) for item in followers])
+            return len(followers) if final is State.SETTLED else 0
+        if not self._came_to_nothing(followers[0], holder):
+            return 0
+        same_item = [item for item in followers if item.outcome.state_reason != CoverReason.SAME_CAMPAIGN]
+        for item in same_item:
+            await self._take_the_place(item, key)
+        await self._replace_representative([item for item in followers if item not in same_item], key)
+        return 0
 
     def _came_to_nothing(self, item: WorkItem, holder: Stored | None) -> bool:
         """Whether the holder will never be at Microsoft."""
@@ -66,25 +89,71 @@ class HolderFollower:
 
     async def _take_the_place(self, item: WorkItem, gone: OutcomeKey) -> None:
         """Let the row go itself, or follow the one that took the holder's place before it."""
-        outcome = item.outcome
-        if outcome.item_key is None or outcome.category is None:
+        claim = claim_of(item.outcome)
+        if claim is None:
             return
-        claim = keys.claim(outcome.category, outcome.allow_or_block)
-        holding = await self._items.hand_over(outcome.item_key, claim, gone, outcome.key)
-        if holding.holder == outcome.key:
-            after = move(outcome, State.PENDING, reason="holder_came_to_nothing", covered_by=None)
-            stored = (await self._outcomes.advance([Change(outcome, after, item.etag)]))[0]
-            waits_for = holding.earlier
+        holding = await self._items.hand_over(claim, gone)
+        if holding.holder == item.outcome.key:
+            await self._let_go(item, holding.earlier)
         else:
-            after = replace(outcome, covered_by=holding.holder.submission_id)
-            stored = await self._outcomes.amend(Change(outcome, after, item.etag))
-            waits_for = (holding.holder,)
-        stored = stored or await self._outcomes.get(outcome.key)
-        if stored is not None and is_final(stored.outcome.state):
-            await self._worklist.remove([item])
-        elif stored is not None:
-            moved = replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=waits_for)
-            await self._worklist.move(item, moved)
+            await self._follow_another([item], holding.holder, CoverReason.SAME_ITEM)
+
+    async def _replace_representative(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
+        """Let the first of these members be submitted for its campaign, and the others follow whoever is."""
+        if not followers:
+            return
+        first, *others = followers
+        chosen = await self._campaigns.hand_over(first.outcome.campaign_id or "", gone, first.outcome.key)
+        if chosen != first.outcome.key:
+            await self._follow_another(followers, chosen, CoverReason.SAME_CAMPAIGN)
+            return
+        await self._follow_another(others, chosen, CoverReason.SAME_CAMPAIGN)
+        claim = claim_of(first.outcome)
+        holding = (await self._items.hold([claim]))[0] if claim is not None else None
+        if holding is None or holding.holder == first.outcome.key:
+            await self._let_go(first, () if holding is None else holding.earlier)
+        else:
+            await self._follow_another([first], holding.holder, CoverReason.SAME_ITEM)
+
+    async def _let_go(self, item: WorkItem, waits_for: tuple[OutcomeKey, ...]) -> None:
+        """Let a covered row wait for its own slot."""
+        after = move(item.outcome, State.PENDING, reason="holder_came_to_nothing", covered_by=None)
+        stored = (await self._outcomes.advance([Change(item.outcome, after, item.etag)]))[0]
+        await self._place_anew([(item, stored, waits_for)])
+
+    async def _follow_another(self, items: Sequence[WorkItem], holder: OutcomeKey, reason: CoverReason) -> None:
+        """Let covered rows follow another holder."""
+        changes = [Change(item.outcome, covered(item.outcome, reason, holder), item.etag) for item in items]
+        stored = await self._outcomes.amend(changes)
+        await self._place_anew([(item, one, (holder,)) for item, one in zip(items, stored, strict=True)])
+
+    async def _place_anew(self, steps: Sequence[tuple[WorkItem, Stored | None, tuple[OutcomeKey, ...]]]) -> None:
+        """Put entries where their rows belong now; a row that somebody else moved on is looked at as it stands."""
+        moves: list[tuple[WorkItem, WorkItem]] = []
+        for item, written, waits_for in steps:
+            stored = written or await self._outcomes.get(item.outcome.key)
+            if stored is None:
+                continue
+            if is_final(stored.outcome.state):
+                await self._worklist.remove([item])
+                continue
+            moves.append((item, replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=waits_for)))
+        await self._worklist.move_all(moves)
+
+
+def _final_state(holder: Outcome) -> State | None:
+    """The final state that a holder shares with the rows it covers; None where it has none, or came to nothing."""
+    if holder.state in (State.SETTLED, State.EXPIRED):
+        return holder.state
+    is_rehearsal = holder.state is State.SKIPPED and holder.state_reason == SkipReason.SHADOW_MODE
+    return State.SKIPPED if is_rehearsal else None
+
+
+def _like(outcome: Outcome, holder: Outcome, final: State, now: datetime) -> Outcome:
+    """The covered row in its holder's final state."""
+    if final is State.SETTLED:
+        return _settled_like(outcome, holder, now)
+    return move(outcome, final, reason="no_verdict" if final is State.EXPIRED else SkipReason.SHADOW_MODE)
 
 
 def _settled_like(outcome: Outcome, holder: Outcome, now: datetime) -> Outcome:

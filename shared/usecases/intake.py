@@ -117,7 +117,7 @@ class IntakeManual:
         candidate = await self._candidate(request, known)
         if candidate.outcome.state is State.REJECTED:
             await self._keep(known.key, body)
-        claimed = await self._admission.claim(candidate)
+        claimed = (await self._admission.claim([candidate]))[0]
         if claimed.candidate.outcome.state is State.COVERED:
             await self._admission.expedite(claimed.waits_for[0], request.priority)
         await self._admission.admit([claimed])

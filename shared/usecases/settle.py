@@ -170,7 +170,7 @@ class SettleOutcomes:
         return _settled(told, judgement, now) if judgement.is_final else told
 
     async def _amend(self, item: WorkItem, after: Outcome) -> None:
-        stored = await self._outcomes.amend(Change(item.outcome, after, item.etag))
+        stored = (await self._outcomes.amend([Change(item.outcome, after, item.etag)]))[0]
         if stored is not None:
             await self._worklist.move(item, replace(item, outcome=stored.outcome, etag=stored.etag))
 

@@ -31,3 +31,14 @@ class StoppingTable(MemoryTable):
         if self.is_down:
             raise ConnectionError
         return await super().write_all(writes)
+
+
+class CountingTable(MemoryTable):
+    """Counts the calls that change it."""
+
+    calls = 0
+
+    async def write_all(self, writes: Sequence[Write]) -> list[str]:
+        """Do the writes, all or none."""
+        self.calls += 1
+        return await super().write_all(writes)

@@ -6,9 +6,9 @@ import pytest
 
 from local.memory_storage import MemoryTable
 from shared.domain.model import OutcomeKey
-from shared.stores.items import Holding, ItemStore, KnownRequest
+from shared.stores.items import Claim, Holding, ItemStore, KnownRequest
 from tests.support.outcomes import NOW, submission_id
-from tests.support.tables import YieldingTable
+from tests.support.tables import CountingTable, YieldingTable
 
 ITEM = "ab" * 16
 A, B, C, D = (OutcomeKey("20261123", submission_id(number)) for number in range(4))
@@ -20,55 +20,81 @@ def items() -> ItemStore:
     return ItemStore(MemoryTable())
 
 
+async def hold(items: ItemStore, item_key: str, claim: str, key: OutcomeKey) -> Holding:
+    """Make one claim."""
+    return (await items.hold([Claim(item_key, claim, key)]))[0]
+
+
+async def hand_over(items: ItemStore, item_key: str, claim: str, gone: OutcomeKey, to: OutcomeKey) -> Holding:
+    """Hand a claim from one row to another."""
+    return await items.hand_over(Claim(item_key, claim, to), gone)
+
+
+async def test_many_claims_are_made_at_once_in_their_order(items: ItemStore) -> None:
+    """The earlier of a list comes first, one that stands already holds up no other, and asking again tells the same."""
+    await hold(items, ITEM, "spam", D)
+    claims = [Claim(ITEM, "phishing", A), Claim("cd" * 16, "phishing", B), Claim("cd" * 16, "phishing", C)]
+    for _ in range(2):
+        assert await items.hold(claims) == [Holding(A, (D,)), Holding(B), Holding(B)]
+
+
+async def test_a_page_of_new_items_is_one_transaction() -> None:
+    """Fifty reports must not cost fifty writes before the first row is written."""
+    table = CountingTable()
+    claims = [Claim(f"{number:032x}", "phishing", A) for number in range(50)]
+    await ItemStore(table).hold(claims)
+    assert table.calls == 1
+
+
 async def test_the_first_row_holds_the_claim(items: ItemStore) -> None:
     """A later row with the same claim learns who does; asking again gives the same answer."""
-    assert await items.hold(ITEM, "phishing", A) == Holding(A)
-    assert await items.hold(ITEM, "phishing", B) == Holding(A)
-    assert await items.hold(ITEM, "phishing", A) == Holding(A)
+    assert await hold(items, ITEM, "phishing", A) == Holding(A)
+    assert await hold(items, ITEM, "phishing", B) == Holding(A)
+    assert await hold(items, ITEM, "phishing", A) == Holding(A)
 
 
 async def test_another_claim_has_its_own_holder_behind_the_earlier_ones(items: ItemStore) -> None:
     """In the order in which the claims were made, each row only behind those before it."""
-    await items.hold(ITEM, "phishing", A)
-    assert await items.hold(ITEM, "notJunk", B) == Holding(B, (A,))
-    assert await items.hold(ITEM, "spam", C) == Holding(C, (A, B))
-    assert await items.hold(ITEM, "notJunk", D) == Holding(B, (A,))
-    assert await items.hold(ITEM, "phishing", A) == Holding(A)
+    await hold(items, ITEM, "phishing", A)
+    assert await hold(items, ITEM, "notJunk", B) == Holding(B, (A,))
+    assert await hold(items, ITEM, "spam", C) == Holding(C, (A, B))
+    assert await hold(items, ITEM, "notJunk", D) == Holding(B, (A,))
+    assert await hold(items, ITEM, "phishing", A) == Holding(A)
 
 
 async def test_items_do_not_mix(items: ItemStore) -> None:
     """The same claim about another item is free."""
-    await items.hold(ITEM, "phishing", A)
-    assert await items.hold("cd" * 16, "phishing", B) == Holding(B)
+    await hold(items, ITEM, "phishing", A)
+    assert await hold(items, "cd" * 16, "phishing", B) == Holding(B)
 
 
 async def test_a_claim_is_handed_over_from_its_holder_only(items: ItemStore) -> None:
     """The first of those that it covered takes it; the next one finds the new holder."""
-    await items.hold(ITEM, "phishing", A)
-    assert await items.hand_over(ITEM, "phishing", A, B) == Holding(B)
-    assert await items.hand_over(ITEM, "phishing", A, C) == Holding(B)
-    assert await items.hold(ITEM, "phishing", D) == Holding(B)
+    await hold(items, ITEM, "phishing", A)
+    assert await hand_over(items, ITEM, "phishing", A, B) == Holding(B)
+    assert await hand_over(items, ITEM, "phishing", A, C) == Holding(B)
+    assert await hold(items, ITEM, "phishing", D) == Holding(B)
 
 
 async def test_a_new_holder_goes_behind_the_claims_made_before_it(items: ItemStore) -> None:
     """It comes later than their rows, which may be at Microsoft by now, and Microsoft takes an item in 15 minutes."""
-    await items.hold(ITEM, "phishing", A)
-    await items.hold(ITEM, "spam", B)
-    assert await items.hand_over(ITEM, "phishing", A, C) == Holding(C, (B,))
-    assert await items.hold(ITEM, "notJunk", D) == Holding(D, (B, C))
-    assert await items.hand_over(ITEM, "phishing", A, C) == Holding(C, (B,))
+    await hold(items, ITEM, "phishing", A)
+    await hold(items, ITEM, "spam", B)
+    assert await hand_over(items, ITEM, "phishing", A, C) == Holding(C, (B,))
+    assert await hold(items, ITEM, "notJunk", D) == Holding(D, (B, C))
+    assert await hand_over(items, ITEM, "phishing", A, C) == Holding(C, (B,))
 
 
 async def test_handing_over_may_be_repeated(items: ItemStore) -> None:
     """A process that stopped after it finds its own row as the holder."""
-    await items.hold(ITEM, "phishing", A)
+    await hold(items, ITEM, "phishing", A)
     for _ in range(2):
-        assert await items.hand_over(ITEM, "phishing", A, B) == Holding(B)
+        assert await hand_over(items, ITEM, "phishing", A, B) == Holding(B)
 
 
 async def test_a_claim_that_nobody_made_can_be_taken(items: ItemStore) -> None:
     """Handing over what is not there is a first claim."""
-    assert await items.hand_over(ITEM, "phishing", A, B) == Holding(B)
+    assert await hand_over(items, ITEM, "phishing", A, B) == Holding(B)
 
 
 @pytest.mark.parametrize("claims", [["phishing"] * 4, ["phishing", "spam", "notJunk", "malware"]])
@@ -76,8 +102,8 @@ async def test_rows_that_come_together_agree(claims: list[str]) -> None:
     """Interleaved at every call: one holder for each claim, and every row is told the same."""
     items = ItemStore(YieldingTable())
     rows = [A, B, C, D]
-    holdings = await asyncio.gather(*(items.hold(ITEM, claim, row) for claim, row in zip(claims, rows, strict=True)))
-    again = [await items.hold(ITEM, claim, row) for claim, row in zip(claims, rows, strict=True)]
+    holdings = await asyncio.gather(*(hold(items, ITEM, claim, row) for claim, row in zip(claims, rows, strict=True)))
+    again = [await hold(items, ITEM, claim, row) for claim, row in zip(claims, rows, strict=True)]
     assert [one.holder for one in again] == [one.holder for one in holdings]
     assert len({one.holder for one in holdings}) == len(set(claims))
     assert sorted(len(one.earlier) for one in holdings) == ([0] * 4 if len(set(claims)) == 1 else [0, 1, 2, 3])

@@ -124,10 +124,10 @@ async def test_an_amendment_leaves_the_feed_alone(store: OutcomeStore, log: Memo
     """A change of facts is no change of state; an old ETag is refused all the same."""
     (stored,) = await created(store, make_outcome())
     amended = Change(stored.outcome, replace(stored.outcome, graph_status="running"), stored.etag)
-    done = await store.amend(amended)
+    done = (await store.amend([amended]))[0]
     assert done is not None
     assert done == await store.get(stored.outcome.key)
-    assert await store.amend(amended) is None
+    assert await store.amend([amended]) == [None]
     assert events(log) == [("pending", None)]
 
 

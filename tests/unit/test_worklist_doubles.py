@@ -10,9 +10,11 @@ from shared.codecs.submission_message import SubmissionMessage, write_message
 from shared.domain.lifecycle import move
 from shared.domain.model import Priority, State
 from shared.domain.planner import Limits, Slot
-from shared.stores.items import ItemStore
+from shared.stores.campaigns import CampaignStore
+from shared.stores.items import Claim, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore
 from shared.stores.worklist import WorkItem, Worklist, slot_name
+from shared.usecases.campaigns import Campaigns
 from shared.usecases.closing import Closer
 from shared.usecases.covering import HolderFollower
 from shared.usecases.dispatch import Dispatch
@@ -65,11 +67,16 @@ async def test_a_covered_rows_old_entry_stops_nothing() -> None:
     items = ItemStore(MemoryTable())
     holder = make_outcome(1, state=State.FAILED)
     covered = make_outcome(2, state=State.COVERED, covered_by=holder.key.submission_id, item_key=holder.item_key)
-    await items.hold(holder.item_key or "", "phishing", holder.key)
+    await items.hold([Claim(holder.item_key or "", "phishing", holder.key)])
     await outcomes.create([holder, replace(covered, state=State.SETTLED, covered_by=None)])
     await worklist.add([WorkItem(outcome=covered, etag="old", due_at=NOW, waits_for=(holder.key,))])
     follower = HolderFollower(
-        outcomes=outcomes, worklist=worklist, items=items, closer=Closer(outcomes, worklist), clock=clock
+        outcomes=outcomes,
+        worklist=worklist,
+        items=items,
+        campaigns=Campaigns(CampaignStore(MemoryTable()), 3, clock),
+        closer=Closer(outcomes, worklist),
+        clock=clock,
     )
     for _ in range(2):
         assert await follower.run() == 0
