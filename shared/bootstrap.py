@@ -16,11 +16,13 @@ from shared.domain.planner import Limits
 from shared.domain.tenant import Tenant
 from shared.ports import BlobStore, Clock, MailSource, Table, ThreatSubmissions, WorkQueue
 from shared.settings import Settings, StorageAccess
+from shared.stores.campaigns import CampaignStore
 from shared.stores.checkpoints import CheckpointStore
 from shared.stores.items import ItemStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
 from shared.usecases.admission import Admission
+from shared.usecases.campaigns import Campaigns
 from shared.usecases.closing import Closer
 from shared.usecases.collect import CollectReports
 from shared.usecases.covering import HolderFollower
@@ -69,7 +71,7 @@ class App:
 
 def build(settings: Settings, ports: Ports) -> App:
     """Join the use cases to the ports, under the rules that the settings give."""
-    parts = _parts(ports)
+    parts = _parts(settings, ports)
     intake = _intake(settings, ports, parts)
     return App(
         collect_reports=_collect(settings, ports, parts),
@@ -98,21 +100,25 @@ class _Parts:
     outcomes: OutcomeStore
     worklist: Worklist
     items: ItemStore
+    campaigns: Campaigns
     admission: Admission
     sweeper: Sweeper
     closer: Closer
     evidence: BlobStore
 
 
-def _parts(ports: Ports) -> _Parts:
+def _parts(settings: Settings, ports: Ports) -> _Parts:
     outcomes = OutcomeStore(ports.tables["outcomes"], ports.tables["outcomelog"], ports.clock)
     worklist = Worklist(ports.tables["worklist"], ports.clock)
     items = ItemStore(ports.tables["items"])
+    store = CampaignStore(ports.tables["items"])
+    campaigns = Campaigns(store, settings.campaign_representatives, ports.clock)
     return _Parts(
         outcomes=outcomes,
         worklist=worklist,
         items=items,
-        admission=Admission(outcomes, worklist, items),
+        campaigns=campaigns,
+        admission=Admission(outcomes, worklist, items, campaigns),
         sweeper=Sweeper(outcomes, worklist, ports.clock),
         closer=Closer(outcomes, worklist),
         evidence=ports.containers["evidence"],
@@ -168,7 +174,9 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts) -> SettleOutcomes:
         worklist=parts.worklist,
         sweeper=parts.sweeper,
         reconciler=Reconciler(parts.outcomes, parts.closer, ports.clock),
-        follower=HolderFollower(parts.outcomes, parts.worklist, parts.items, parts.closer, ports.clock),
+        follower=HolderFollower(
+            parts.outcomes, parts.worklist, parts.items, parts.campaigns, parts.closer, ports.clock
+        ),
         closer=parts.closer,
         submissions=ports.submissions,
         evidence=parts.evidence,
