@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from shared.domain.simulations import OwnMarks, read_own_marks
 from shared.domain.text import address, is_address, is_domain
 
 HOST_STORAGE = "AzureWebJobsStorage"
@@ -79,6 +80,7 @@ class Settings:
     verdict_deadline_hours: int
     max_submission_bytes: int
     evidence_days: int
+    simulation_marks: OwnMarks
     collect_schedule: str
     dispatch_schedule: str
     settle_schedule: str
@@ -117,7 +119,7 @@ def setting_names() -> tuple[str, ...]:
 
 
 def _parsed(name: str, parse: Callable[[str], object], value: str | None, problems: list[str]) -> Any:
-    """The parsed value, or None and a problem more. No parser accepts the empty text, so each states its rule."""
+    """The parsed value, or None and a problem more. No parser of a required setting accepts the empty text."""
     try:
         return parse(value or "")
     except ValueError as error:
@@ -226,6 +228,7 @@ _RULES: Mapping[str, tuple[Callable[[str], object], str | None]] = {
     "VERDICT_DEADLINE_HOURS": (_integer(1, 720), "72"),
     "MAX_SUBMISSION_BYTES": (_integer(1, 3_000_000), "3000000"),
     "EVIDENCE_DAYS": (_integer(1, 365), "30"),
+    "SIMULATION_MARKS": (read_own_marks, ""),
     "COLLECT_SCHEDULE": (_schedule, None),
     "DISPATCH_SCHEDULE": (_schedule, None),
     "SETTLE_SCHEDULE": (_schedule, None),

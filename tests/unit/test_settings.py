@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.simulations import OwnMarks
 from shared.settings import ReportingMailbox, Settings, SettingsError, setting_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ CONTRACT_NAMES = {
     *("TENANT_ID", "REPORTING_MAILBOXES", "TENANT_DOMAINS", "REPORT_DESTINATION", "SUBMISSION_MODE", "GRAPH_BASE_URL"),
     *("QUOTA_PER_15_MIN", "QUOTA_PER_DAY", "QUOTA_RESERVED_FOR_PEOPLE", "QUOTA_RESERVED_FOR_URGENT"),
     *("CAMPAIGN_REPRESENTATIVES", "VERDICT_DEADLINE_HOURS", "MAX_SUBMISSION_BYTES", "EVIDENCE_DAYS"),
+    "SIMULATION_MARKS",
     *("COLLECT_SCHEDULE", "DISPATCH_SCHEDULE", "SETTLE_SCHEDULE"),
 }
 
@@ -68,6 +70,7 @@ def test_defaults_are_the_contracts() -> None:
     assert (settings.quota_reserved_for_people, settings.quota_reserved_for_urgent) == (10, 20)
     assert (settings.campaign_representatives, settings.verdict_deadline_hours) == (3, 72)
     assert (settings.max_submission_bytes, settings.evidence_days) == (3_000_000, 30)
+    assert settings.simulation_marks == OwnMarks()
     assert not settings.is_local
 
 
@@ -113,6 +116,8 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("VERDICT_DEADLINE_HOURS", "721"),
         ("MAX_SUBMISSION_BYTES", "3000001"),
         ("EVIDENCE_DAYS", "0"),
+        ("SIMULATION_MARKS", "X-PHISHTEST"),
+        ("SIMULATION_MARKS", "0.0.0.0/0"),
         ("COLLECT_SCHEDULE", "every minute"),
         ("DISPATCH_SCHEDULE", "* * * *"),
         ("SETTLE_SCHEDULE", "0 * * * * * *"),
@@ -255,6 +260,7 @@ def test_no_secret_is_repeated() -> None:
     secret = "c2VjcmV0LWtleQ=="
     connection = f"AccountName=acct;AccountKey={secret};EndpointSuffix=core.windows.net"
     assert secret not in repr(load(SubmissionsStorage=connection))
+    assert secret not in repr(load(SIMULATION_MARKS=f"X-Exercise={secret}"))
     wrong = dict.fromkeys(CONTRACT_NAMES - {"AzureWebJobsStorage"}, f"#{secret}")
     assert secret not in " ".join(problems(**wrong))
 
