@@ -16,7 +16,7 @@ from aiohttp import ClientPayloadError, web
 
 from local.graph_simulator.answer import Answer, RefusedError, answer_refusal
 from local.graph_simulator.call import GraphCall, read_preferences, read_target
-from local.graph_simulator.fault_play import cut_connection, hang, send_in_drips, spoil_answer
+from local.graph_simulator.fault_play import Moment, cut_connection, hang, send_in_drips, spoil_answer
 from local.graph_simulator.faults import Fault, FaultKind, FaultPlan
 from local.graph_simulator.instants import Clock
 from local.graph_simulator.request_log import LOGGED_HEADERS, RequestLog, RequestRecord
@@ -82,7 +82,8 @@ class Exchange:
                 return cut_connection(visit.request)
         effect = None if answer is None else answer.effect
         if fault is not None:
-            answer = spoil_answer(fault, answer, self._clock(), visit.request_id)
+            url = self._read_base_url() + visit.request.raw_path
+            answer = spoil_answer(fault, answer, Moment(self._clock(), visit.request_id, url))
         self._record(visit, answer, effect)
         return await self._send(visit, answer)
 

@@ -18,16 +18,31 @@ class FaultKind(StrEnum):
     STATUS = "status"  # a Graph error with `status`, `code`, `message`, `retry_after`
     HTML = "html"  # an HTML page with `status`
     EMPTY = "empty"  # an empty body with `status`
+    BODY = "body"  # `body` declared as JSON, with `status`
     RESET = "reset"  # the connection is cut
     HANG = "hang"  # nothing for `delay_s`, then the connection is cut
     WITHOUT_ID = "without_id"  # the true JSON without its `id`
     UNKNOWN_VALUE = "unknown_value"  # the true JSON with enum values from the future in status and result
+    WITHOUT_ROWS = "without_rows"  # the true JSON without its `value` (hunting: `results`)
+    WRONG_TYPES = "wrong_types"  # the true JSON with rows, and values in them, of types they never have
+    NEXT_LINK = "next_link"  # the true JSON with `link` as nextLink, or with the request itself for an empty `link`
+    ENDLESS = "endless"  # an empty page with a nextLink that no other page had
     DRIP = "drip"  # the true body in ten pieces, `delay_s` apart
     TRUNCATED = "truncated"  # half of the true body, then the connection is cut
 
 
 # These need the true answer, so they always strike after the effect.
-_TRUE_ANSWER_KINDS = frozenset({FaultKind.WITHOUT_ID, FaultKind.UNKNOWN_VALUE, FaultKind.DRIP, FaultKind.TRUNCATED})
+_TRUE_ANSWER_KINDS = frozenset(
+    {
+        FaultKind.WITHOUT_ID,
+        FaultKind.UNKNOWN_VALUE,
+        FaultKind.WITHOUT_ROWS,
+        FaultKind.WRONG_TYPES,
+        FaultKind.NEXT_LINK,
+        FaultKind.DRIP,
+        FaultKind.TRUNCATED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,8 @@ class Fault:
     message: str = "The service is temporarily unavailable."
     retry_after: str | None = None
     delay_s: float = 0.0
+    body: str = ""
+    link: str = ""
 
     @property
     def shown_name(self) -> str:
@@ -164,6 +181,37 @@ def answer_html(status: int = 502, scope: Scope = EVERYWHERE, *, after_effect: b
 def answer_empty(status: int = 200, scope: Scope = EVERYWHERE, *, after_effect: bool = True) -> Fault:
     """Return an answer without a body."""
     return Fault(FaultKind.EMPTY, scope, after_effect=after_effect, status=status)
+
+
+def answer_body(body: str, scope: Scope = EVERYWHERE, *, status: int = 200, after_effect: bool = True) -> Fault:
+    """Return this text, declared as JSON: no object, or no JSON."""
+    return Fault(FaultKind.BODY, scope, after_effect=after_effect, status=status, body=body)
+
+
+def refuse_filter(path: str = "") -> Fault:
+    """Return the 400 of a list that takes no `$filter`; the same list without one is answered."""
+    where = Scope(method="GET", path=path + r".*[?&](\$|%24)filter=")
+    return Fault(FaultKind.STATUS, where, "filter_refused", status=400, code="BadRequest", message="Invalid filter.")
+
+
+def omit_rows(scope: Scope = EVERYWHERE) -> Fault:
+    """Return true answers without `value` (hunting: `results`)."""
+    return Fault(FaultKind.WITHOUT_ROWS, scope)
+
+
+def mistype_rows(scope: Scope = EVERYWHERE) -> Fault:
+    """Return true answers whose rows, and the values in them (of a single object: its values), have wrong types."""
+    return Fault(FaultKind.WRONG_TYPES, scope)
+
+
+def link_to(link: str, scope: Scope = EVERYWHERE) -> Fault:
+    """Return true answers with this nextLink: a foreign host, or for an empty text the page itself."""
+    return Fault(FaultKind.NEXT_LINK, scope, link=link)
+
+
+def page_endlessly(scope: Scope = EVERYWHERE) -> Fault:
+    """Return empty pages, each with a nextLink that no other had."""
+    return Fault(FaultKind.ENDLESS, scope)
 
 
 def lose_answer(scope: Scope = EVERYWHERE) -> Fault:

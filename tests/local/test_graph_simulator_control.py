@@ -7,28 +7,38 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
 import pytest
 
 from local.graph_simulator import (
+    Access,
+    Alert,
+    AlertTraps,
+    AnalyzedMessageEvidence,
     CommandFailedError,
     Fault,
     FaultKind,
     FileAttachment,
     GraphSimulator,
+    HuntingLimits,
     ItemAttachment,
     MailItem,
     MailTraps,
     QuotaLimits,
     ReferenceAttachment,
     ReportDestination,
+    RowShape,
     Scope,
     SimulatorControl,
+    Source,
+    SubmissionMailEvidence,
     SubmissionTraps,
     UnknownItemError,
+    UrlEvidence,
+    UserEvidence,
     UserSubmission,
     Verdict,
     serve_in_thread,
@@ -141,6 +151,37 @@ async def test_the_switches_reach_the_simulator(graph: GraphSimulator, control: 
     assert (set(seen), seen[portal]) == ({portal, reported, first.json()["id"]}, "itemFoundSpam")
 
 
+async def test_the_sources_beside_the_mailbox_are_driven_over_http(
+    graph: GraphSimulator, control: SimulatorControl
+) -> None:
+    """Reports, alerts with evidence of all kinds, rows, limits and access arrive as they were sent."""
+    at = datetime(2026, 11, 23, 9, 0, tzinfo=timezone(timedelta(hours=1)))
+    await control.set_alert_traps(AlertTraps(user_submissions_raise=True))
+    await control.submit_as_user(replace(REPORT, at=at, verdict=Verdict("spam", "none"), shape=RowShape("nested")))
+    evidence = (
+        SubmissionMailEvidence(network_message_id="n1", recipient="bob@contoso.com", submitted_at=at),
+        AnalyzedMessageEvidence(network_message_id="n1", recipient="bob@contoso.com", threats=("phish",)),
+        UserEvidence(user_principal_name="bob@contoso.com"),
+        UrlEvidence(url="https://evil.example/"),
+    )
+    raised = await control.raise_alert(Alert(evidence=evidence))
+    await control.set_hunting_rows("EmailEvents", ({"N": 1, "Names": ["a"]},))
+    await control.set_hunting_limits(HuntingLimits(calls_per_minute=1))
+    async with httpx.AsyncClient(base_url=graph.base_url, headers=TOKEN) as client:
+        alerts = (await client.get("/v1.0/security/alerts_v2")).json()["value"]
+        hunts = [await client.post("/v1.0/security/runHuntingQuery", json={"Query": "EmailEvents"}) for _ in range(2)]
+        await control.set_source_access(Source.ALERTS, Access.NOT_LICENSED)
+        assert (await client.get("/v1.0/security/alerts_v2")).status_code == 403
+    assert alerts[0]["id"] == raised
+    assert alerts[0]["evidence"][0]["submissionDateTime"] == "2026-11-23T08:00:00.0000000Z"
+    assert alerts[0]["evidence"][1]["threats"] == ["phish"]
+    assert (len(alerts), alerts[1]["createdDateTime"]) == (2, "2026-11-23T08:00:00.0000000Z")
+    assert (hunts[0].json()["results"], hunts[1].status_code) == ([{"N": 1, "Names": ["a"]}], 429)
+    assert [one.query for one in await control.list_hunting_queries()] == ["EmailEvents"]
+    (reported,) = await control.list_submissions()
+    assert (reported.shape, reported.result_category) == (RowShape("nested"), "spam")
+
+
 async def test_the_log_is_the_same_over_http(graph: GraphSimulator, control: SimulatorControl) -> None:
     """Records come as they are; the control's own requests and health checks are not among them."""
     async with httpx.AsyncClient(base_url=graph.base_url, headers=TOKEN) as client:
@@ -176,7 +217,12 @@ async def test_reset_forgets_everything(graph: GraphSimulator, control: Simulato
         await control.submit_in_portal("urlThreats", BODY)
         await control.set_submission_traps(SubmissionTraps(retry_after="absent"))
         await control.add_fault(Fault(FaultKind.STATUS, status=418))
+        await control.raise_alert(Alert())
+        await control.set_hunting_rows("*", ())
         await control.reset()
+        assert (await client.get("/v1.0/security/alerts_v2")).json()["value"] == []
+        assert (await client.post("/v1.0/security/runHuntingQuery", json={"Query": "x"})).status_code == 501
+        await control.clear_log()
         assert (await control.read_log(), await control.list_submissions()) == ((), ())
         assert (await client.get(delta)).status_code == 404
         await control.add_mailbox(BOX)

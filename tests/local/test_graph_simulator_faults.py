@@ -9,21 +9,40 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from local.graph_simulator import Fault, FaultKind, GraphSimulator, MailTraps, RequestRecord, Scope, SimulatedTenant
+from local.graph_simulator import (
+    Alert,
+    Fault,
+    FaultKind,
+    GraphSimulator,
+    MailItem,
+    MailTraps,
+    ReportDestination,
+    RequestRecord,
+    Scope,
+    SimulatedTenant,
+    UserSubmission,
+)
 from local.graph_simulator.faults import (
     FaultPlan,
+    answer_body,
     answer_empty,
     answer_html,
     answer_status,
     expire_delta,
+    link_to,
     lose_answer,
+    mistype_rows,
+    omit_rows,
+    page_endlessly,
+    refuse_filter,
     reset_connection,
     throttle,
 )
 
 BOX = "reports@contoso.com"
 DELTA = f"/v1.0/users/{BOX}/mailFolders/inbox/messages/delta"
-URLS = "/beta/security/threatSubmission/urlThreats"
+ROOT = "/beta/security/threatSubmission"
+URLS = f"{ROOT}/urlThreats"
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BODY = {
     "@odata.type": "#microsoft.graph.security.urlThreatSubmission",
@@ -139,6 +158,142 @@ async def test_enum_values_may_come_from_the_future(graph: GraphSimulator, clien
     (listed,) = (await client.get(URLS)).json()["value"]
     for row in (single, listed):
         assert {row["status"], row["result"]["category"], row["result"]["detail"]} == {"valueFromTheFuture"}
+
+
+SOURCES = [
+    ("GET", f"{ROOT}/emailThreats?$filter=source eq 'user'"),
+    ("GET", "/v1.0/security/alerts_v2?$top=5"),
+    ("POST", "/v1.0/security/runHuntingQuery"),
+    ("GET", f"/v1.0/users/{BOX}/messages?$select=body"),
+]
+
+
+async def ask(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
+    """Ask a source for its rows."""
+    return await client.request(method, path, json={"Query": "EmailEvents"} if method == "POST" else None)
+
+
+@pytest.fixture
+def full(graph: GraphSimulator) -> GraphSimulator:
+    """Give each source one row."""
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    graph.control.submit_as_user(
+        UserSubmission(mime=b"Subject: hi\r\n\r\nhi", recipient="bob@contoso.com", reporter="bob@contoso.com")
+    )
+    graph.control.raise_alert(Alert())
+    graph.control.set_hunting_rows("*", ({"NetworkMessageId": "n1"},))
+    graph.control.deliver(
+        BOX, MailItem(from_address="a@b.c", subject="x", received_at=START, internet_message_id="<1>")
+    )
+    return graph
+
+
+@pytest.mark.parametrize(("method", "path"), SOURCES)
+async def test_every_source_has_the_same_faults(
+    full: GraphSimulator, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """Throttled, broken, HTML with 200, empty, then the truth; the log names each fault and the truth none."""
+    once = Scope(times=1)
+    for fault in (throttle("10", once), answer_status(500, once), answer_html(200, once), answer_empty(200, once)):
+        full.faults.add(fault)
+    answers = [await ask(client, method, path) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [429, 500, 200, 200, 200]
+    assert (answers[2].text[:15], answers[3].content) == ("<!DOCTYPE html>", b"")
+    assert len(answers[4].json().get("value", answers[4].json().get("results"))) == 1
+    assert [one.fault for one in full.log.select()] == ["throttle", "status_500", "html", "empty", None]
+
+
+@pytest.mark.parametrize(("method", "path"), SOURCES)
+@pytest.mark.parametrize("body", ["[]", '"text"', "7", "null", '{"value": ', '{"value": {}}'])
+async def test_an_answer_may_be_any_text_declared_as_json(
+    full: GraphSimulator, client: httpx.AsyncClient, method: str, path: str, body: str
+) -> None:
+    """Status 200 and the content type promise what the body does not hold."""
+    full.faults.add(answer_body(body))
+    response = await ask(client, method, path)
+    assert (response.status_code, response.text) == (200, body)
+    assert response.headers["Content-Type"].startswith("application/json")
+
+
+@pytest.mark.parametrize(("method", "path"), SOURCES)
+async def test_an_answer_may_lack_its_rows(
+    full: GraphSimulator, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """The rest of it stays."""
+    full.faults.add(omit_rows())
+    payload = (await ask(client, method, path)).json()
+    assert (payload.keys() & {"value", "results"}, "@odata.context" in payload) == (set(), True)
+
+
+@pytest.mark.parametrize(("method", "path"), SOURCES)
+async def test_rows_may_have_wrong_types(
+    full: GraphSimulator, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """Rows that are no objects, and one true row with no value of its own type."""
+    truth = (await ask(client, method, path)).json()
+    full.faults.add(mistype_rows())
+    payload = (await ask(client, method, path)).json()
+    name = "results" if "results" in truth else "value"
+    *others, row = payload[name]
+    assert others == [None, 7, "row", []]
+    assert row.keys() == truth[name][0].keys()
+    assert not [key for key, value in row.items() if type(value) is type(truth[name][0][key])]
+
+
+async def test_a_single_object_may_have_wrong_types(full: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """As rows may."""
+    row = (await client.get(f"/v1.0/users/{BOX}/messages")).json()["value"][0]
+    full.faults.add(mistype_rows())
+    assert (await client.get(f"/v1.0/users/{BOX}/messages/{row['id']}?$select=subject,body")).json() == {
+        "@odata.etag": [row["@odata.etag"]],
+        "id": [row["id"]],
+        "subject": ["x"],
+        "body": "text",
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), SOURCES)
+async def test_a_list_may_link_to_itself_or_to_a_foreign_host(
+    full: GraphSimulator, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """The rows are true, the link is not."""
+    full.faults.add(link_to("https://evil.example/v1.0/next", Scope(times=1)))
+    full.faults.add(link_to(""))
+    foreign, loop = [await ask(client, method, path) for _ in range(2)]
+    assert foreign.json()["@odata.nextLink"] == "https://evil.example/v1.0/next"
+    assert loop.json()["@odata.nextLink"] == str(loop.request.url)
+
+
+@pytest.mark.parametrize(("method", "path"), SOURCES)
+async def test_pages_may_never_end(full: GraphSimulator, client: httpx.AsyncClient, method: str, path: str) -> None:
+    """Every page is empty, every link is new, and the faulty list goes on behind each."""
+    full.faults.add(page_endlessly(Scope(path=path.partition("?")[0])))
+    seen = set()
+    for _ in range(5):
+        page = (await ask(client, method, path)).json()
+        path = page["@odata.nextLink"]
+        seen.add(path)
+        assert page["value"] == []
+    assert len(seen) == 5
+
+
+async def test_a_list_may_refuse_its_filter(full: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """However `$filter` is spelt; the list without one, and every other list, is answered."""
+    full.faults.add(refuse_filter("emailThreats"))
+    plain, encoded = [
+        await client.get(f"{ROOT}/emailThreats?{name}=source%20eq%20'user'") for name in ("$filter", "%24filter")
+    ]
+    assert (plain.status_code, encoded.status_code) == (400, 400)
+    others = ("/emailThreats", "/urlThreats?$filter=category eq 'spam'")
+    assert [(await client.get(f"{ROOT}{other}")).status_code for other in others] == [200, 200]
+
+
+async def test_a_refusal_is_not_spoilt(full: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """What the service would refuse anyway stays readable."""
+    for kind in (FaultKind.WRONG_TYPES, FaultKind.NEXT_LINK, FaultKind.WITHOUT_ROWS):
+        full.faults.add(Fault(kind, Scope(times=1)))
+        error = (await client.get("/v1.0/security/alerts_v2?$select=id")).json()
+        assert (error.keys(), error["error"]["code"]) == ({"error"}, "BadRequest")
 
 
 async def test_a_hanging_request_ends_in_a_cut_connection(graph: GraphSimulator, client: httpx.AsyncClient) -> None:

@@ -459,3 +459,66 @@ async def test_links_may_lead_to_a_foreign_host(graph: GraphSimulator, client: h
     graph.control.set_mail_traps(MailTraps(link_base_url="https://graph.evil.example"))
     link = (await client.get(DELTA)).json()["@odata.deltaLink"]
     assert link.startswith("https://graph.evil.example/v1.0/users/")
+
+
+async def test_selected_headers_are_shown_as_they_came(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """In their order, repeated ones too, alone or with other properties, under either kind of id."""
+    pairs = (("Received", "second"), ("Received", "first"), ("X-MS-Exchange-Organization-AuthAs", "Internal"))
+    key = graph.tenant.deliver(BOX, make_mail(1, headers=pairs))
+    regular = graph.tenant.read_regular_id(BOX, key)
+    shown = (await client.get(f"{MESSAGES}/{key}?$select=internetMessageHeaders", headers=IMMUTABLE)).json()
+    both = (await client.get(f"{MESSAGES}/{regular}?$select=id,subject,internetMessageHeaders")).json()
+    assert [(row["name"], row["value"]) for row in shown["internetMessageHeaders"]] == list(pairs)
+    assert (set(shown), shown["id"]) == ({"@odata.etag", "id", "internetMessageHeaders"}, key)
+    assert (both["subject"], both["id"]) == ("3|1", regular)
+    assert both["internetMessageHeaders"] == shown["internetMessageHeaders"]
+
+
+async def test_a_mail_without_headers_has_no_such_property(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """Not an empty list, nor null."""
+    key = graph.tenant.deliver(BOX, make_mail(1, headers=()))
+    shown = (await client.get(f"{MESSAGES}/{key}?$select=internetMessageHeaders,subject")).json()
+    assert set(shown) == {"@odata.etag", "id", "subject"}
+
+
+@pytest.mark.parametrize(
+    ("prefer", "kind", "content"),
+    [
+        ("", "html", "<b>a &lt; b</b>"),
+        ('outlook.body-content-type="html"', "html", "<b>a &lt; b</b>"),
+        ('outlook.body-content-type="text"', "text", "a < b"),
+        ('IdType="ImmutableId", outlook.body-content-type="text"', "text", "a < b"),
+    ],
+)
+async def test_a_body_is_text_only_for_who_prefers_it(
+    graph: GraphSimulator, client: httpx.AsyncClient, prefer: str, kind: str, content: str
+) -> None:
+    """HTML is the default; the preference stands beside others."""
+    key = graph.tenant.deliver(BOX, make_mail(1, body="a < b", body_html="<b>a &lt; b</b>"))
+    shown = (await client.get(f"{MESSAGES}/{key}?$select=body", headers={"Prefer": prefer})).json()
+    assert shown["body"] == {"contentType": kind, "content": content}
+
+
+async def test_a_text_body_is_wrapped_for_who_wants_html(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """What is text in the mail cannot become markup."""
+    key = graph.tenant.deliver(BOX, make_mail(1, body="<b>bold</b>"))
+    shown = (await client.get(f"{MESSAGES}/{key}?$select=body")).json()["body"]
+    assert (shown["contentType"], "&lt;b&gt;bold&lt;/b&gt;" in shown["content"]) == ("html", True)
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "status"),
+    [
+        ("PATCH", "$select=body", 405),
+        ("GET", "$select=internetMessageHeader", 400),
+        ("GET", "$select=body/content", 400),
+        ("GET", "$expand=body", 501),
+        ("GET", "select=body", 400),
+    ],
+)
+async def test_a_wrong_request_for_one_message_is_refused(
+    graph: GraphSimulator, client: httpx.AsyncClient, method: str, query: str, status: int
+) -> None:
+    """Unknown properties and options, and every method but GET."""
+    (key,) = deliver(graph, 1)
+    assert (await client.request(method, f"{MESSAGES}/{key}?{query}")).status_code == status

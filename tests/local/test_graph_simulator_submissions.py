@@ -5,6 +5,7 @@ import re
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from local.graph_simulator import (
     MailItem,
     QuotaLimits,
     ReportDestination,
+    RowShape,
     SimulatedTenant,
     SubmissionTraps,
     UserSubmission,
     Verdict,
 )
+from local.graph_simulator.answer import RefusedError
+from local.graph_simulator.submission import MessageIdShown
 from local.graph_simulator.vocabulary import (
     LATE_RESULT_CATEGORIES,
     LATE_RESULT_DETAILS,
@@ -683,6 +687,101 @@ async def test_reports_of_users_are_listed_only_if_they_reach_microsoft(
     (row,) = (await client.get(f"{EMAILS}?$filter=source eq 'user'")).json()["value"]
     assert (row["id"], row["source"], row["createdBy"]["email"]) == (key, "user", "bob@contoso.com")
     assert (await client.post(EMAILS, json=email_body())).status_code == 201
+
+
+async def test_a_users_submission_shows_who_reported_what(
+    graph: GraphSimulator, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    """Facts from the mail's headers; the user's choice and the filter's verdict differ; the verdict comes later."""
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    verdict = Verdict("spam", "itemFoundSpam", delay_s=60)
+    report = replace(REPORT, recipient="eve@contoso.com", category="spam", original_category="notJunk", verdict=verdict)
+    key = graph.control.submit_as_user(report)
+    row = (await client.get(f"{EMAILS}/{key}")).json()
+    assert (row["source"], row["clientSource"], row["contentType"]) == ("user", "microsoft", "email")
+    assert (row["category"], row["originalCategory"], row["status"]) == ("spam", "notJunk", "running")
+    assert (row["createdBy"]["email"], row["recipientEmailAddress"]) == ("bob@contoso.com", "eve@contoso.com")
+    assert (row["sender"], row["senderIP"], row["subject"]) == ("evil@evil.example", "203.0.113.9", "Your invöice")
+    assert (row["internetMessageId"], row["receivedDateTime"]) == ("<1@evil.example>", "2026-11-23T08:00:00Z")
+    assert (row["attackSimulationInfo"], row["tenantAllowOrBlockListAction"]) == (None, None)
+    clock.advance(seconds=60)
+    row = (await client.get(f"{EMAILS}/{key}")).json()
+    assert (row["status"], row["result"]["category"], row["result"]["detail"]) == ("succeeded", "spam", "itemFoundSpam")
+
+
+async def test_a_users_submission_may_be_older_than_now(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """It is listed by the instant of the report, and its verdict counts from there."""
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    graph.control.submit_as_user(replace(REPORT, at=START - timedelta(days=2)))
+    (row,) = (
+        await client.get(f"{EMAILS}?$filter=source eq 'user' and createdDateTime lt 2026-11-22T00:00:00Z")
+    ).json()["value"]
+    assert (row["createdDateTime"], row["status"]) == ("2026-11-21T09:00:00.0000000Z", "succeeded")
+    newer = await client.get(f"{EMAILS}?$filter=source eq 'user' and createdDateTime ge 2026-11-22T00:00:00Z&$top=5")
+    assert newer.json()["value"] == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "in_list", "alone"),
+    [
+        ("always", "<1@evil.example>", "<1@evil.example>"),
+        ("outside_lists", "", "<1@evil.example>"),
+        ("never", "", ""),
+    ],
+)
+async def test_a_report_chooses_where_its_message_id_is_empty(
+    graph: GraphSimulator, client: httpx.AsyncClient, shown: MessageIdShown, in_list: str, alone: str
+) -> None:
+    """Whatever the share of empty ones among the others."""
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    graph.control.set_submission_traps(SubmissionTraps(empty_message_id_share=1.0 if shown == "always" else 0.0))
+    key = graph.control.submit_as_user(replace(REPORT, shape=RowShape(message_id=shown)))
+    (row,) = (await client.get(EMAILS)).json()["value"]
+    assert row["internetMessageId"] == in_list
+    assert (await client.get(f"{EMAILS}/{key}")).json()["internetMessageId"] == alone
+
+
+async def test_rows_of_both_shapes_stand_in_one_list(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """A report may choose the shape of its creator and the name of its subject."""
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    graph.control.submit_as_user(REPORT)
+    graph.control.submit_as_user(replace(REPORT, shape=RowShape(created_by="nested", subject_key="emailSubject")))
+    rows = (await client.get(f"{EMAILS}?$filter=createdBy/email eq 'bob@contoso.com'")).json()["value"]
+    assert {("user" in row["createdBy"], "emailSubject" in row) for row in rows} == {(False, False), (True, True)}
+
+
+async def test_a_reported_simulation_is_marked(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """By attackSimulationInfo and by the verdict, unless the test chose another one."""
+    graph.control.set_report_destination(ReportDestination(to_microsoft=True))
+    for verdict in (None, Verdict("spam", "itemFoundSpam")):
+        graph.control.submit_as_user(replace(REPORT, attack_simulation_id="a-1", verdict=verdict))
+    rows = (await client.get(EMAILS)).json()["value"]
+    assert {row["attackSimulationInfo"]["attackSimId"] for row in rows} == {"a-1"}
+    assert {row["result"]["category"] for row in rows} == {"phishingSimulation", "spam"}
+
+
+async def test_a_report_that_stayed_in_the_mailbox_is_unknown_to_microsoft(
+    graph: GraphSimulator, client: httpx.AsyncClient
+) -> None:
+    """Not in the list, not by its id, not for a review."""
+    key = graph.control.submit_as_user(REPORT)
+    assert (await client.get(EMAILS)).json()["value"] == []
+    assert (await client.get(f"{EMAILS}/{key}")).status_code == 404
+    assert (await client.post(f"{EMAILS}/{key}/review", json={"category": "phishing"})).status_code == 404
+
+
+async def test_users_use_none_of_the_admins_quota(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
+    """Three reports of one mail, and the app may still submit it, once."""
+    graph.control.set_quota_limits(QuotaLimits(tenant_per_15_min=1))
+    for _ in range(3):
+        graph.control.submit_as_user(REPORT)
+    assert [(await client.post(EMAILS, json=email_body())).status_code for _ in range(2)] == [201, 429]
+
+
+def test_a_report_to_nobody_in_the_tenant_is_a_mistake(graph: GraphSimulator) -> None:
+    """The service knows reports of its own mailboxes only."""
+    with pytest.raises(RefusedError, match="does not belong"):
+        graph.control.submit_as_user(replace(REPORT, recipient="bob@elsewhere.example"))
 
 
 @pytest.mark.parametrize(("category", "shown"), [("notSpam", "notJunk"), ("JUNK", "spam"), ("phishing", "phishing")])
