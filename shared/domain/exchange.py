@@ -26,14 +26,16 @@ _REPORT = "x-forefront-antispam-report"
 _LONGEST = 8_192
 """Characters of a header that are read. Exchange's own are a tenth of that; a longer one is not Exchange's."""
 
-# The whole value has to match: strangers choose the domains in it, and a domain holds no `;`, `=` or white space. The
-# part about SPF is missing where a mail was sent from inside. Another provider's begin with its own name and a `;`,
-# and where a domain is not ASCII, Exchange writes the value in encoded words: both give nothing.
+# The whole value has to match. Strangers choose the domains in it: those of the envelope and of signatures hold no `;`,
+# and From's, which may hold anything, comes behind all that is believed but compauth, which must not stand twice. With
+# `smtp.helo` a stranger chose any word he liked: that gives nothing, like another provider's form (its own name and a
+# `;` come first) and the encoded words that Exchange writes for a domain that is not ASCII. The part about SPF is
+# missing where a mail was sent from inside.
 _DOMAIN = r"[A-Za-z0-9._-]{1,255}"
 _REMARK = r"(?:\s*\([^()=;]{0,200}\))?"
 _EXCHANGES_RESULTS = re.compile(
     rf"(?:spf=(?P<spf>[a-z]+)\s+\(sender IP is (?P<ip>[0-9A-Fa-f.:]+)\)"
-    rf"\s+smtp\.(?P<whose>mailfrom|helo)=(?P<spf_domain>{_DOMAIN});\s*)?"
+    rf"\s+smtp\.mailfrom=(?P<spf_domain>{_DOMAIN});\s*)?"
     rf"(?P<dkim>(?:dkim=[a-z]+{_REMARK}\s+header\.d=(?:{_DOMAIN});\s*)+)"
     rf"dmarc=(?P<dmarc>[a-z]+)\s+action=[a-z.]+\s+header\.from=(?P<from_domain>{_DOMAIN})"
     rf"(?:;\s*compauth=(?P<composite>[a-z]+)\s+reason=[0-9]{{3}})?;?\s*"
@@ -84,7 +86,7 @@ def exchange_facts(headers: Headers) -> ExchangeFacts:
         from_domain=from_domain,
         dmarc=found["dmarc"],
         composite=found["composite"],
-        spf_domain=found["spf_domain"].lower() if (found["spf"], found["whose"]) == ("pass", "mailfrom") else None,
+        spf_domain=found["spf_domain"].lower() if found["spf"] == "pass" else None,
         dkim_domains=frozenset(domain.lower() for domain in _VERIFIED_SIGNATURE.findall(found["dkim"])),
         connecting_ip=_connecting_ip(headers, found["ip"]),
     )
