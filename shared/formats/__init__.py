@@ -1,0 +1,1 @@
+"""What other programs make of a mail, turned back into one: pure, total, bounded in time and memory."""
