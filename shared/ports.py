@@ -7,7 +7,7 @@ handle; anything unexpected is left to rise to the function host, which repeats 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 from shared.domain.model import Kind
 from shared.domain.reports import Attachment
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.domain.user_submissions import UserSubmission
 
 Value = str | int | bool | datetime
 Entity = dict[str, Value]
@@ -203,3 +204,28 @@ class ThreatSubmissions(Protocol):
 
     async def reports_reach_microsoft(self) -> bool:
         """Whether the tenant's user-reported policy sends reports to Microsoft by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSubmissions:
+    """The user submissions that a source tells of; `unusable` counts those that lack what makes them one."""
+
+    submissions: tuple[UserSubmission, ...]
+    unusable: int = 0
+
+
+class UserSubmissions(Protocol):
+    """Whoever tells of user submissions: Microsoft's own list, or Defender's alerts."""
+
+    async def told_since(self, since: datetime) -> ToldSubmissions:
+        """Every user submission told of since then. Complete, or any `GraphError` is raised."""
+
+
+class HuntingQueries(Protocol):
+    """Advanced hunting, Graph v1.0."""
+
+    async def run(self, query: str) -> list[Mapping[str, object]]:
+        """The rows of a query's answer, all of them; a query has no effect and may be repeated.
+
+        Raises any `GraphError`.
+        """
