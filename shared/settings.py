@@ -81,6 +81,10 @@ class Settings:
     max_submission_bytes: int
     evidence_days: int
     simulation_marks: OwnMarks
+    user_submissions: Literal["off", "on"]
+    defender_alerts: Literal["off", "on"]
+    hunting_query: str
+    hunting_category: Literal["phishing", "malware", "spam", "notJunk"]
     collect_schedule: str
     dispatch_schedule: str
     settle_schedule: str
@@ -149,6 +153,13 @@ def _guid(value: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
         raise ValueError("must be a GUID, 8-4-4-4-12 hex digits")
     return value.lower()
+
+
+def _query(value: str) -> str:
+    """A hunting query, of as many lines as it needs; the empty text switches hunting off."""
+    if len(value) > 10_000 or re.search(r"[^\t\n\r -\U0010ffff]|\x7f", value):
+        raise ValueError("must be a hunting query of at most 10000 characters without control characters")
+    return value
 
 
 def _schedule(value: str) -> str:
@@ -229,6 +240,10 @@ _RULES: Mapping[str, tuple[Callable[[str], object], str | None]] = {
     "MAX_SUBMISSION_BYTES": (_integer(1, 3_000_000), "3000000"),
     "EVIDENCE_DAYS": (_integer(1, 365), "30"),
     "SIMULATION_MARKS": (read_own_marks, ""),
+    "USER_SUBMISSIONS": (_word("off", "on"), "off"),
+    "DEFENDER_ALERTS": (_word("off", "on"), "off"),
+    "HUNTING_QUERY": (_query, ""),
+    "HUNTING_CATEGORY": (_word("phishing", "malware", "spam", "notJunk"), "phishing"),
     "COLLECT_SCHEDULE": (_schedule, None),
     "DISPATCH_SCHEDULE": (_schedule, None),
     "SETTLE_SCHEDULE": (_schedule, None),

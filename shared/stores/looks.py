@@ -5,14 +5,15 @@ A look is complete once everything it found is durable; only then does the next 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.domain.errors import AlreadyExists
-from shared.ports import Entity, Insert, Replace, Row, Table
+from shared.domain import keys
+from shared.ports import Entity, Replace, Row, Table
 
 _LOOK = "look"
+_ASKED = "asked-"
+_DAY_AND_DASH = len("yyyymmdd-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,21 @@ class LookStore:
 
 
 class AskedFor:
-    """The requests that a source has put on the operators' queue."""
+    """The requests that a source has put on the operators' queue, by the day on which it did."""
 
     def __init__(self, table: Table, source: str) -> None:
         self._table = table
         self._partition = _partition(source)
 
-    async def holds(self, request_id: str) -> bool:
-        """Whether that request was put there."""
-        return await self._table.get(self._partition, f"asked-{request_id}") is not None
+    async def since(self, at: datetime) -> set[str]:
+        """The ids of the requests that were put there on that day or later."""
+        found = self._table.scan(self._partition, f"{_ASKED}{keys.day(at)}", f"{_ASKED}~")
+        return {str(row.entity["RowKey"]).removeprefix(_ASKED)[_DAY_AND_DASH:] async for row in found}
 
-    async def add(self, request_id: str) -> None:
-        """Remember a request that was put there."""
-        with suppress(AlreadyExists):
-            await self._table.write(Insert({"PartitionKey": self._partition, "RowKey": f"asked-{request_id}"}))
+    async def add(self, request_id: str, at: datetime) -> None:
+        """Remember a request that was put there just now."""
+        name = f"{_ASKED}{keys.day(at)}-{request_id}"
+        await self._table.write(Replace({"PartitionKey": self._partition, "RowKey": name}))
 
 
 def _partition(source: str) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from shared.codecs.rows import log_entity, outcome_entity, read_outcome
 from shared.domain import keys
 from shared.domain.errors import AlreadyExists, Changed
-from shared.domain.model import Outcome, OutcomeKey, State
+from shared.domain.model import Outcome, OutcomeKey, Source, State
 from shared.ports import Clock, Insert, Replace, Row, Table
 from shared.stores.batches import write_each
 
@@ -94,6 +94,15 @@ class OutcomeStore:
         async for row in self._log_since(since, only=("GraphSubmissionId", graph_submission_id)):
             return str(row.entity["SubmissionId"])
         return None
+
+    async def submitted_since(self, since: datetime) -> set[str]:
+        """Microsoft's ids of what the app itself has submitted since then, as far as the feed shows it."""
+        found = self._log_since(since, only=("Event", State.SUBMITTED.value))
+        return {
+            str(row.entity["GraphSubmissionId"])
+            async for row in found
+            if row.entity["Source"] != Source.MICROSOFT and "GraphSubmissionId" in row.entity
+        }
 
     async def _last_event(self, outcome: Outcome, since: datetime) -> State | None:
         last = None

@@ -18,12 +18,15 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.graph_simulator import GraphSimulator, SimulatedTenant
 from local.memory_storage import MemoryBlobs, MemoryQueue, MemoryTable
 from local.sample_tenant import DOMAINS, REPORTING_MAILBOX, TENANT_ID
+from shared.adapters.graph.alerts import GraphAlerts
+from shared.adapters.graph.hunting import GraphHunting
 from shared.adapters.graph.identity import graph_authentication
 from shared.adapters.graph.mail import GraphMail
 from shared.adapters.graph.submissions import GraphThreatSubmissions
 from shared.adapters.graph.transport import GraphTransport
+from shared.adapters.graph.user_submissions import GraphUserSubmissions
 from shared.adapters.storage import API_VERSION
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, build, connect
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, SourcePorts, build, connect
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import UnreadableMessage, read_message
 from shared.domain.lifecycle import is_final
@@ -113,6 +116,13 @@ def stepped(ports: Ports, steps: Steps) -> Ports:
         containers={name: Stepped(f"container {name}", port, steps) for name, port in ports.containers.items()},
         mail=Stepped("graph mail", ports.mail, steps),
         submissions=Stepped("graph submissions", ports.submissions, steps),
+        sources=SourcePorts(
+            user_submissions=Stepped("graph user submissions", ports.sources.user_submissions, steps),
+            defender_alerts=Stepped("graph alerts", ports.sources.defender_alerts, steps),
+            hunting=Stepped("graph hunting", ports.sources.hunting, steps),
+        )
+        if ports.sources
+        else None,
     )
 
 
@@ -253,6 +263,11 @@ async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: Stag
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=clock,
+        sources=SourcePorts(
+            user_submissions=GraphUserSubmissions(transport),
+            defender_alerts=GraphAlerts(transport),
+            hunting=GraphHunting(transport),
+        ),
     )
 
 

@@ -27,6 +27,7 @@ CONTRACT_NAMES = {
     *("QUOTA_PER_15_MIN", "QUOTA_PER_DAY", "QUOTA_RESERVED_FOR_PEOPLE", "QUOTA_RESERVED_FOR_URGENT"),
     *("CAMPAIGN_REPRESENTATIVES", "VERDICT_DEADLINE_HOURS", "MAX_SUBMISSION_BYTES", "EVIDENCE_DAYS"),
     "SIMULATION_MARKS",
+    *("USER_SUBMISSIONS", "DEFENDER_ALERTS", "HUNTING_QUERY", "HUNTING_CATEGORY"),
     *("COLLECT_SCHEDULE", "DISPATCH_SCHEDULE", "SETTLE_SCHEDULE"),
 }
 
@@ -118,6 +119,11 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("EVIDENCE_DAYS", "0"),
         ("SIMULATION_MARKS", "X-PHISHTEST"),
         ("SIMULATION_MARKS", "0.0.0.0/0"),
+        ("USER_SUBMISSIONS", "yes"),
+        ("DEFENDER_ALERTS", "On"),
+        ("HUNTING_QUERY", "x" * 10_001),
+        ("HUNTING_QUERY", "EmailEvents\x00"),
+        ("HUNTING_CATEGORY", "notSpam"),
         ("COLLECT_SCHEDULE", "every minute"),
         ("DISPATCH_SCHEDULE", "* * * *"),
         ("SETTLE_SCHEDULE", "0 * * * * * *"),

@@ -1,0 +1,21 @@
+"""Where user reports go: what the setting says, or the tenant's own policy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.ports import ThreatSubmissions
+
+
+class ReportDestination:
+    """Tells whether user reports reach Microsoft by themselves."""
+
+    def __init__(self, setting: Literal["auto", "mailbox", "microsoft"], submissions: ThreatSubmissions) -> None:
+        self._setting = setting
+        self._submissions = submissions
+
+    async def reaches_microsoft(self) -> bool:
+        """Whether they do; `auto` asks the policy, which may raise any `GraphError`."""
+        if self._setting == "auto":
+            return await self._submissions.reports_reach_microsoft()
+        return self._setting == "microsoft"

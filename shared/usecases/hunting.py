@@ -1,0 +1,76 @@
+"""Hunting: what the operator's query finds is asked for on the operators' own queue.
+
+So intake holds it to the same rules as a person's message, gives it a row and links it with what is known of the item.
+What was asked for is remembered after its message was sent: a stop in between sends it twice, which its `requestId`
+makes harmless. A query that finds too much at once is taken in portions, never cut off in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+
+from shared.domain.hunting import MESSAGE, HuntingRules, message_of
+from shared.ports import Clock, HuntingQueries, WorkQueue
+from shared.stores.looks import AskedFor
+from shared.telemetry import Event, emit
+from shared.usecases.sources import Look
+
+MOST_REQUESTS = 1_000
+"""In one look. Each costs a slot of the quota, which admits 10,000 submissions a day."""
+ASKED_FOR_IS_KEPT = timedelta(days=31)
+"""Hunting data is kept for 30 days, so that nothing asked for before that can be found again."""
+
+
+class HuntingSource:
+    """The source behind `HUNTING_QUERY`."""
+
+    name = "hunting_query"
+
+    def __init__(
+        self, rules: HuntingRules, *, hunting: HuntingQueries, requests: WorkQueue, asked_for: AskedFor, clock: Clock
+    ) -> None:
+        self._rules = rules
+        self._hunting = hunting
+        self._requests = requests
+        self._asked_for = asked_for
+        self._clock = clock
+
+    async def take(self, look: Look) -> int:
+        """Ask for everything that the query finds and that was not asked for yet; see the protocol.
+
+        The query itself says how far it looks back, so that `look` does not matter.
+        """
+        del look
+        read = [message_of(row, self._rules) for row in await self._hunting.run(self._rules.query)]
+        asked_for = await self._asked_for.since(self._clock.now() - ASKED_FOR_IS_KEPT)
+        new = {str(one["requestId"]): one for one in read if one is not None and one["requestId"] not in asked_for}
+        valid = [one for one in new.values() if self._is_valid(one)]
+        await self._ask_for(valid[:MOST_REQUESTS])
+        self._tell(len(valid), unusable=read.count(None) + len(new) - len(valid))
+        return min(len(valid), MOST_REQUESTS)
+
+    async def _ask_for(self, messages: Sequence[MESSAGE]) -> None:
+        for message in messages:
+            await self._requests.send(json.dumps(message))
+            await self._asked_for.add(str(message["requestId"]), self._clock.now())
+
+    def _is_valid(self, message: MESSAGE) -> bool:
+        """Whether intake would take it: a row that breaks a rule today breaks it every day."""
+        # pydantic is imported when the first row arrives: a cold start does not have to pay for it.
+        from shared.codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
+
+        try:
+            read_manual_message(json.dumps(message), now=self._clock.now())
+        except BadManualMessage:
+            return False
+        return True
+
+    def _tell(self, valid: int, *, unusable: int) -> None:
+        if unusable:
+            emit(Event.SOURCE_ROWS_UNUSABLE, source=self.name, count=unusable)
+        if valid:
+            emit(Event.SOURCE_READ, source=self.name, count=min(valid, MOST_REQUESTS))
+        if valid > MOST_REQUESTS:
+            emit(Event.HUNTING_LIMITED, left=valid - MOST_REQUESTS)

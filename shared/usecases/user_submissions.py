@@ -1,0 +1,112 @@
+"""Taking in user submissions: a row for each, its item noted, its verdict awaited; nothing is sent.
+
+Order matters: the submission's own key, its item keys, outcome, feed, worklist. Each step may be repeated, and a row
+that an earlier look left half done is made good. What this app has submitted itself never gets a second row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+from shared.domain import keys
+from shared.domain.model import Outcome, State
+from shared.domain.user_submissions import BORN, UserSubmission, item_keys, outcome_of
+from shared.ports import Clock, UserSubmissions
+from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
+from shared.stores.outcomes import OutcomeStore, Stored
+from shared.stores.worklist import WorkItem, Worklist
+from shared.telemetry import Event, emit
+from shared.usecases.sources import Look
+
+ROWS_AT_ONCE = 50
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""Microsoft's clock and those of our workers; also how long before our own event a submission of ours may be."""
+
+
+class UserSubmissionSource:
+    """One teller of user submissions. `counts` says whether what it tells is at Microsoft; None: it always is."""
+
+    def __init__(
+        self,
+        name: str,
+        told_by: UserSubmissions,
+        *,
+        counts: Callable[[], Awaitable[bool]] | None,
+        outcomes: OutcomeStore,
+        worklist: Worklist,
+        at_microsoft: AlreadyAtMicrosoft,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self._told_by = told_by
+        self._counts = counts
+        self._outcomes = outcomes
+        self._worklist = worklist
+        self._at_microsoft = at_microsoft
+        self._clock = clock
+
+    async def take(self, look: Look) -> int:
+        """Give every user submission its row; see the protocol."""
+        if self._counts is not None and not await self._counts():
+            return 0
+        told = await self._told_by.told_since(look.since)
+        if told.unusable:
+            emit(Event.SOURCE_ROWS_UNUSABLE, source=self.name, count=told.unusable)
+        new = 0
+        for start in range(0, len(told.submissions), ROWS_AT_ONCE):
+            new += await self._take(told.submissions[start : start + ROWS_AT_ONCE], look)
+        if new:
+            emit(Event.SOURCE_READ, source=self.name, count=new)
+        return new
+
+    async def _take(self, told: Sequence[UserSubmission], look: Look) -> int:
+        whole = await asyncio.gather(*(self._is_whole(one, look) for one in told))
+        open_ones = [one for one, is_whole in zip(told, whole, strict=True) if not is_whole]
+        if not open_ones:
+            return 0
+        ours = await self._ours_since(min(one.created_at for one in open_ones) - CLOCKS_DIFFER)
+        theirs = [one for one in open_ones if one.submission_id.lower() not in ours]
+        return await self._admit(await asyncio.gather(*(self._noted(one) for one in theirs)))
+
+    async def _is_whole(self, submission: UserSubmission, look: Look) -> bool:
+        """Whether the submission has its row whole; one from after the last look may be half done."""
+        key = await self._at_microsoft.find([keys.microsoft_id(submission.submission_id)])
+        stored = None if key is None else await self._outcomes.get(key)
+        if key is None or stored is None:
+            return False
+        if submission.network_message_id and stored.outcome.network_message_id is None:
+            await self._at_microsoft.note(item_keys(submission), key)  # an alert knows more of it than the list
+        if stored.outcome.state not in BORN:
+            return True
+        return look.settled_before is not None and stored.outcome.collected_at < look.settled_before - CLOCKS_DIFFER
+
+    async def _ours_since(self, since: datetime) -> set[str]:
+        return {one.lower() for one in await self._outcomes.submitted_since(since)}
+
+    async def _noted(self, submission: UserSubmission) -> Outcome:
+        """The submission's row, its keys noted. Two tellers may give two times, and so two days: the first counts."""
+        own_id = keys.microsoft_id(submission.submission_id)
+        await self._at_microsoft.note([own_id], submission.new_key)
+        key = await self._at_microsoft.find([own_id]) or submission.new_key
+        await self._at_microsoft.note(item_keys(submission), key)
+        return outcome_of(submission, key, self._clock.now())
+
+    async def _admit(self, rows: Sequence[Outcome]) -> int:
+        created = await self._outcomes.create(rows)
+        stored = [one or await self._made_good(row) for row, one in zip(rows, created, strict=True)]
+        await self._worklist.add([_work_item(one) for one in stored if one and one.outcome.state is State.SUBMITTED])
+        return sum(one is not None for one in created)
+
+    async def _made_good(self, row: Outcome) -> Stored | None:
+        """The row as it stands, its first event made good; None when it has gone on."""
+        stored = await self._outcomes.get(row.key)
+        if stored is None or stored.outcome.state not in BORN:
+            return None
+        await self._outcomes.ensure_logged(stored.outcome)
+        return stored
+
+
+def _work_item(stored: Stored) -> WorkItem:
+    return WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
