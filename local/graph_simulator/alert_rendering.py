@@ -20,37 +20,41 @@ Json = dict[str, object]
 
 _PORTAL = "https://security.microsoft.com"
 
+# What an alert has that nobody has worked on.
+_UNTOUCHED: Json = {
+    "classification": "unknown",
+    "determination": "unknown",
+    "assignedTo": None,
+    "resolvedDateTime": None,
+    "description": "",
+    "recommendedActions": "",
+    "mitreTechniques": ["T1566"],
+    "comments": [],
+    "systemTags": [],
+}
+
 
 def render_alert(alert: Alert, alert_id: str, created_at: datetime, tenant_id: str) -> Json:
     """Return the alert as a client sees it."""
     moment = format_submission_instant(created_at)
-    return {
+    return _UNTOUCHED | {
         "@odata.type": "#microsoft.graph.security.alert",
         "id": alert_id,
         "providerAlertId": alert_id,
         "incidentId": str(int(alert_id[-6:], 16)),
         "status": alert.status,
         "severity": alert.severity,
-        "classification": "unknown",
-        "determination": "unknown",
         "serviceSource": alert.service_source,
         "detectionSource": alert.service_source,
         "detectorId": "c8522cbb-9368-4e25-4ee9-08d8d899dfab",
         "tenantId": tenant_id,
         "title": alert.title,
-        "description": "",
-        "recommendedActions": "",
         "category": alert.category,
-        "assignedTo": None,
         "alertWebUrl": f"{_PORTAL}/alerts/{alert_id}?tid={tenant_id}",
-        "mitreTechniques": ["T1566"],
         "createdDateTime": moment,
         "lastUpdateDateTime": format_submission_instant(alert.updated_at or created_at),
-        "resolvedDateTime": None,
         "firstActivityDateTime": moment,
         "lastActivityDateTime": moment,
-        "comments": [],
-        "systemTags": [],
         "evidence": [_render_evidence(one, moment) for one in alert.evidence],
     }
 

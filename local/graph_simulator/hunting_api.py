@@ -151,12 +151,12 @@ def _name_time(text: str) -> str:
 
 
 def _render_rows(rows: Sequence[HuntingRow], call: GraphCall) -> dict[str, object]:
-    columns = {name: value for row in reversed(rows) for name, value in row.items()}
+    columns = {name: value for row in reversed(rows) for name, value in row.items() if value is not None}
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     context = f"{call.base_url}/{call.target.version}/$metadata#microsoft.graph.security.huntingQueryResults"
     return {
         "@odata.context": context,
-        "schema": [{"name": name, "type": _name_type(columns[name])} for name in names],
+        "schema": [{"name": name, "type": _name_type(columns.get(name))} for name in names],
         "results": [{name: row.get(name) for name in names} for row in rows],
     }
 

@@ -56,9 +56,9 @@ async def test_a_query_gets_the_rows_set_for_it(client: httpx.AsyncClient, path:
 
 
 async def test_columns_have_the_types_of_their_values(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
-    """A value missing in one row is null; the first row that has the column decides its type."""
-    first = {"Timestamp": "2026-11-23T08:00:00.1234567Z", "Bad": True, "Count": 3}
-    graph.control.set_hunting_rows("*", (first, {"Count": 4, "Share": 0.5, "Names": ["a"]}))
+    """A value missing in one row is null; the first value of a column decides its type."""
+    first = {"Timestamp": "2026-11-23T08:00:00.1234567Z", "Bad": True, "Count": 3, "Share": None}
+    graph.control.set_hunting_rows("*", (first, {"Count": "4", "Share": 0.5, "Names": ["a"]}))
     answer = (await client.post(HUNT, json={"Query": "Other"})).json()
     assert {column["name"]: column["type"] for column in answer["schema"]} == {
         "Timestamp": "DateTime",
@@ -67,7 +67,7 @@ async def test_columns_have_the_types_of_their_values(graph: GraphSimulator, cli
         "Share": "Double",
         "Names": "Object",
     }
-    assert answer["results"][1] == {"Timestamp": None, "Bad": None, "Count": 4, "Share": 0.5, "Names": ["a"]}
+    assert answer["results"][1] == {"Timestamp": None, "Bad": None, "Count": "4", "Share": 0.5, "Names": ["a"]}
 
 
 async def test_no_rows_are_an_answer(graph: GraphSimulator, client: httpx.AsyncClient) -> None:
