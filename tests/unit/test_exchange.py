@@ -13,15 +13,19 @@ from shared.domain.headers import headers_of, read_headers
 AUTH_AS = ("X-MS-Exchange-Organization-AuthAs", "Anonymous")
 RESULTS = (
     "Authentication-Results",
-    "spf=pass (sender IP is 192.0.2.7) smtp.mailfrom=Bounce.Vendor.example; dkim=pass (signature was verified)"
-    " header.d=vendor.example;dkim=fail (body hash did not verify) header.d=other.example;"
-    "dmarc=pass action=none header.from=Vendor.example;compauth=pass reason=100",
+    (
+        "spf=pass (sender IP is 192.0.2.7) smtp.mailfrom=Bounce.Vendor.example; dkim=pass (signature was verified)"
+        " header.d=vendor.example;dkim=fail (body hash did not verify) header.d=other.example;"
+        "dmarc=pass action=none header.from=Vendor.example;compauth=pass reason=100"
+    ),
 )
 REPORT = ("X-Forefront-Antispam-Report", "CIP:192.0.2.7;CTRY:NL;LANG:en;SCL:1;SFV:NSPM;H:mx.vendor.example;")
 FORGED_RESULTS = (
     "Authentication-Results",
-    "spf=pass (sender IP is 198.51.100.9) smtp.mailfrom=knowbe4.com; dkim=pass (signature was verified)"
-    " header.d=knowbe4.com;dmarc=pass action=none header.from=contoso.example;compauth=pass reason=100",
+    (
+        "spf=pass (sender IP is 198.51.100.9) smtp.mailfrom=knowbe4.com; dkim=pass (signature was verified)"
+        " header.d=knowbe4.com;dmarc=pass action=none header.from=contoso.example;compauth=pass reason=100"
+    ),
 )
 ALL = ExchangeFacts(
     auth_as="anonymous",
@@ -226,28 +230,13 @@ def test_real_mail(reported_mail: list[Path]) -> None:
         assert (read.dmarc is None) or (re.findall(r"\bdmarc=(\w+)", written) == [read.dmarc] and others == [""])
 
 
-_PIECES = st.lists(
-    st.sampled_from(
-        [
-            "spf=pass",
-            " (sender IP is 192.0.2.7)",
-            " smtp.mailfrom=a.example;",
-            " dkim=pass",
-            "dkim=pass (x) header.d=b;",
-        ]
-        + [
-            "dmarc=pass",
-            " action=none",
-            " header.from=c.example",
-            ";compauth=pass reason=100",
-            ";",
-            "(",
-            "CIP:192.0.2.7;",
-        ]
-    )
-    | st.text(max_size=5),
-    max_size=12,
-).map("".join)
+_PARTS = (
+    *("spf=pass", " (sender IP is 192.0.2.7)", " smtp.mailfrom=a.example;", " dkim=pass", " (x) header.d=b.example;"),
+    *("dmarc=pass", " action=none", " header.from=c.example", ";compauth=pass reason=100", ";", "CIP:192.0.2.7;"),
+)
+_PIECES = st.lists(st.sampled_from(_PARTS) | st.text(max_size=5), max_size=12).map("".join) | st.just(
+    "".join(_PARTS[:9])
+)
 
 
 @given(_PIECES, _PIECES, st.sampled_from(["Internal", "Anonymous", ""]))
