@@ -248,7 +248,7 @@ class _Reader:
         if self._is_silent():
             return
         self._end_character()
-        high, self._high_surrogate = self._high_surrogate, 0
+        high = self._high_surrogate
         if 0xD800 <= unit < 0xDC00:
             self._high_surrogate = unit
         elif 0xDC00 <= unit < 0xE000 and high:
@@ -260,4 +260,6 @@ class _Reader:
         self._put(self._decoder.decode(b"", final=True))
 
     def _put(self, text: str) -> None:
-        self._written.write(text.encode("utf-8", "replace"))
+        if text:
+            self._high_surrogate = 0
+            self._written.write(text.encode("utf-8", "replace"))

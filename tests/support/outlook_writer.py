@@ -254,7 +254,7 @@ def attachment_attributes(attachment: OutlookAttachment) -> bytes:
         content = IID_IMESSAGE + write_winmail(attachment.content)
         listed = struct.pack("<I", len(properties) + 1) + listed[4:]
         listed += struct.pack("<HHII", 0x000D, 0x3701, 1, len(content)) + padded(content)
-    written += attribute(2, 0x00018010, b"SHORT~1.DAT\0")
+    written += attribute(2, 0x00018010, attachment.name.encode("ascii", "replace") + b"\0")
     return written + attribute(2, 0x00069005, listed)
 
 
