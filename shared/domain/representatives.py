@@ -86,11 +86,12 @@ def join(
 ) -> tuple[tuple[Campaign, ...], dict[OutcomeKey, Place]]:
     """Each member's place, and the campaigns as they are then; the members and campaigns of one place only.
 
-    `at_most` members represent a campaign at a time, besides those that an operator asked for.
+    At most `at_most` members represent a campaign at a time. What an operator asked for is submitted all the same, and
+    represents it while there is room.
     """
     live = [one for one in campaigns if now - one.seen_at < IDLE_AFTER]
     parties: dict[str, list[Member]] = {}
-    for member in members:
+    for member in sorted(members, key=lambda one: one.role is Role.FOLLOWER):  # what they follow may stand behind them
         campaign = next((one for one in live if belongs(one.fingerprint, member.fingerprint)), None)
         if campaign is None and member.role is Role.FOLLOWER:
             continue
@@ -119,7 +120,7 @@ def _appoint(campaign: Campaign, members: Sequence[Member], now: datetime, at_mo
     speaking = [one for one in campaign.representatives if now - one.since < REPRESENTS_FOR]
     known = {one.key for one in speaking}
     fresh = [one for one in members if one.key not in known]
-    requested = [one for one in fresh if one.role is Role.REQUEST]
+    requested = [one for one in fresh if one.role is Role.REQUEST][: max(0, at_most - len(speaking))]
     reported = [one for one in fresh if one.role is Role.REPORT]
     speaking += [_representative(one, now) for one in requested]
     chosen = _most_different(campaign, reported, speaking, at_most - len(speaking))
@@ -155,7 +156,7 @@ def _representative(member: Member, now: datetime) -> Representative:
 
 def _place(campaign: Campaign, member: Member) -> Place:
     speaking = campaign.representatives
-    if member.role is Role.FOLLOWER or any(one.key == member.key for one in speaking):
+    if member.role is not Role.REPORT or any(one.key == member.key for one in speaking):
         return Place(campaign.campaign_id, None)
     return Place(campaign.campaign_id, _nearest(speaking, member).key)
 
