@@ -45,6 +45,7 @@ from shared.usecases.dispatch import Dispatch
 from shared.usecases.hunting import HuntingSource
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
+from shared.usecases.microsoft_knows import MicrosoftKnows
 from shared.usecases.poison import RecordPoisonManual, RecordPoisonSubmission
 from shared.usecases.reading import ReadingRules, ReportReader
 from shared.usecases.reconcile import Reconciler
@@ -157,18 +158,30 @@ def _parts(settings: Settings, ports: Ports) -> _Parts:
 
 
 def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
-    rules = ReadingRules(tenant(settings), settings.max_submission_bytes)
+    rules = ReadingRules(tenant(settings), settings.max_submission_bytes, settings.simulation_marks)
     return CollectReports(
         settings.reporting_mailboxes,
         settings.report_destination,
         mail=ports.mail,
         submissions=ports.submissions,
-        reader=ReportReader(rules, mail=ports.mail, evidence=parts.evidence, clock=ports.clock),
+        reader=ReportReader(
+            rules,
+            mail=ports.mail,
+            evidence=parts.evidence,
+            microsoft=_microsoft_knows(settings, ports, parts),
+            clock=ports.clock,
+        ),
+        sources=_sources(settings, ports, parts),
         outcomes=parts.outcomes,
         admission=parts.admission,
         checkpoints=CheckpointStore(ports.tables["runstate"]),
         clock=ports.clock,
     )
+
+
+def _microsoft_knows(settings: Settings, ports: Ports, parts: _Parts) -> MicrosoftKnows:
+    is_told = "on" in (settings.user_submissions, settings.defender_alerts)
+    return MicrosoftKnows(AlreadyAtMicrosoft(ports.tables["items"]) if is_told else None, parts.outcomes)
 
 
 def _sources(settings: Settings, ports: Ports, parts: _Parts) -> Sources:

@@ -175,6 +175,12 @@ class MailSource(Protocol):
         It finds what a change feed may miss: a mail that was moved into the folder.
         """
 
+    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
+        """The headers of a mail as transport left them, name and value; none for one that was put there directly."""
+
+    async def text(self, mailbox: str, message_id: str) -> str:
+        """The body of a mail as plain text."""
+
     async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The attachments of a mail, without their content."""
 

@@ -22,6 +22,7 @@ class Event(enum.Enum):
 
     REPORTS_COLLECTED = "reports_collected", logging.INFO, "`count` new rows from one reporting mailbox folder"
     REPORT_DEFERRED = "report_deferred", logging.WARNING, "a report's content could not be read; tried again next run"
+    REPORT_DISAGREES = "report_disagrees", logging.INFO, "a report's subject tells otherwise than its original `on`"
     MAILBOX_UNREACHABLE = "mailbox_unreachable", logging.WARNING, "a folder gave no answer; the others were read"
     DELTA_LINK_EXPIRED = "delta_link_expired", logging.INFO, "a folder is read from the start; known rows stay"
     POLICY_UNREADABLE = "policy_unreadable", logging.WARNING, "REPORT_DESTINATION=auto fell back to `mailbox`"

@@ -14,8 +14,11 @@ from typing import Literal
 
 from shared.domain.headers import begins_like_mail
 from shared.domain.model import Category, SkipReason
+from shared.domain.originals import OriginalFacts
 from shared.domain.text import address, clean, guid, ip_address
 
+MAX_TEXT = 100_000
+"""Characters of a report's own text that are looked at."""
 MAX_SNIFFED = 3
 """How many untyped attachments are fetched to see whether one is a mail."""
 
@@ -117,6 +120,17 @@ def _read_named(category: Category, rest: str) -> ReportSubject:
 
 _MAIL_TYPES = frozenset({"message/rfc822", "message/global", "application/vnd.ms-outlook"})
 _MAIL_EXTENSIONS = frozenset({"eml", "msg"})
+_WRAPPED_TYPES = frozenset(
+    {
+        "application/ms-tnef",
+        "application/pkcs7-mime",
+        "application/vnd.ms-tnef",
+        "application/x-microsoft-rpmsg-message",
+        "application/x-pkcs7-mime",
+        "multipart/signed",
+    }
+)
+_WRAPPED_EXTENSIONS = frozenset({"p7m", "rpmsg"})
 _UNTYPED = frozenset({"", "application/octet-stream"})
 _OTHER_EXTENSION = re.compile(
     "7z|avi|bat|bmp|cmd|csv|dat|doc|docm|docx|dotm|exe|gif|gz|hta|htm|html|ics|img|iso|"
@@ -124,6 +138,7 @@ _OTHER_EXTENSION = re.compile(
     "rar|rtf|svg|tar|tif|tiff|tnef|txt|url|vbs|vcf|wav|webp|wsf|xls|xlsb|xlsm|xlsx|xml|zip"
 )
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_TEAMS = re.compile(r"https://teams\.(?:microsoft|live)\.com/l/", re.IGNORECASE)
 _OTHER_ITEM = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,9}BEGIN:V(?:CARD|CALENDAR)\s", re.IGNORECASE)
 _OUTLOOK_STREAM = "__substg1.0_".encode("utf-16-le")
 
@@ -131,12 +146,14 @@ _OUTLOOK_STREAM = "__substg1.0_".encode("utf-16-le")
 def choose_original(attachments: Sequence[Attachment]) -> OriginalChoice:
     """Which attachment is the original: the only item, or the only file that is a mail by type or name.
 
-    Where nothing claims to be a mail, files without a telling type or name are to be looked into, `MAX_SNIFFED` at
-    most. Several originals are refused: Microsoft discards such reports, and a guess would submit the wrong mail.
+    Where nothing claims to be a mail, it is in the report's own body if that came wrapped up (signed, or as Outlook's
+    winmail.dat); else files without a telling type or name are to be looked into, `MAX_SNIFFED` at most. Several
+    originals are refused: Microsoft discards such reports, and a guess would submit the wrong mail.
     """
-    candidates = [one.id for one in attachments if _is_mail(one)]
-    if candidates:
-        return choose_sniffed(candidates)
+    for is_candidate in (_is_mail, _is_wrapped_body):
+        candidates = [one.id for one in attachments if is_candidate(one)]
+        if candidates:
+            return choose_sniffed(candidates)
     sniff_ids = tuple(one.id for one in attachments if _is_untold(one))[:MAX_SNIFFED]
     if sniff_ids:
         return OriginalChoice(sniff_ids=sniff_ids)
@@ -159,6 +176,21 @@ def looks_like_mail(content: bytes) -> bool:
     return begins_like_mail(content)
 
 
+def tells_of_teams(subject: str, text: str) -> bool:
+    """Whether a report without a mail is about a Teams message. Nobody documents its form: a link to one tells."""
+    return _TEAMS.search(text[:MAX_TEXT]) is not None or "microsoft teams" in subject.lower()
+
+
+def disagreements(subject: ReportSubject, facts: OriginalFacts) -> list[str]:
+    """What the report's subject tells otherwise than the original's headers, in words; the headers count."""
+    pairs = (
+        ("network message id", subject.network_message_id, facts.network_message_id),
+        ("sender", subject.sender, facts.sender),
+        ("sender IP", subject.sender_ip, facts.sender_ip),
+    )
+    return [name for name, told, read in pairs if told and read and told.lower() != read.lower()]
+
+
 def is_other_item(content: bytes) -> bool:
     """Whether the bytes are a contact or a meeting: what Graph gives of such Outlook items is vCard or iCalendar.
 
@@ -171,6 +203,16 @@ def _is_mail(attachment: Attachment) -> bool:
     if attachment.kind != "file":
         return attachment.kind == "item"
     return _media_type(attachment) in _MAIL_TYPES or _extension(attachment) in _MAIL_EXTENSIONS
+
+
+def _is_wrapped_body(attachment: Attachment) -> bool:
+    if attachment.kind != "file":
+        return False
+    return (
+        _media_type(attachment) in _WRAPPED_TYPES
+        or _extension(attachment) in _WRAPPED_EXTENSIONS
+        or (clean(attachment.name).strip().lower() == "winmail.dat")
+    )
 
 
 def _is_untold(attachment: Attachment) -> bool:

@@ -1,4 +1,4 @@
-"""Collect: one outcome row for every report in the reporting mailboxes.
+"""Collect: one outcome row for every report in the reporting mailboxes, and for what the other sources tell.
 
 A folder's checkpoint moves on only when every report of the page is durable: as a row, or as a deferred report that is
 tried again at the next run. So a stop at any point repeats work and loses nothing; rows are keyed by the report. A
@@ -22,6 +22,7 @@ from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.admission import Admission, Candidate
 from shared.usecases.reading import ReportPlace, ReportReader
+from shared.usecases.sources import Sources
 
 RUN_TIME = timedelta(minutes=4)
 """A run stops reading after this and goes on at the next one, far below the function's time limit."""
@@ -63,6 +64,7 @@ class CollectReports:
         mail: MailSource,
         submissions: ThreatSubmissions,
         reader: ReportReader,
+        sources: Sources,
         outcomes: OutcomeStore,
         admission: Admission,
         checkpoints: CheckpointStore,
@@ -73,16 +75,20 @@ class CollectReports:
         self._mail = mail
         self._submissions = submissions
         self._reader = reader
+        self._sources = sources
         self._outcomes = outcomes
         self._admission = admission
         self._checkpoints = checkpoints
         self._clock = clock
 
     async def run(self) -> int:
-        """Read every folder's new reports; returns how many rows are new."""
+        """Look at every source, then read every folder's new reports; returns how many rows and requests are new.
+
+        In this order, so that a mailbox report finds what a user's own submission has brought to Microsoft already.
+        """
+        new = await self._sources.run()
         stop_at = self._clock.now() + RUN_TIME
         reach_microsoft = await self._reports_reach_microsoft()
-        new = 0
         for box in self._mailboxes:
             checkpoint = await self._checkpoints.get(box.address, box.folder)
             folder = Folder(box, reach_microsoft, checkpoint.saved_at if checkpoint else None)

@@ -18,11 +18,13 @@ from shared.domain.originals import OriginalFacts, Unreadable, read_original
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
 from shared.domain.submissions import Material
 from shared.domain.tenant import Tenant
+from shared.formats.original import Closed, open_original
 from shared.ports import BlobStore, Clock, MailSource, MessageFacts
 from shared.stores.items import ItemStore, KnownRequest
 from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Admission, Candidate, Claimed
+from shared.usecases.reading import mail_fingerprint
 
 if TYPE_CHECKING:
     from shared.codecs.manual_message import BadManualMessage
@@ -147,12 +149,17 @@ class IntakeManual:
         content = await self._uploaded(outcome, blob)
         if isinstance(content, Candidate):
             return content
-        recipient = request.recipient or ""
-        facts = read_original(content, tenant=self._rules.tenant, reporter=recipient)
+        opened = open_original(content, self._rules.tenant)
+        if isinstance(opened, Closed):
+            return _rejected(outcome, "unreadable_content", f"message.content: {opened.detail or opened.reason}")
+        facts = read_original(opened.mime, tenant=self._rules.tenant, reporter=request.recipient or "")
         if isinstance(facts, Unreadable):
             return _rejected(outcome, "unreadable_content", f"message.content: {facts.detail}")
-        known = _with_mail_facts(outcome, facts, content)
-        return await self._kept(known, content, ".eml", note=_note(request))
+        if len(opened.mime) > self._rules.max_submission_bytes:
+            return _too_large(outcome, self._rules.max_submission_bytes)
+        known = _with_mail_facts(outcome, facts, opened.mime)
+        kept = await self._kept(known, opened.mime, ".eml", note=_note(request))
+        return replace(kept, fingerprint=mail_fingerprint(request.category, facts, opened.mime))
 
     async def _mail_in_mailbox(
         self, request: ManualRequest, outcome: Outcome, message: MessageById | MessageByInternetId
@@ -185,10 +192,7 @@ class IntakeManual:
         if content is None:
             return _rejected(outcome, "content_not_found", "content: no such blob in the container submission-content")
         if len(content) > limit:
-            detail = f"over {limit} bytes"
-            return Candidate(
-                replace(outcome, state=State.SKIPPED, state_reason=SkipReason.TOO_LARGE, state_detail=detail)
-            )
+            return _too_large(outcome, limit)
         if not content:
             return _rejected(outcome, "content_empty", "content: the blob is empty")
         return content
@@ -282,6 +286,11 @@ def _note(request: ManualRequest) -> str | None:
 
 def _rejected(outcome: Outcome, reason: str, detail: str) -> Candidate:
     return Candidate(replace(outcome, state=State.REJECTED, state_reason=reason, state_detail=detail))
+
+
+def _too_large(outcome: Outcome, limit_bytes: int) -> Candidate:
+    detail = f"over {limit_bytes} bytes"
+    return Candidate(replace(outcome, state=State.SKIPPED, state_reason=SkipReason.TOO_LARGE, state_detail=detail))
 
 
 def _with_mail_facts(outcome: Outcome, facts: OriginalFacts, content: bytes) -> Outcome:

@@ -1,7 +1,8 @@
 """Reading one report: fetch what it carries, decide whether it is to be submitted, keep the original.
 
-The answer is always a candidate row, `pending` or `skipped` with its reason; only Graph's errors rise. What a mail
-says is believed no further than `shared.domain` allows, and no link in it is ever followed.
+The answer is always a candidate row, `pending` or `skipped` with its reason and all that is known; only Graph's errors
+rise. Who reported is believed on Exchange's word alone (docs/trust.md), what a mail says is believed no further than
+`shared.domain` allows, and no link in it is ever followed.
 """
 
 from __future__ import annotations
@@ -12,25 +13,38 @@ from datetime import timedelta
 from typing import Any
 
 from shared.domain import keys
-from shared.domain.model import Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
+from shared.domain.campaigns import Fingerprint, fingerprint
+from shared.domain.exchange import exchange_facts
+from shared.domain.headers import headers_of
+from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
 from shared.domain.originals import OriginalFacts, Unreadable, read_original
 from shared.domain.reports import (
     ReportSubject,
     choose_original,
     choose_sniffed,
-    is_other_item,
+    disagreements,
     looks_like_mail,
     read_subject,
+    tells_of_teams,
 )
+from shared.domain.simulations import OwnMarks, mark_headers, simulation_of
 from shared.domain.submissions import Material
 from shared.domain.tenant import Tenant
+from shared.domain.trust import distrust
+from shared.formats.mail_content import read_content
+from shared.formats.original import Closed, Form, Opened, open_original
+from shared.formats.told_reports import told_facts
 from shared.ports import BlobStore, Clock, MailSource, ReportHead
+from shared.telemetry import Event, emit
 from shared.usecases.admission import Candidate
+from shared.usecases.microsoft_knows import MicrosoftKnows
 
 OLDEST_REPORT = timedelta(days=30)
 """Microsoft takes mail up to 30 days old (Defender documentation, "admin submissions", 2025-09)."""
 DOWNLOAD_SLACK = 1.5
 """Graph gives the size of an attached mail before MIME encoding; one this much over the limit is not fetched."""
+UNDECIDED = "none"
+"""What stands for the sender's authentication where Exchange said nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class ReadingRules:
 
     tenant: Tenant
     max_submission_bytes: int
+    own_marks: OwnMarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +70,32 @@ class ReportPlace:
         return OutcomeKey(keys.day(self.report.received_at), keys.report_id(self.mailbox, self.report.message_id))
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The original in a report: as it was attached, and as the mail that it is."""
+
+    attached: bytes
+    opened: Opened
+
+
 class ReportReader:
     """Turns a report into a candidate row."""
 
-    def __init__(self, rules: ReadingRules, *, mail: MailSource, evidence: BlobStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        rules: ReadingRules,
+        *,
+        mail: MailSource,
+        evidence: BlobStore,
+        microsoft: MicrosoftKnows,
+        clock: Clock,
+    ) -> None:
         self._rules = rules
         self._mail = mail
         self._evidence = evidence
+        self._microsoft = microsoft
         self._clock = clock
+        self._also = mark_headers(rules.own_marks)
 
     def failed(self, place: ReportPlace, reason: str, **facts: Any) -> Candidate:
         """The row of a report that could not be read and will not be tried again."""
@@ -73,29 +106,64 @@ class ReportReader:
         """The row of this report, `pending` or `skipped`, its original kept as evidence. Raises any `GraphError`."""
         subject = read_subject(place.report.subject)
         outcome = _first_facts(place, subject, self._clock)
-        refusal = self._refused_unread(place)
+        refusal = await self._refusal(place)
         if refusal is not None:
             return _skipped(outcome, refusal)
         found = await self._original(place)
-        if isinstance(found, SkipReason):
-            return _skipped(outcome, found)
-        facts = read_original(found, tenant=self._rules.tenant, reporter=outcome.reporter or "")
+        if isinstance(found, Closed):
+            return await self._without_original(place, outcome, found)
+        facts = read_original(
+            found.opened.mime, tenant=self._rules.tenant, reporter=outcome.reporter or "", also=self._also
+        )
         if isinstance(facts, Unreadable):
-            return _skipped(outcome, SkipReason.UNREADABLE_ORIGINAL, facts.detail)
-        outcome = _with_facts(outcome, facts, subject, found)
-        if place.reports_reach_microsoft and subject.form == "built_in":
-            return _skipped(outcome, SkipReason.ALREADY_AT_MICROSOFT)
-        return await self._kept(outcome, found)
+            return _skipped(outcome, Closed(SkipReason.UNREADABLE_ORIGINAL, facts.detail))
+        outcome = _with_facts(outcome, facts, subject, found.opened.mime)
+        needless = await self._needless(place, subject, outcome, facts)
+        if needless is not None:
+            return _skipped(outcome, needless)
+        return await self._kept(outcome, found, facts)
 
-    def _refused_unread(self, place: ReportPlace) -> SkipReason | None:
+    async def _refusal(self, place: ReportPlace) -> Closed | None:
+        """Why the report is not even opened, or None."""
+        tenant, sender = self._rules.tenant, place.report.sender
         if self._clock.now() - place.report.received_at > OLDEST_REPORT:
-            return SkipReason.TOO_OLD
-        if not self._rules.tenant.owns(place.report.sender):
-            return SkipReason.UNTRUSTED_REPORTER
-        return None
+            return Closed(SkipReason.TOO_OLD)
+        if tenant.owns(sender):
+            headers = headers_of(await self._mail.headers(place.mailbox, place.report.message_id))
+            reason = distrust(headers, sender, tenant)
+        else:
+            reason = "the report's From is not an address in TENANT_DOMAINS"
+        return None if reason is None else Closed(SkipReason.UNTRUSTED_REPORTER, reason)
 
-    async def _original(self, place: ReportPlace) -> bytes | SkipReason:
-        """The bytes of the one original, or why there is none to submit."""
+    async def _needless(
+        self, place: ReportPlace, subject: ReportSubject, outcome: Outcome, facts: OriginalFacts
+    ) -> Closed | None:
+        """Why an original that can be read need not be submitted, or None."""
+        if (outcome.size_bytes or 0) > self._rules.max_submission_bytes:
+            return Closed(SkipReason.TOO_LARGE)
+        vendor = simulation_of(facts.headers, exchange_facts(facts.headers), self._rules.own_marks)
+        if vendor is not None:
+            return Closed(SkipReason.SIMULATION, vendor)
+        if place.reports_reach_microsoft and subject.form == "built_in":
+            return Closed(SkipReason.ALREADY_AT_MICROSOFT)
+        known = await self._microsoft.submission_of(outcome)
+        return None if known is None else Closed(SkipReason.ALREADY_AT_MICROSOFT, f"as {known.submission_id}")
+
+    async def _without_original(self, place: ReportPlace, outcome: Outcome, closed: Closed) -> Candidate:
+        """The row of a report that carries no mail, with what its text tells where it is one of those that do."""
+        if closed.reason is not SkipReason.NO_ORIGINAL:
+            return _skipped(outcome, closed)
+        text = await self._mail.text(place.mailbox, place.report.message_id)
+        if tells_of_teams(place.report.subject, text):
+            return _skipped(outcome, Closed(SkipReason.NOT_EMAIL, "a report of a Teams message"))
+        told = told_facts(text)
+        if told is None:
+            return _skipped(outcome, closed)
+        known = {name: value for name in _TOLD if (value := getattr(told, name)) is not None}
+        return _skipped(replace(outcome, **known), Closed(closed.reason, "the report tells of it in text only"))
+
+    async def _original(self, place: ReportPlace) -> Found | Closed:
+        """The one original, or why there is none to submit."""
         attachments = await self._mail.attachments(place.mailbox, place.report.message_id)
         sizes = {attachment.id: attachment.size_bytes for attachment in attachments}
         choice = choose_original(attachments)
@@ -107,23 +175,51 @@ class ReportReader:
         if choice.sniff_ids:
             choice = choose_sniffed(list(sniffed))
         if choice.attachment_id is None:
-            return choice.reason or SkipReason.NO_ORIGINAL
+            return Closed(choice.reason or SkipReason.NO_ORIGINAL)
         content = sniffed.get(choice.attachment_id) or await self._content(
             place, choice.attachment_id, sizes[choice.attachment_id]
         )
-        return SkipReason.NOT_EMAIL if isinstance(content, bytes) and is_other_item(content) else content
+        if isinstance(content, Closed):
+            return content
+        opened = open_original(content, self._rules.tenant)
+        return opened if isinstance(opened, Closed) else Found(content, opened)
 
-    async def _content(self, place: ReportPlace, attachment_id: str, size_bytes: int) -> bytes | SkipReason:
+    async def _content(self, place: ReportPlace, attachment_id: str, size_bytes: int) -> bytes | Closed:
         limit = self._rules.max_submission_bytes
         if size_bytes > limit * DOWNLOAD_SLACK:
-            return SkipReason.TOO_LARGE
+            return Closed(SkipReason.TOO_LARGE)
         content = await self._mail.attachment_content(place.mailbox, place.report.message_id, attachment_id, limit)
-        return SkipReason.TOO_LARGE if content is None else content
+        return Closed(SkipReason.TOO_LARGE) if content is None else content
 
-    async def _kept(self, outcome: Outcome, original: bytes) -> Candidate:
+    async def _kept(self, outcome: Outcome, found: Found, facts: OriginalFacts) -> Candidate:
+        """The candidate with its original as evidence: what is submitted, and what was attached if that is not it."""
         name = keys.evidence_name(outcome.key.partition, outcome.key.submission_id, ".eml")
-        await self._evidence.put(name, original)
-        return Candidate(outcome, Material(evidence=name))
+        await self._evidence.put(name, found.opened.mime)
+        if found.opened.form is not Form.MIME:
+            attached = keys.evidence_name(outcome.key.partition, outcome.key.submission_id, ".attached")
+            await self._evidence.put(attached, found.attached)
+        known_by = mail_fingerprint(outcome.category or Category.PHISHING, facts, found.opened.mime)
+        return Candidate(outcome, Material(evidence=name), known_by)
+
+
+def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> Fingerprint | None:
+    """By what an original's campaign is known; None where there is nothing to compare by."""
+    content = read_content(mime)
+    return fingerprint(
+        claim=category,
+        sender=facts.sender,
+        authentication=exchange_facts(facts.headers).dmarc or UNDECIDED,
+        subject=facts.subject,
+        text=content.text,
+        links=content.links,
+        attachments=content.attachments,
+        internet_message_id=facts.internet_message_id,
+        network_message_id=facts.network_message_id,
+        recipient=facts.recipient,
+    )
+
+
+_TOLD = ("recipient", "sender", "sender_ip", "subject", "internet_message_id", "network_message_id")
 
 
 def _first_facts(place: ReportPlace, subject: ReportSubject, clock: Clock) -> Outcome:
@@ -153,8 +249,12 @@ def _with_facts(outcome: Outcome, facts: OriginalFacts, subject: ReportSubject, 
     """Headers of the original count; the wrapper's subject only where they are silent."""
     network_message_id = facts.network_message_id or subject.network_message_id
     content = hashlib.sha256(original).hexdigest()
+    differing = disagreements(subject, facts)
+    if differing:
+        emit(Event.REPORT_DISAGREES, submission_id=outcome.key.submission_id, on=",".join(differing))
     return replace(
         outcome,
+        state_detail=f"the report's subject tells another {' and '.join(differing)}" if differing else None,
         recipient=facts.recipient,
         sender=facts.sender or subject.sender,
         sender_ip=facts.sender_ip or subject.sender_ip,
@@ -166,5 +266,6 @@ def _with_facts(outcome: Outcome, facts: OriginalFacts, subject: ReportSubject, 
     )
 
 
-def _skipped(outcome: Outcome, reason: SkipReason, detail: str | None = None) -> Candidate:
-    return Candidate(replace(outcome, state=State.SKIPPED, state_reason=reason, state_detail=detail))
+def _skipped(outcome: Outcome, why: Closed) -> Candidate:
+    detail = why.detail or outcome.state_detail
+    return Candidate(replace(outcome, state=State.SKIPPED, state_reason=why.reason, state_detail=detail))

@@ -43,7 +43,7 @@ FIELDS = {
     "mailFolders/inbox/messages/delta": {"id,subject,from,receivedDateTime"},
     "mailFolders/inbox/messages": {"id,subject,from,receivedDateTime"},
     "messages": {"id"},
-    "messages/*": {"id,internetMessageId,subject,from,internetMessageHeaders"},
+    "messages/*": {"id,internetMessageId,subject,from,internetMessageHeaders", "internetMessageHeaders"},
     "messages/*/attachments": {"id,name,contentType,size,isInline"},
     "messages/*/attachments/*/$value": set[str](),
 }

@@ -158,6 +158,16 @@ class MemoryMail:
         del mailbox, folder
         return [head for head in self.heads.values() if head.received_at >= since]
 
+    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
+        """What Exchange writes into mail from inside."""
+        del mailbox, message_id
+        return [("X-MS-Exchange-Organization-AuthAs", "Internal")]
+
+    async def text(self, mailbox: str, message_id: str) -> str:
+        """No text."""
+        del mailbox, message_id
+        return ""
+
     async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The one original."""
         del mailbox

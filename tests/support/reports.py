@@ -1,5 +1,6 @@
 """Originals, reports and requests for the flow tests, and what the app tells about them in its log."""
 
+import hashlib
 import json
 import logging
 import uuid
@@ -15,6 +16,7 @@ from local.sample_tenant import PEOPLE, REPORTING_MAILBOX, wrap_as_report_button
 from shared.domain.model import Category, Outcome
 from tests.support.stage import START, Stage
 
+_SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ha", "ke", "li", "mo", "nu", "pa", "re", "si", "to", "vu", "wa"]
 ANNA, BEN, CARLA = PEOPLE[:3]
 OPERATOR = "soc@contoso.example"
 MALICIOUS = "threatsFound/goodReclassifiedAsBad"
@@ -46,10 +48,17 @@ def original(
         f"X-Sample-Verdict: {verdict}",
         f"X-Sample-Verdict-Delay-S: {delay_s}",
         "",
-        "Please pay the fee.",
+        wording(name),
         "",
     )
     return "\r\n".join(lines).encode()
+
+
+def wording(name: str) -> str:
+    """A text of that name's own: no two names are one campaign."""
+    octets = hashlib.sha512(name.encode()).digest()
+    words = ("".join(_SYLLABLES[octet >> shift & 15] for shift in (4, 0)) for octet in octets)
+    return " ".join(f"{word}m" for word in words)
 
 
 def report(

@@ -25,6 +25,7 @@ WELL_KNOWN_FOLDERS = frozenset({"inbox", "archive", "junkemail", "deleteditems",
 LEAST_ID_LENGTH = 60
 """Graph's folder ids are far longer than any name that fits a setting."""
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
+AS_TEXT = {"Prefer": 'IdType="ImmutableId", outlook.body-content-type="text"'}
 PAGED = {"Prefer": f'IdType="ImmutableId", odata.maxpagesize={PAGE_SIZE}'}
 _NETWORK_ID_HEADERS = ("x-ms-exchange-organization-network-message-id", "x-ms-office365-filtering-correlation-id")
 _KINDS: dict[str, Literal["item", "file", "reference"]] = {
@@ -58,6 +59,23 @@ class GraphMail:
         )
         pages = self._transport.get_pages("list a folder", path, IMMUTABLE)
         return [head async for page in pages for head in await self._heads(mailbox, page)]
+
+    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
+        """The headers of a mail as transport left them; see the port. What is no header is an error, never left out."""
+        operation = "read a mail's headers"
+        path = f"{_message(mailbox, message_id)}?$select=internetMessageHeaders"
+        found = (await self._transport.get_json(operation, path, IMMUTABLE)).get("internetMessageHeaders")
+        try:
+            return [(str(one["name"]), str(one["value"] or "")) for one in found or []]
+        except (TypeError, KeyError):
+            raise AnswerLost(operation, status=200, code="unreadable_headers") from None
+
+    async def text(self, mailbox: str, message_id: str) -> str:
+        """The body of a mail as plain text; see the port."""
+        path = f"{_message(mailbox, message_id)}?$select=body"
+        body = (await self._transport.get_json("read a mail's body", path, AS_TEXT)).get("body")
+        content = body.get("content") if isinstance(body, dict) else None
+        return content if isinstance(content, str) else ""
 
     async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The attachments of a mail, without their content."""
