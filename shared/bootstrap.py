@@ -90,7 +90,6 @@ class Ports:
 class App:
     """The use cases, ready to run."""
 
-    sources: Sources
     collect_reports: CollectReports
     intake_manual: IntakeManual
     dispatch: Dispatch
@@ -105,7 +104,6 @@ def build(settings: Settings, ports: Ports) -> App:
     parts = _parts(settings, ports)
     intake = _intake(settings, ports, parts)
     return App(
-        sources=_sources(settings, ports, parts),
         collect_reports=_collect(settings, ports, parts),
         intake_manual=intake,
         dispatch=Dispatch(
