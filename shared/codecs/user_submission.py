@@ -73,7 +73,7 @@ def _reported(alert: Json, told: Json, analyzed: Json) -> UserSubmission | None:
 
     Without a person's address it is not known to be a user's: an app has none.
     """
-    submission_id, reporter = _text(told, "submissionId"), _address(told, "submitter")
+    submission_id, reporter = _guid(told, "submissionId") or _text(told, "submissionId"), _address(told, "submitter")
     created_at = _time(told, "submissionDateTime") or _time(told, "createdDateTime") or _time(alert, "createdDateTime")
     if submission_id is None or created_at is None or reporter is None:
         return None
