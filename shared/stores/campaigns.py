@@ -63,7 +63,8 @@ def _entity(place: str, found: Sequence[Campaign]) -> Entity:
 
 
 def _campaigns(row: Row) -> tuple[Campaign, ...]:
-    return tuple(_read(name[1:], str(value)) for name, value in row.entity.items() if _is_campaign(name))
+    read = (_read(name[1:], str(value)) for name, value in row.entity.items() if _is_campaign(name))
+    return tuple(one for one in read if one is not None)
 
 
 def _is_campaign(column: str) -> bool:
@@ -76,11 +77,16 @@ def _written(one: Campaign) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
-def _read(campaign_id: str, text: str) -> Campaign:
-    seen_at, fingerprint, speaking = json.loads(text)
+def _read(campaign_id: str, text: str) -> Campaign | None:
+    """The campaign; None where another version of the product wrote its fingerprint in another form."""
+    seen_at, written, speaking = json.loads(text)
+    try:
+        fingerprint = campaigns.decode(written)
+    except campaigns.UnreadableFingerprint:
+        return None
     return Campaign(
         campaign_id,
-        campaigns.decode(fingerprint),
+        fingerprint,
         tuple(
             Representative(OutcomeKey(day, own_id), _time(since), frozenset(ids))
             for day, own_id, since, ids in speaking
