@@ -18,6 +18,8 @@ from shared.domain.text import address, is_address, is_domain
 HOST_STORAGE = "AzureWebJobsStorage"
 DATA_STORAGE = "SubmissionsStorage"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
+MOST_REPRESENTATIVES = 20
+"""A hundred campaigns with so many representatives each fit into one row, where they stand together."""
 """Graph's host in the global cloud and in the national ones (Microsoft Learn, "National cloud deployments")."""
 
 _DEVELOPMENT_STORAGE = (
@@ -235,7 +237,7 @@ _RULES: Mapping[str, tuple[Callable[[str], object], str | None]] = {
     "QUOTA_PER_DAY": (_integer(1, 10_000), "10000"),
     "QUOTA_RESERVED_FOR_PEOPLE": (_integer(0, 149), "10"),
     "QUOTA_RESERVED_FOR_URGENT": (_integer(0, 149), "20"),
-    "CAMPAIGN_REPRESENTATIVES": (_integer(1, 1_000), "3"),
+    "CAMPAIGN_REPRESENTATIVES": (_integer(1, MOST_REPRESENTATIVES), "3"),
     "VERDICT_DEADLINE_HOURS": (_integer(1, 720), "72"),
     "MAX_SUBMISSION_BYTES": (_integer(1, 3_000_000), "3000000"),
     "EVIDENCE_DAYS": (_integer(1, 365), "30"),

@@ -114,6 +114,7 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("QUOTA_PER_DAY", "10001"),
         ("QUOTA_RESERVED_FOR_PEOPLE", "-1"),
         ("CAMPAIGN_REPRESENTATIVES", "0"),
+        ("CAMPAIGN_REPRESENTATIVES", "21"),
         ("VERDICT_DEADLINE_HOURS", "721"),
         ("MAX_SUBMISSION_BYTES", "3000001"),
         ("EVIDENCE_DAYS", "0"),
