@@ -18,9 +18,9 @@ from shared.domain.text import address, is_address, is_domain
 HOST_STORAGE = "AzureWebJobsStorage"
 DATA_STORAGE = "SubmissionsStorage"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
+"""Graph's host in the global cloud and in the national ones (Microsoft Learn, "National cloud deployments")."""
 MOST_REPRESENTATIVES = 20
 """A hundred campaigns with so many representatives each fit into one row, where they stand together."""
-"""Graph's host in the global cloud and in the national ones (Microsoft Learn, "National cloud deployments")."""
 
 _DEVELOPMENT_STORAGE = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
