@@ -7,6 +7,7 @@ is the app. Nothing of either is left behind the block.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -122,5 +123,13 @@ def _original(number: int, network_message_id: str, sender: str, subject: str, s
         f"Message-ID: <{number}@parcels.example>\r\nDate: Mon, 23 Nov 2026 08:00:00 +0000\r\n"
         "Content-Type: text/plain; charset=utf-8\r\n\r\n"
     ).encode()
-    line = b"Pay the customs fee of 1.99 today, or it goes back to the sender.\r\n"
+    line = f"Pay the customs fee for {_goods(number)} today, or it goes back to the sender.\r\n".encode()
     return (headers + line * (size_bytes // len(line) + 1))[:size_bytes]
+
+
+def _goods(number: int) -> str:
+    """Six words of that number's own: no two originals are one campaign."""
+    octets = hashlib.sha256(str(number).encode()).digest()
+    return " ".join(
+        "".join(chr(ord("a") + octet % 26) for octet in octets[start : start + 5]) for start in range(0, 30, 5)
+    )
