@@ -45,11 +45,10 @@ _STRUCTURE = frozenset(
     }
 )
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE)
-_LINE_BREAK = re.compile(r"\r*\n")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _OUTSIDE_ADDRESS = re.compile(r"[\x00-\x20\x7f-\xa0<>()\[\]\\,;:\"\u2028\u2029\ud800-\udfff]")
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-_OCTETS_PER_WORD = 45  # an encoded word holds at most 75 characters (RFC 2047 section 2)
+_OCTETS_PER_WORD = 39  # a line with an encoded word holds at most 76 characters (RFC 2047 section 2)
 _PIECE_BYTES = 57 * 1024  # whole lines of base64, 57 octets each
 _HEAD_LIMIT_BYTES = 64 * 1024
 _LONGEST_PLAIN = 200
@@ -201,8 +200,8 @@ def transport_headers(message: OutlookMessage) -> bytes:
 
     A carriage return alone, or a NUL, ends a line for some readers and not for others, so each becomes a space.
     """
-    text = _LINE_BREAK.sub("\n", text_of(message.properties, Property.TRANSPORT_HEADERS))
-    head = text.lstrip("\n").partition("\n\n")[0].translate({0: " ", 13: " "})
+    text = text_of(message.properties, Property.TRANSPORT_HEADERS).replace("\r\n", "\n").lstrip("\n")
+    head = text.partition("\n\n")[0].replace("\r", " ").replace("\0", " ")
     return head.encode("utf-8", "replace")
 
 

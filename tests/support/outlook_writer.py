@@ -230,15 +230,20 @@ def directory_entry(
 # --- winmail.dat ------------------------------------------------------------------------------------------------------
 
 
+OLD_CLASSES = {"IPM.Note": "IPM.Microsoft Mail.Note"}
+
+
 def write_winmail(message: OutlookMessage) -> bytes:
-    """A TNEF stream that holds the message."""
+    """A TNEF stream that holds the message; its class, `IPM.Note` if it has none, stands in an attribute of its own."""
     written = struct.pack("<IH", 0x223E9F78, 1)
     written += attribute(1, 0x00089006, struct.pack("<I", 0x00010000))
     written += attribute(1, 0x00069007, struct.pack("<II", 1252, 0))
-    written += attribute(1, 0x00078008, b"IPM.Microsoft Mail.Note\0")
+    name = str(message.properties.get(Property.MESSAGE_CLASS, "IPM.Note"))
+    written += attribute(1, 0x00078008, OLD_CLASSES.get(name, name).encode() + b"\0")
+    listed = {number: value for number, value in message.properties.items() if number != Property.MESSAGE_CLASS}
     rows = [property_list(recipient_properties(recipient)) for recipient in message.recipients]
     written += attribute(1, 0x00069004, struct.pack("<I", len(rows)) + b"".join(rows))
-    written += attribute(1, 0x00069003, property_list(message.properties))
+    written += attribute(1, 0x00069003, property_list(listed))
     return written + b"".join(map(attachment_attributes, message.attachments))
 
 
