@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -43,12 +44,10 @@ from tests.support.reports import ANNA, BEN, CARLA, as_item, network_id, origina
 from tests.support.stage import START, ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
 
 QUERY = "UrlClickEvents | where ActionType == 'ClickAllowed'"
-ALL_ON = {
-    "USER_SUBMISSIONS": "on",
-    "DEFENDER_ALERTS": "on",
-    "HUNTING_QUERY": QUERY,
-    "REPORT_DESTINATION": "microsoft",
-}
+stage_with_all = partial(
+    stage, USER_SUBMISSIONS="on", DEFENDER_ALERTS="on", HUNTING_QUERY=QUERY, REPORT_DESTINATION="microsoft"
+)
+"""A stage with every source switched on."""
 TO_MICROSOFT = ReportDestination(to_microsoft=True)
 HUNTED_URL = "https://hunted.lure.test/"
 NEXT_LOOK = timedelta(minutes=11)
@@ -128,7 +127,7 @@ def posts_to_microsoft(on: Stage) -> int:
 
 async def healthy() -> dict[str, tuple[Source, State, str | None, Verdict | None]]:
     """What becomes of everything when nothing fails."""
-    async with stage(**ALL_ON) as on:
+    async with stage_with_all() as on:
         put_everything(on)
         return told(await finish(on, rows=4))
 
@@ -138,7 +137,7 @@ async def healthy() -> dict[str, tuple[Source, State, str | None, Verdict | None
 
 async def test_each_source_gives_its_row_and_its_verdict() -> None:
     """User submissions get a row and a verdict and are never sent; what was hunted is submitted like any request."""
-    async with stage(**ALL_ON) as on:
+    async with stage_with_all() as on:
         put_everything(on)
         outcomes = {name_of(one): one for one in await finish(on, rows=4)}
         listed, alerted, hunted = outcomes["listed"], outcomes["alerted"], outcomes[HUNTED_URL]
@@ -160,7 +159,7 @@ async def test_each_source_gives_its_row_and_its_verdict() -> None:
 async def test_on_a_real_storage_service_too(azurite: Azurite) -> None:
     """The same on Azurite, where names, types and refusals are the service's own."""
     expected = await healthy()
-    async with stage(connection=azurite.new_account(), **ALL_ON) as on:
+    async with stage_with_all(connection=azurite.new_account()) as on:
         put_everything(on)
         for _ in range(20):
             await on.round()
@@ -184,8 +183,7 @@ async def test_sources_are_off_unless_switched_on() -> None:
 @pytest.mark.parametrize("first", ["list", "alert"])
 async def test_one_submission_told_of_twice_is_one_row(first: str) -> None:
     """Whoever tells first, in whatever case and on whichever side of midnight: the row is Microsoft's id's."""
-    settings = {**ALL_ON, "HUNTING_QUERY": ""}
-    async with stage(**settings) as on:
+    async with stage_with_all(HUNTING_QUERY="") as on:
         on.graph.control.set_report_destination(TO_MICROSOFT)
         on.clock.time = on.clock.time.replace(hour=23, minute=59, second=59)
         submission_id = submit(on, "twice")
@@ -233,7 +231,7 @@ async def test_the_claim_is_microsofts_word(word: str, category: Category, direc
 
 async def test_our_own_submission_in_an_alert_gets_no_second_row() -> None:
     """The row that made the submission is its row, whoever tells of it."""
-    async with stage(**ALL_ON) as on:
+    async with stage_with_all() as on:
         on.graph.control.set_hunting_rows(QUERY, [])
         report_with(on, as_item(original("ours")), subject="please look")
         (ours,) = await finish(on, rows=1)
@@ -326,7 +324,7 @@ async def fail_and_recover(
 ) -> None:
     """Let one source fail at one look: the others are as ever, it costs one event, and later nothing is missing."""
     expected, thing = await healthy(), VICTIMS[name].thing
-    async with stage(**ALL_ON) as on:
+    async with stage_with_all() as on:
         put_everything(on)
         fail(on)
         source_events(caplog)
@@ -411,7 +409,7 @@ async def test_a_failed_source_is_left_alone_for_ten_minutes(caplog: pytest.LogC
 
 async def recorded_steps() -> list[str]:
     """The names of all calls that leave the process while every source is looked at."""
-    async with stage(**ALL_ON) as on:
+    async with stage_with_all() as on:
         put_everything(on)
         steps = Steps()
         on.start_process(steps)
@@ -426,7 +424,7 @@ async def test_a_stop_at_any_step_of_a_look_loses_and_repeats_nothing(after_effe
     expected = await healthy()
     for number, step in enumerate(await recorded_steps()):
         with named(f"stopped at step {number}, {step}"):
-            async with stage(**ALL_ON) as on:
+            async with stage_with_all() as on:
                 put_everything(on)
                 on.start_process(Steps(stop_at=number, after_effect=after_effect))
                 with pytest.raises(ProcessStoppedError):
