@@ -1,0 +1,241 @@
+"""The original in whatever bytes a report carries: a mail, an Outlook file, a signed body, a report of a report.
+
+What the bytes are is told by the bytes, never by a name. A mail that carries another one is only looked into if
+Exchange itself wrote that one of the tenant's people sent it as a report; in any other case the outer mail is what was
+delivered, and its sender must not choose what is submitted in its place.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.domain.exchange import exchange_facts
+from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers
+from shared.domain.model import SkipReason
+from shared.domain.reports import (
+    Attachment,
+    choose_original,
+    choose_sniffed,
+    is_other_item,
+    looks_like_mail,
+    read_subject,
+)
+from shared.domain.tenant import Tenant
+from shared.domain.text import address, addresses, decode_words
+from shared.domain.trust import distrust
+from shared.formats.mime_parts import Part, root, walk
+
+if TYPE_CHECKING:
+    from shared.formats.outlook_message import OutlookAttachment
+
+MAX_DEPTH = 8
+"""How many wrappers are taken off before the original is given up."""
+
+_OUTLOOK_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] section 2.2
+_WINMAIL_MAGIC = b"\x78\x9f\x3e\x22"  # [MS-OXTNEF] section 2.1.1
+_RIGHTS_PROTECTED_MAGIC = b"\x76\xe8\x04\x60\xc4\x11\xe3\x86"  # [MS-OXORMMS] section 2.2.2
+_MAX_SUBJECT = 4_096
+
+
+class Form(enum.StrEnum):
+    """The wrapper that an original was taken from, the innermost of several; `MIME` where there was none."""
+
+    MIME = "mime"
+    OUTLOOK_MSG = "outlook_msg"
+    WINMAIL = "winmail"
+    SIGNED = "signed"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail."""
+
+    mime: bytes
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """There is no one original; `detail` says why in words for the operator, where `reason` does not."""
+
+    reason: SkipReason
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """Something that a mail or a wrapper carries, described as Graph describes the attachments of a report."""
+
+    attachment: Attachment
+    read: Callable[[], bytes]
+
+
+def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
+    """The innermost mail that was delivered to a person, out of what a report carries; any bytes have an answer."""
+    found = Opened(content, Form.MIME)
+    report: Opened | None = None
+    for _ in range(MAX_DEPTH + 1):
+        inner = _look_into(found, tenant)
+        if inner is None:
+            return found
+        if isinstance(inner, Closed):
+            # A wrapper without a mail in it makes no report: then the mail with the wrapper is what was delivered.
+            return report if report and inner.reason is SkipReason.NO_ORIGINAL else inner
+        report = found if inner.form is Form.REPORT else report
+        found = inner
+    return Closed(SkipReason.UNREADABLE_ORIGINAL, f"more than {MAX_DEPTH} wrappers lie around the original")
+
+
+def _look_into(found: Opened, tenant: Tenant) -> Opened | Closed | None:
+    """What lies directly within these bytes; None where they are the original themselves."""
+    content = found.mime
+    if not content:
+        return Closed(SkipReason.UNREADABLE_ORIGINAL, "the original is empty")
+    if is_other_item(content):
+        return Closed(SkipReason.NOT_EMAIL)
+    if found.form is Form.SIGNED:
+        return _in_entity(found)  # what was signed is the report's own body, even where headers were signed with it
+    wrapped = _in_wrapper(content)
+    if wrapped is not None:
+        return wrapped
+    headers = read_headers(content)
+    if ESSENTIAL & headers.fields.keys():
+        return _in_report(content) if _is_report(headers, tenant) else None
+    return None if found.form is Form.OUTLOOK_MSG else _in_entity(found)
+
+
+# --- Wrappers -------------------------------------------------------------------------------------------------------
+
+
+def _in_wrapper(content: bytes) -> Opened | Closed | None:
+    """What a wrapper holds that shows in its first octets; None where the bytes begin otherwise."""
+    if content.startswith(_OUTLOOK_MAGIC):
+        return _in_outlook_msg(content)
+    if content.startswith(_WINMAIL_MAGIC):
+        return _in_winmail(content)
+    if content.startswith(_RIGHTS_PROTECTED_MAGIC):
+        return _encrypted("a rights-protected message (message.rpmsg)")
+    return _in_cms(content)
+
+
+def _in_outlook_msg(content: bytes) -> Opened | Closed:
+    from shared.formats.outlook_message import UnreadableOutlook  # noqa: PLC0415 - rare, as all imports below
+    from shared.formats.outlook_mime import write_mime  # noqa: PLC0415
+    from shared.formats.outlook_msg import read_outlook_msg  # noqa: PLC0415
+
+    try:
+        return Opened(write_mime(read_outlook_msg(content)), Form.OUTLOOK_MSG)
+    except UnreadableOutlook as error:
+        return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
+
+
+def _in_winmail(content: bytes) -> Opened | Closed:
+    """The mail that a winmail.dat carries, which is itself the body of the report."""
+    from shared.formats.outlook_message import UnreadableOutlook  # noqa: PLC0415
+    from shared.formats.winmail import read_winmail  # noqa: PLC0415
+
+    try:
+        message = read_winmail(content)
+        return _only_mail([_attached(one, number) for number, one in enumerate(message.attachments)], Form.WINMAIL)
+    except UnreadableOutlook as error:
+        return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
+
+
+def _attached(one: OutlookAttachment, number: int) -> _Carried:
+    from shared.formats.outlook_mime import write_mime  # noqa: PLC0415
+
+    held = one.content
+    if isinstance(held, bytes):
+        file = Attachment(
+            id=str(number),
+            name=one.name,
+            content_type=one.mime_type,
+            size_bytes=len(held),
+            is_inline=one.is_inline,
+            kind="file",
+        )
+        return _Carried(file, lambda: held)
+    item = Attachment(id=str(number), name=one.name, content_type=None, size_bytes=0, is_inline=False, kind="item")
+    return _Carried(item, lambda: write_mime(held))
+
+
+def _in_cms(content: bytes) -> Opened | Closed | None:
+    from shared.formats.signed import content_of_signed, is_cms, is_enveloped  # noqa: PLC0415
+
+    if not is_cms(content):
+        return None
+    if is_enveloped(content):
+        return _encrypted("an S/MIME message (smime.p7m)")
+    signed = content_of_signed(content)
+    if signed is None:
+        return Closed(SkipReason.UNREADABLE_ORIGINAL, "the signed message holds no content")
+    return Opened(signed, Form.SIGNED)
+
+
+def _encrypted(what: str) -> Closed:
+    return Closed(SkipReason.UNREADABLE_ORIGINAL, f"encrypted: {what}")
+
+
+# --- Mails and bodies that carry a mail -----------------------------------------------------------------------------
+
+
+def _is_report(headers: Headers, tenant: Tenant) -> bool:
+    """Whether one of the tenant's people sent this mail as a report, by what only Exchange can have written."""
+    if exchange_facts(headers).auth_as != "internal" or distrust(headers, _sender(headers), tenant) is not None:
+        return False
+    subject = read_subject(decode_words((headers.only("subject") or "")[:_MAX_SUBJECT]))
+    return subject.form != "unrecognised" or _is_addressed_to_us(headers, tenant)
+
+
+def _sender(headers: Headers) -> str | None:
+    return address(headers.only("from") or "")
+
+
+def _is_addressed_to_us(headers: Headers, tenant: Tenant) -> bool:
+    named = (one.lower() for value in headers.values("to", "cc", *DELIVERY) for one in addresses(value))
+    return any(one in tenant.reporting_mailboxes for one in named)
+
+
+def _in_report(mime: bytes) -> Opened | Closed | None:
+    inner = _only_mail(_carried_parts(mime), Form.REPORT)
+    return None if isinstance(inner, Closed) and inner.reason is SkipReason.NO_ORIGINAL else inner
+
+
+def _in_entity(found: Opened) -> Opened | Closed | None:
+    """The mail in a body without a mail's headers, such as Graph gives of a signed report; None for other text."""
+    entity = root(found.mime)
+    if entity.content_type.startswith("text/") and found.form is not Form.SIGNED:
+        return None
+    form = Form.SIGNED if entity.content_type == "multipart/signed" else found.form
+    return _only_mail(_carried_parts(found.mime), form)
+
+
+def _carried_parts(mime: bytes) -> list[_Carried]:
+    return [_carried_part(part, number) for number, part in enumerate(walk(mime))]
+
+
+def _carried_part(part: Part, number: int) -> _Carried:
+    attachment = Attachment(
+        id=str(number),
+        name=part.name,
+        content_type=part.content_type,
+        size_bytes=part.end - part.body_start,
+        is_inline=part.disposition == "inline",
+        kind="item" if part.is_mail else "file",
+    )
+    return _Carried(attachment, part.content)
+
+
+def _only_mail(carried: Sequence[_Carried], form: Form) -> Opened | Closed:
+    """The one mail among these, or the one wrapper around it, chosen as among the attachments of a report."""
+    by_id = {one.attachment.id: one for one in carried}
+    choice = choose_original([one.attachment for one in carried])
+    if choice.sniff_ids:
+        choice = choose_sniffed([key for key in choice.sniff_ids if looks_like_mail(by_id[key].read())])
+    if choice.attachment_id is None:
+        return Closed(choice.reason or SkipReason.NO_ORIGINAL)
+    return Opened(by_id[choice.attachment_id].read(), form)
