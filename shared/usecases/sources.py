@@ -51,10 +51,18 @@ class ReportSource(Protocol):
 class Sources:
     """Looks at every source that is switched on."""
 
-    def __init__(self, sources: Sequence[ReportSource], looks: LookStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        sources: Sequence[ReportSource],
+        looks: LookStore,
+        clock: Clock,
+        *,
+        longest_look_s: float = LONGEST_LOOK_S,
+    ) -> None:
         self._sources = sources
         self._looks = looks
         self._clock = clock
+        self._longest_look_s = longest_look_s
 
     async def run(self) -> int:
         """Look at each source whose turn it is; returns how many rows and requests are new. Raises no `GraphError`."""
@@ -67,30 +75,29 @@ class Sources:
             return 0
         complete_since = last.complete_since if last else None
         await self._looks.put(source.name, LastLook(now, complete_since))
-        new = await _taken(source, Look(_beginning(now, complete_since), complete_since))
+        new = await self._taken(source, Look(_beginning(now, complete_since), complete_since))
         if new is None:
             return 0
         await self._looks.put(source.name, LastLook(now, now))
         return new
 
+    async def _taken(self, source: ReportSource, look: Look) -> int | None:
+        """How much is new, or None and an event when the source could not be read to its end."""
+        try:
+            async with asyncio.timeout(self._longest_look_s):
+                return await source.take(look)
+        except GraphError as error:
+            emit(
+                Event.SOURCE_UNREADABLE,
+                source=source.name,
+                status=error.status,
+                code=error.code,
+                request_id=error.request_id,
+            )
+        except TimeoutError:
+            emit(Event.SOURCE_UNREADABLE, source=source.name, code="look_too_long")
+        return None
+
 
 def _beginning(now: datetime, complete_since: datetime | None) -> datetime:
     return now - FIRST_LOOK_BACK if complete_since is None else complete_since - OVERLAP
-
-
-async def _taken(source: ReportSource, look: Look) -> int | None:
-    """How much is new, or None and an event when the source could not be read to its end."""
-    try:
-        async with asyncio.timeout(LONGEST_LOOK_S):
-            return await source.take(look)
-    except GraphError as error:
-        emit(
-            Event.SOURCE_UNREADABLE,
-            source=source.name,
-            status=error.status,
-            code=error.code,
-            request_id=error.request_id,
-        )
-    except TimeoutError:
-        emit(Event.SOURCE_UNREADABLE, source=source.name, code="look_too_long")
-    return None
