@@ -26,6 +26,8 @@ _MAX_FIELD = 4_096
 _MAX_BOUNDARY = 256  # RFC 2046 says 70; mailers in the wild exceed it
 _MAX_PADDING = 64
 _MAX_NAME = 255
+_ENCODED = frozenset({"base64", "quoted-printable"})
+_DIGEST = "multipart/digest"
 _FIELD = re.compile(
     rb"^content-(type|transfer-encoding|disposition|id)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
 )
@@ -91,27 +93,29 @@ def root(mime: bytes) -> Part:
 
 
 def walk(mime: bytes) -> Iterator[Part]:
-    """The parts that are no opened multipart, in their order; attached mails are one part each, not looked into.
+    """The parts that are no opened multipart, in their order; an attached mail is one part, whatever it is made of.
 
-    A part ends at the next delimiter of any open multipart, at the end of the mail where there is none.
+    A part ends at the next delimiter of a multipart that it stands in, at the end of the mail where there is none.
     """
     nest = _Nest(mime)
     part: Part | None = root(mime)
-    position, count = (part.body_start if part else 0), 1
+    open_part: Part | None = None
+    outside, position, count = 0, 0, 1
     while True:
-        if part is not None and part.boundary is not None and len(nest.levels) < MAX_DEPTH:
-            nest.enter(part)
-            part = None
-        delimiter = nest.find(position)
         if part is not None:
-            yield part if delimiter is None else replace(part, end=max(delimiter.start, part.body_start))
-        if delimiter is None or count >= MAX_PARTS:
+            if open_part is None and not nest.can_open(part):
+                open_part, outside = part, len(nest.levels)
+            position = nest.enter(part)
+        delimiter = nest.find(position)
+        if open_part is not None and (delimiter is None or delimiter.level < outside):
+            yield open_part if delimiter is None else replace(open_part, end=max(delimiter.start, open_part.body_start))
+            open_part = None
+        if delimiter is None or (count >= MAX_PARTS and open_part is None):
             return
-        nest.leave(delimiter)
+        nest.leave(outside if count >= MAX_PARTS else delimiter.level + (not delimiter.is_last))
         part, position = None, delimiter.end
-        if not delimiter.is_last:
+        if not delimiter.is_last and count < MAX_PARTS:
             part = nest.read_part(position)
-            position = part.body_start
             count += 1
 
 
@@ -159,19 +163,36 @@ class _Nest:
         self._mime = mime
         self.levels: list[Part] = []
         self._by_boundary: Mapping[bytes, int] = {}
+        self._shortest = 0
+        self._beginnings: frozenset[bytes] = frozenset()
 
-    def enter(self, multipart: Part) -> None:
-        self.levels.append(multipart)
-        self._number()
+    def can_open(self, part: Part) -> bool:
+        return part.boundary is not None and len(self.levels) < MAX_DEPTH
 
-    def leave(self, delimiter: _Delimiter) -> None:
-        """Close what the delimiter ends: everything within its multipart, and this one too after its last part."""
-        del self.levels[delimiter.level + (not delimiter.is_last) :]
+    def enter(self, part: Part) -> int:
+        """Open what the part is made of, if anything; returns where the search for delimiters goes on.
+
+        An attached mail is followed too, so that a boundary that is used again in it does not end it.
+        """
+        for _ in range(MAX_DEPTH):
+            if not part.is_mail or part.encoding in _ENCODED:
+                break
+            part = self._read(part.body_start, "text/plain")
+        if self.can_open(part):
+            self.levels.append(part)
+            self._number()
+        return part.body_start
+
+    def leave(self, level: int) -> None:
+        """Close the multipart of that level, if it is open, and all within."""
+        del self.levels[level:]
         self._number()
 
     def _number(self) -> None:
         # Where a boundary is used again further in, a delimiter belongs to the innermost: so it nests as intended.
         self._by_boundary = {one.boundary or b"": level for level, one in enumerate(self.levels)}
+        self._shortest = min(map(len, self._by_boundary), default=0)
+        self._beginnings = frozenset(boundary[: self._shortest] for boundary in self._by_boundary)
 
     def find(self, position: int, end: int | None = None) -> _Delimiter | None:
         """The next delimiter at a line that begins at `position` or later."""
@@ -179,10 +200,12 @@ class _Nest:
             return None
         start = self._mime.find(b"\n--", max(position - 1, 0), end)
         while start >= 0:
-            delimiter = self._delimiter(start)
-            if delimiter is not None:
-                return delimiter
-            start = self._mime.find(b"\n--", start + 3, end)
+            text = start + 3
+            if self._mime[text : text + self._shortest] in self._beginnings:
+                delimiter = self._delimiter(start)
+                if delimiter is not None:
+                    return delimiter
+            start = self._mime.find(b"\n--", text, end)
         return None
 
     def _delimiter(self, start: int) -> _Delimiter | None:
@@ -199,10 +222,12 @@ class _Nest:
 
     def read_part(self, start: int) -> Part:
         """The part whose headers begin here."""
-        default = "message/rfc822" if self.levels[-1].content_type == "multipart/digest" else "text/plain"
+        return self._read(start, "message/rfc822" if self.levels[-1].content_type == _DIGEST else "text/plain")
+
+    def _read(self, start: int, default_type: str) -> Part:
         end = _header_end(self._mime, start, MAX_PART_HEADER_BYTES)
         delimiter = self.find(start, end)
-        return _read_part(self._mime, start, end if delimiter is None else max(delimiter.start, start), default)
+        return _read_part(self._mime, start, end if delimiter is None else max(delimiter.start, start), default_type)
 
 
 # --- Headers --------------------------------------------------------------------------------------------------------

@@ -67,6 +67,15 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Layer:
+    """Bytes on the way to the original; `is_body` where they are a report's own body and never a mail themselves."""
+
+    content: bytes
+    form: Form
+    is_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Carried:
     """Something that a mail or a wrapper carries, described as Graph describes the attachments of a report."""
 
@@ -76,42 +85,44 @@ class _Carried:
 
 def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
     """The innermost mail that was delivered to a person, out of what a report carries; any bytes have an answer."""
-    found = Opened(content, Form.MIME)
+    layer = _Layer(content, Form.MIME)
     report: Opened | None = None
     for _ in range(MAX_DEPTH + 1):
-        inner = _look_into(found, tenant)
+        inner = _look_into(layer, tenant)
         if inner is None:
-            return found
+            return Opened(layer.content, layer.form)
         if isinstance(inner, Closed):
             # A wrapper without a mail in it makes no report: then the mail with the wrapper is what was delivered.
             return report if report and inner.reason is SkipReason.NO_ORIGINAL else inner
-        report = found if inner.form is Form.REPORT else report
-        found = inner
+        if inner.form is Form.REPORT:
+            report = Opened(layer.content, layer.form)
+        layer = inner
     return Closed(SkipReason.UNREADABLE_ORIGINAL, f"more than {MAX_DEPTH} wrappers lie around the original")
 
 
-def _look_into(found: Opened, tenant: Tenant) -> Opened | Closed | None:
-    """What lies directly within these bytes; None where they are the original themselves."""
-    content = found.mime
+def _look_into(layer: _Layer, tenant: Tenant) -> _Layer | Closed | None:
+    """What lies directly within this layer; None where it is the original itself."""
+    content = layer.content
     if not content:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, "the original is empty")
+    if layer.is_body:
+        return _in_body(layer)  # even where headers were signed with it
     if is_other_item(content):
         return Closed(SkipReason.NOT_EMAIL)
-    if found.form is Form.SIGNED:
-        return _in_entity(found)  # what was signed is the report's own body, even where headers were signed with it
     wrapped = _in_wrapper(content)
     if wrapped is not None:
         return wrapped
     headers = read_headers(content)
     if ESSENTIAL & headers.fields.keys():
         return _in_report(content) if _is_report(headers, tenant) else None
-    return None if found.form is Form.OUTLOOK_MSG else _in_entity(found)
+    is_body = layer.form is not Form.OUTLOOK_MSG and not root(content).content_type.startswith("text/")
+    return _in_body(layer) if is_body else None
 
 
 # --- Wrappers -------------------------------------------------------------------------------------------------------
 
 
-def _in_wrapper(content: bytes) -> Opened | Closed | None:
+def _in_wrapper(content: bytes) -> _Layer | Closed | None:
     """What a wrapper holds that shows in its first octets; None where the bytes begin otherwise."""
     if content.startswith(_OUTLOOK_MAGIC):
         return _in_outlook_msg(content)
@@ -122,18 +133,18 @@ def _in_wrapper(content: bytes) -> Opened | Closed | None:
     return _in_cms(content)
 
 
-def _in_outlook_msg(content: bytes) -> Opened | Closed:
+def _in_outlook_msg(content: bytes) -> _Layer | Closed:
     from shared.formats.outlook_message import UnreadableOutlook  # noqa: PLC0415 - rare, as all imports below
     from shared.formats.outlook_mime import write_mime  # noqa: PLC0415
     from shared.formats.outlook_msg import read_outlook_msg  # noqa: PLC0415
 
     try:
-        return Opened(write_mime(read_outlook_msg(content)), Form.OUTLOOK_MSG)
+        return _Layer(write_mime(read_outlook_msg(content)), Form.OUTLOOK_MSG)
     except UnreadableOutlook as error:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
 
 
-def _in_winmail(content: bytes) -> Opened | Closed:
+def _in_winmail(content: bytes) -> _Layer | Closed:
     """The mail that a winmail.dat carries, which is itself the body of the report."""
     from shared.formats.outlook_message import UnreadableOutlook  # noqa: PLC0415
     from shared.formats.winmail import read_winmail  # noqa: PLC0415
@@ -163,7 +174,7 @@ def _attached(one: OutlookAttachment, number: int) -> _Carried:
     return _Carried(item, lambda: write_mime(held))
 
 
-def _in_cms(content: bytes) -> Opened | Closed | None:
+def _in_cms(content: bytes) -> _Layer | Closed | None:
     from shared.formats.signed import content_of_signed, is_cms, is_enveloped  # noqa: PLC0415
 
     if not is_cms(content):
@@ -173,7 +184,7 @@ def _in_cms(content: bytes) -> Opened | Closed | None:
     signed = content_of_signed(content)
     if signed is None:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, "the signed message holds no content")
-    return Opened(signed, Form.SIGNED)
+    return _Layer(signed, Form.SIGNED, is_body=True)
 
 
 def _encrypted(what: str) -> Closed:
@@ -200,18 +211,15 @@ def _is_addressed_to_us(headers: Headers, tenant: Tenant) -> bool:
     return any(one in tenant.reporting_mailboxes for one in named)
 
 
-def _in_report(mime: bytes) -> Opened | Closed | None:
+def _in_report(mime: bytes) -> _Layer | Closed | None:
     inner = _only_mail(_carried_parts(mime), Form.REPORT)
     return None if isinstance(inner, Closed) and inner.reason is SkipReason.NO_ORIGINAL else inner
 
 
-def _in_entity(found: Opened) -> Opened | Closed | None:
-    """The mail in a body without a mail's headers, such as Graph gives of a signed report; None for other text."""
-    entity = root(found.mime)
-    if entity.content_type.startswith("text/") and found.form is not Form.SIGNED:
-        return None
-    form = Form.SIGNED if entity.content_type == "multipart/signed" else found.form
-    return _only_mail(_carried_parts(found.mime), form)
+def _in_body(layer: _Layer) -> _Layer | Closed:
+    """The mail in the body of a report without the report's headers, such as Graph gives of a signed one."""
+    is_signed = root(layer.content).content_type == "multipart/signed"
+    return _only_mail(_carried_parts(layer.content), Form.SIGNED if is_signed else layer.form)
 
 
 def _carried_parts(mime: bytes) -> list[_Carried]:
@@ -230,7 +238,7 @@ def _carried_part(part: Part, number: int) -> _Carried:
     return _Carried(attachment, part.content)
 
 
-def _only_mail(carried: Sequence[_Carried], form: Form) -> Opened | Closed:
+def _only_mail(carried: Sequence[_Carried], form: Form) -> _Layer | Closed:
     """The one mail among these, or the one wrapper around it, chosen as among the attachments of a report."""
     by_id = {one.attachment.id: one for one in carried}
     choice = choose_original([one.attachment for one in carried])
@@ -238,4 +246,4 @@ def _only_mail(carried: Sequence[_Carried], form: Form) -> Opened | Closed:
         choice = choose_sniffed([key for key in choice.sniff_ids if looks_like_mail(by_id[key].read())])
     if choice.attachment_id is None:
         return Closed(choice.reason or SkipReason.NO_ORIGINAL)
-    return Opened(by_id[choice.attachment_id].read(), form)
+    return _Layer(by_id[choice.attachment_id].read(), form)
