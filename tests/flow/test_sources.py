@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -73,7 +73,7 @@ def submit(on: Stage, name: str, **facts: object) -> str:
     return on.graph.control.submit_as_user(UserSubmission(mime=original(name), **known))  # type: ignore[arg-type]
 
 
-def alert_about(on: Stage, submission_id: str, name: str, **facts: object) -> None:
+def alert_about(on: Stage, submission_id: str, name: str, raised_at: datetime | None = None, **facts: object) -> None:
     """Let an alert tell of a reported mail as Defender does: the report, and the analysis of the same mail."""
     known = {
         "network_message_id": network_id(name),
@@ -88,7 +88,7 @@ def alert_about(on: Stage, submission_id: str, name: str, **facts: object) -> No
         network_message_id=network_id(name), recipient=ANNA, internet_message_id=f"<{name}@parcel-lure.test>"
     )
     reported = SubmissionMailEvidence(**known)  # type: ignore[arg-type]
-    on.graph.control.raise_alert(Alert(evidence=(analyzed, reported)))
+    on.graph.control.raise_alert(Alert(evidence=(analyzed, reported), at=raised_at, updated_at=on.clock.time))
 
 
 def put_everything(on: Stage) -> None:
@@ -178,6 +178,15 @@ async def test_sources_are_off_unless_switched_on() -> None:
         assert list(told(await finish(on, rows=1))) == ["in-mailbox"]
         assert not on.graph.log.select(path="alerts_v2")
         assert not on.graph.log.select(path="runHuntingQuery")
+
+
+async def test_a_report_that_joins_an_old_alert_is_seen() -> None:
+    """Defender gathers reports in one alert: what counts is when it was changed."""
+    async with stage(DEFENDER_ALERTS="on", REPORT_DESTINATION="microsoft") as on:
+        on.graph.control.set_report_destination(TO_MICROSOFT)
+        alert_about(on, submit(on, "joined"), "joined", raised_at=START - timedelta(days=9))
+        (row,) = await finish(on, rows=1)
+        assert row.state is State.SETTLED
 
 
 @pytest.mark.parametrize("first", ["list", "alert"])
@@ -279,6 +288,20 @@ async def test_a_mailbox_report_of_the_same_mail_is_at_microsoft_already() -> No
         assert (mailbox.state, mailbox.state_reason) == (State.SKIPPED, "already_at_microsoft")
         assert rows[Source.MICROSOFT].state is State.SETTLED
         assert posts_to_microsoft(on) == 0
+
+
+async def test_an_alert_adds_what_the_list_leaves_out() -> None:
+    """The list hides the Message-ID: a mailbox report is recognised once an alert has told the network message id."""
+    async with stage(USER_SUBMISSIONS="on", DEFENDER_ALERTS="on", REPORT_DESTINATION="microsoft") as on:
+        on.graph.control.set_report_destination(TO_MICROSOFT)
+        submission_id = submit(on, "hidden", shape=RowShape(message_id="never"))
+        await finish(on, rows=1)
+        alert_about(on, submission_id, "hidden")
+        on.clock.time += NEXT_LOOK
+        await on.round()
+        report_with(on, as_item(original("hidden")), subject="please look")
+        rows = {one.source: one for one in await finish(on, rows=2)}
+        assert rows[Source.MAILBOX].state_reason == "already_at_microsoft"
 
 
 # --- Each fails alone -----------------------------------------------------------------------------------------------
