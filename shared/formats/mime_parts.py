@@ -139,7 +139,7 @@ def decode_text(octets: bytes, charset: str | None) -> str:
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
-        is_cut_off = error.start >= len(octets) - 3
+        is_cut_off = error.reason == "unexpected end of data"
         return octets.decode("utf-8", "replace") if is_cut_off else octets.decode("latin-1")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.formats.mime_parts import decode_base64
 
@@ -25,15 +25,14 @@ _SEQUENCE, _CONTEXT_0, _OBJECT_ID = 0x30, 0xA0, 0x06
 _OCTETS, _OCTETS_IN_PIECES = 0x04, 0x24
 _MAX_DEPTH = 16
 _PEM = re.compile(rb"\s*-----BEGIN [A-Z0-9 ]{1,40}-----\s(.*?)(?:-----END|\Z)", re.DOTALL)
-_BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/\s]{20}")
+_BASE64 = re.compile(rb"\s*M[A-Za-z0-9+/\s]{21}")
 
 
 class _BrokenBer(Exception):
     """The bytes end, or nest too deep, where an element should stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Element:
+class _Element(NamedTuple):
     """One element: its tag octet and where its content stands; `end` is the enclosing one's if it has no length."""
 
     tag: int
@@ -88,7 +87,10 @@ def _signed_content(ber: bytes) -> bytes | None:
     encapsulated = _child(ber, signed_data, _SEQUENCE)
     wrapped = _child(ber, encapsulated, _CONTEXT_0)
     octets = _read(ber, wrapped.start, wrapped.end)
-    return b"".join(ber[start:end] for start, end in _spans(ber, octets))
+    content = bytearray()  # not joined from a list, which would cost more than the content where pieces are tiny
+    for start, end in _spans(ber, octets):
+        content += ber[start:end]
+    return bytes(content)
 
 
 def _descend(ber: bytes, element: _Element, *tags: int) -> _Element:
