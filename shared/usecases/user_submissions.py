@@ -62,25 +62,25 @@ class UserSubmissionSource:
         return new
 
     async def _take(self, told: Sequence[UserSubmission], look: Look) -> int:
-        whole = await asyncio.gather(*(self._is_whole(one, look) for one in told))
-        open_ones = [one for one, is_whole in zip(told, whole, strict=True) if not is_whole]
+        rows = await asyncio.gather(*(self._row_of(one) for one in told))
+        known = [(one, row) for one, row in zip(told, rows, strict=True) if row is not None]
+        await asyncio.gather(*(self._learn(one, row) for one, row in known))
+        open_ones = [one for one, row in zip(told, rows, strict=True) if row is None or not _is_whole(row, look)]
         if not open_ones:
             return 0
         ours = await self._ours_since(min(one.created_at for one in open_ones) - CLOCKS_DIFFER)
         theirs = [one for one in open_ones if one.submission_id.lower() not in ours]
         return await self._admit(await asyncio.gather(*(self._noted(one) for one in theirs)))
 
-    async def _is_whole(self, submission: UserSubmission, look: Look) -> bool:
-        """Whether the submission has its row whole; one from after the last look may be half done."""
+    async def _row_of(self, submission: UserSubmission) -> Outcome | None:
         key = await self._at_microsoft.find([keys.microsoft_id(submission.submission_id)])
         stored = None if key is None else await self._outcomes.get(key)
-        if key is None or stored is None:
-            return False
-        if submission.network_message_id and stored.outcome.network_message_id is None:
-            await self._at_microsoft.note(item_keys(submission), key)  # an alert knows more of it than the list
-        if stored.outcome.state not in BORN:
-            return True
-        return look.settled_before is not None and stored.outcome.collected_at < look.settled_before - CLOCKS_DIFFER
+        return None if stored is None else stored.outcome
+
+    async def _learn(self, submission: UserSubmission, row: Outcome) -> None:
+        """Note what the item is known by besides: an alert tells an id that the list leaves out."""
+        if submission.network_message_id and row.network_message_id is None:
+            await self._at_microsoft.note(item_keys(submission), row.key)
 
     async def _ours_since(self, since: datetime) -> set[str]:
         return {one.lower() for one in await self._outcomes.submitted_since(since)}
@@ -106,6 +106,13 @@ class UserSubmissionSource:
             return None
         await self._outcomes.ensure_logged(stored.outcome)
         return stored
+
+
+def _is_whole(row: Outcome, look: Look) -> bool:
+    """Whether nothing is left to do for a row; one from after the last look may be half done."""
+    if row.state not in BORN:
+        return True
+    return look.settled_before is not None and row.collected_at < look.settled_before - CLOCKS_DIFFER
 
 
 def _work_item(stored: Stored) -> WorkItem:
