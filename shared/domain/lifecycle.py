@@ -1,6 +1,7 @@
 """Which state may follow which, as one table.
 
-A row is born `pending`, `covered`, `skipped`, `rejected` or `failed`, and walks towards exactly one final state:
+A row is born `pending`, `covered`, `skipped`, `rejected` or `failed`, or `submitted` where a user brought it to
+Microsoft, and walks towards exactly one final state:
 
     pending ──▶ dispatched ──▶ submitting ──▶ submitted ──▶ settled
        ▲            │              │   │           └──────▶ expired

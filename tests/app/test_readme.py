@@ -16,7 +16,8 @@ from shared.bootstrap import CONTAINERS, QUEUES, TABLES
 from shared.codecs.manual_message import RESERVED_NAMES, read_manual_message
 from shared.codecs.rows import COLUMNS, log_entity
 from shared.domain.lifecycle import FINAL_STATES, FIRST_STATES, TRANSITIONS, is_final
-from shared.domain.model import Outcome, OutcomeKey, SkipReason, Source, State, Verdict
+from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State, Verdict
+from shared.domain.user_submissions import BORN
 from shared.settings import Settings, SettingsError, setting_names
 from shared.telemetry import Event
 
@@ -151,9 +152,10 @@ def test_the_states_are_the_models() -> None:
 
 
 def test_the_reasons_are_the_ones_in_use() -> None:
-    """The table of skipped reports lists the reasons that the code gives, and no reason that it never gives."""
+    """The tables of skipped and covered reports list the reasons that the code gives, and none that it never gives."""
     told = {names(reason)[0] for reason, _ in rows(section("## What it reads, and what it skips"))}
-    assert told == {reason.value for reason in SkipReason if f"SkipReason.{reason.name}" in SOURCES}
+    reasons = [*SkipReason, *CoverReason]
+    assert told == {one.value for one in reasons if f"{type(one).__name__}.{one.name}" in SOURCES}
 
 
 def test_states_with_reasons_exist() -> None:
@@ -257,7 +259,7 @@ def test_the_state_diagram_is_the_table() -> None:
     """The picture of a row's life has the steps of `TRANSITIONS`, first and final states included."""
     drawn = re.findall(r"^ +(\S+) --> (\S+)$", blocks("mermaid", ARCHITECTURE)[0], flags=re.MULTILINE)
     steps = {(before.value, after.value) for before, afters in TRANSITIONS.items() for after in afters}
-    births = {("[*]", state.value) for state in FIRST_STATES}
+    births = {("[*]", state.value) for state in FIRST_STATES | BORN}
     ends = {(state.value, "[*]") for state in FINAL_STATES}
     assert set(drawn) == steps | births | ends
     assert len(drawn) == len(set(drawn))
