@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -161,6 +161,11 @@ def _place(campaign: Campaign, member: Member) -> Place:
     return Place(campaign.campaign_id, _nearest(speaking, member).key)
 
 
-def _nearest(speaking: Iterable[Representative], member: Member) -> Representative:
-    """The representative that was the very same mail, where there is one; else the first."""
-    return max(speaking, key=lambda one: not one.ids.isdisjoint(member.fingerprint.ids))
+def _nearest(speaking: Sequence[Representative], member: Member) -> Representative:
+    """A representative that was the very same mail, where there is one; else any.
+
+    Members are spread over them, so that each that comes to nothing is missed, and another promoted in its place.
+    """
+    same = [one for one in speaking if not one.ids.isdisjoint(member.fingerprint.ids)]
+    among = same or speaking
+    return among[int(member.key.submission_id[:8], 16) % len(among)]

@@ -218,6 +218,13 @@ def test_a_copy_is_covered_by_the_very_same_mail_where_it_is_submitted() -> None
     assert [places[copy.key].covered_by for copy in copies] == make_keys(range(3))
 
 
+def test_members_are_spread_over_the_representatives() -> None:
+    """Each of the three is missed if it comes to nothing: nobody hangs on the first alone."""
+    _, places = join_three((), numbered(60))
+    covering = Counter(place.covered_by for place in places.values())
+    assert min(covering[key] for key in make_keys(range(3))) >= 10
+
+
 # Handing over.
 
 
