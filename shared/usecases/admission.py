@@ -167,13 +167,13 @@ class Admission:
     async def _replace_idle_holder(self, holding: Holding, outcome: Outcome, claim: Claim) -> Holding:
         """Take the claim over from a holder that came to nothing, so that it cannot stand in the way for ever.
 
-        An operator's request also takes it from a report that is not submitted itself, only its campaign is.
+        An operator's request also takes it from a report that is not submitted itself, only its campaign is or was.
         """
         holder = await self._outcomes.get(holding.holder)
         if holder is None:
             return holding
         is_in_the_way = holder.outcome.state in _CAME_TO_NOTHING or (
-            outcome.source is Source.MANUAL and holder.outcome.state_reason == CoverReason.SAME_CAMPAIGN
+            outcome.source is Source.MANUAL and is_left_to_campaign(holder.outcome)
         )
         return await self._items.hand_over(claim, holding.holder) if is_in_the_way else holding
 
@@ -189,6 +189,11 @@ def claim_of(outcome: Outcome) -> Claim | None:
     else:
         claim = keys.claim(outcome.category, outcome.allow_or_block)
     return Claim(outcome.item_key, claim, outcome.key)
+
+
+def is_left_to_campaign(holder: Outcome) -> bool:
+    """Whether the row that holds an item is not submitted for it, or was not: its campaign spoke for it."""
+    return holder.covered_by is not None and holder.state_reason != CoverReason.SAME_ITEM
 
 
 def covered(outcome: Outcome, reason: CoverReason, by: OutcomeKey) -> Outcome:

@@ -12,13 +12,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.lifecycle import is_final, move
-from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, State
+from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State
 from shared.ports import Clock
 from shared.stores.batches import TRANSACTION_ROWS
-from shared.stores.items import ItemStore
+from shared.stores.items import Claim, Holding, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist
-from shared.usecases.admission import claim_of, covered
+from shared.usecases.admission import claim_of, covered, is_left_to_campaign
 from shared.usecases.campaigns import Campaigns
 from shared.usecases.closing import Closer
 
@@ -69,17 +69,27 @@ class HolderFollower:
 
     async def _follow(self, followers: Sequence[WorkItem], key: OutcomeKey, holder: Stored | None) -> int:
         """Move the followers of one holder on; returns how many are settled."""
+        requests = [item for item in followers if _is_request_behind_a_member(item, holder)]
+        for item in requests:
+            await self._take_the_place(item, key)
+        others = [item for item in followers if item not in requests]
+        if not others:
+            return 0
         if holder is not None and (final := _final_state(holder.outcome)) is not None:
             now = self._clock.now()
-            await self._closer.close([(item, _like(item.outcome, holder.outcome, final, now)) for item in followers])
-            return len(followers) if final is State.SETTLED else 0
-        if not self._came_to_nothing(followers[0], holder):
-            return 0
-        same_item = [item for item in followers if item.outcome.state_reason != CoverReason.SAME_CAMPAIGN]
-        for item in same_item:
-            await self._take_the_place(item, key)
-        await self._replace_representative([item for item in followers if item not in same_item], key)
+            await self._closer.close([(item, _like(item.outcome, holder.outcome, final, now)) for item in others])
+            return len(others) if final is State.SETTLED else 0
+        if self._came_to_nothing(others[0], holder):
+            await self._replace(others, key)
         return 0
+
+    async def _replace(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
+        """Let others go in the place of a holder that came to nothing."""
+        members = [item for item in followers if item.outcome.state_reason == CoverReason.SAME_CAMPAIGN]
+        for item in followers:
+            if item not in members:
+                await self._take_the_place(item, gone)
+        await self._replace_representative(members, gone)
 
     def _came_to_nothing(self, item: WorkItem, holder: Stored | None) -> bool:
         """Whether the holder will never be at Microsoft."""
@@ -92,28 +102,34 @@ class HolderFollower:
         claim = claim_of(item.outcome)
         if claim is None:
             return
-        holding = await self._items.hand_over(claim, gone)
-        if holding.holder == item.outcome.key:
+        await self._go_unless_held(item, claim, await self._items.hand_over(claim, gone))
+
+    async def _replace_representative(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
+        """Let one of these members be submitted for its campaign, and the others follow whoever is."""
+        if not followers:
+            return
+        first = followers[0].outcome
+        chosen = await self._campaigns.hand_over(first.campaign_id or "", gone, first.key)
+        others = [item for item in followers if item.outcome.key != chosen]
+        await self._follow_another(others, chosen, CoverReason.SAME_CAMPAIGN)
+        for item in followers:
+            claim = claim_of(item.outcome)
+            if item.outcome.key == chosen and claim is not None:
+                await self._go_unless_held(item, claim, (await self._items.hold([claim]))[0])
+
+    async def _go_unless_held(self, item: WorkItem, claim: Claim, holding: Holding) -> None:
+        """Let the row go itself, unless another one goes for the same item: then it follows that one.
+
+        A holder that only its campaign covers does not go, and may wait for this very row: it is replaced.
+        """
+        if holding.holder != claim.key:
+            holder = await self._outcomes.get(holding.holder)
+            if holder is not None and is_left_to_campaign(holder.outcome):
+                holding = await self._items.hand_over(claim, holding.holder)
+        if holding.holder == claim.key:
             await self._let_go(item, holding.earlier)
         else:
             await self._follow_another([item], holding.holder, CoverReason.SAME_ITEM)
-
-    async def _replace_representative(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
-        """Let the first of these members be submitted for its campaign, and the others follow whoever is."""
-        if not followers:
-            return
-        first, *others = followers
-        chosen = await self._campaigns.hand_over(first.outcome.campaign_id or "", gone, first.outcome.key)
-        if chosen != first.outcome.key:
-            await self._follow_another(followers, chosen, CoverReason.SAME_CAMPAIGN)
-            return
-        await self._follow_another(others, chosen, CoverReason.SAME_CAMPAIGN)
-        claim = claim_of(first.outcome)
-        holding = (await self._items.hold([claim]))[0] if claim is not None else None
-        if holding is None or holding.holder == first.outcome.key:
-            await self._let_go(first, () if holding is None else holding.earlier)
-        else:
-            await self._follow_another([first], holding.holder, CoverReason.SAME_ITEM)
 
     async def _let_go(self, item: WorkItem, waits_for: tuple[OutcomeKey, ...]) -> None:
         """Let a covered row wait for its own slot."""
@@ -139,6 +155,12 @@ class HolderFollower:
                 continue
             moves.append((item, replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=waits_for)))
         await self._worklist.move_all(moves)
+
+
+def _is_request_behind_a_member(item: WorkItem, holder: Stored | None) -> bool:
+    """Whether an operator waits for a report that only its campaign covers: it had no row yet when he asked."""
+    is_request = item.outcome.source is Source.MANUAL
+    return is_request and holder is not None and is_left_to_campaign(holder.outcome)
 
 
 def _final_state(holder: Outcome) -> State | None:
