@@ -7,7 +7,7 @@ is only what a mail is made of (`Property`), so that a file of a million propert
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,9 @@ MAX_DEPTH = 8
 
 MAX_PARTS = 1_000
 """Recipients and attachments that one file may hold, embedded messages' own included."""
+
+MAX_VALUES = 200_000
+"""Property values and attributes of one TNEF file that are looked at; a message has some hundred."""
 
 
 class UnreadableOutlook(ValueError):
@@ -121,9 +124,8 @@ class Type(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RawProperty:
-    """A property as it stands in the file: its number, its type and its octets."""
+    """A property as it stands in the file: its type and its octets."""
 
-    number: int
     type: int
     octets: bytes | memoryview
 
@@ -134,6 +136,7 @@ class Allowance:
     def __init__(self, size_bytes: int) -> None:
         self._left_bytes = size_bytes
         self._left_parts = MAX_PARTS
+        self._left_values = MAX_VALUES
 
     def spend_bytes(self, size_bytes: int) -> None:
         """Count octets that are about to be copied; UnreadableOutlook if the file claims more than its own size."""
@@ -147,28 +150,33 @@ class Allowance:
         if self._left_parts < 0:
             raise UnreadableOutlook(f"it holds more than {MAX_PARTS:,} recipients and attachments")
 
+    def spend_values(self, count: int) -> None:
+        """Count values that are about to be looked at; UnreadableOutlook beyond MAX_VALUES."""
+        self._left_values -= count
+        if self._left_values < 0:
+            raise UnreadableOutlook(f"it holds more than {MAX_VALUES:,} values")
+
     def check_depth(self, depth: int) -> None:
         """Refuse, as UnreadableOutlook, a message that lies deeper than MAX_DEPTH messages."""
         if depth > MAX_DEPTH:
             raise UnreadableOutlook(f"it nests more than {MAX_DEPTH} messages")
 
 
-def decode_properties(raw: Iterable[RawProperty], charset: str | None = None) -> dict[int, object]:
+def decode_properties(raw: Mapping[int, RawProperty], charset: str | None = None) -> dict[int, object]:
     """The values by number, as `OutlookMessage` holds them; what is of another type or out of range is left out.
 
     8-bit text is in the code page that the properties themselves name, else in `charset`, else in windows-1252.
     """
-    pieces = [piece for piece in raw if piece.number in KEPT]
-    text_charset = charset_of_texts(pieces) or charset or DEFAULT_CHARSET
-    values = ((piece.number, _value(piece, text_charset)) for piece in pieces)
+    text_charset = charset_of_texts(raw) or charset or DEFAULT_CHARSET
+    values = ((number, _value(piece, text_charset)) for number, piece in raw.items())
     return {number: value for number, value in values if value is not None}
 
 
-def charset_of_texts(raw: Iterable[RawProperty]) -> str | None:
+def charset_of_texts(raw: Mapping[int, RawProperty]) -> str | None:
     """The character set of the 8-bit texts beside these properties, where they name one."""
-    pages = {piece.number: _number(piece.octets[:4]) for piece in raw if piece.type == Type.INTEGER_32}
-    named = (pages.get(Property.MESSAGE_CODE_PAGE), pages.get(Property.INTERNET_CODE_PAGE))
-    return next((name for name in map(charset_of, named) if name is not None), None)
+    pieces = (raw.get(number) for number in (Property.MESSAGE_CODE_PAGE, Property.INTERNET_CODE_PAGE))
+    pages = (_number(piece.octets[:4]) for piece in pieces if piece is not None and piece.type == Type.INTEGER_32)
+    return next((name for name in map(charset_of, pages) if name is not None), None)
 
 
 def recipient_of(properties: Mapping[int, object]) -> OutlookRecipient:

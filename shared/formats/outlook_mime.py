@@ -28,23 +28,13 @@ from shared.formats.outlook_message import (
 )
 from shared.formats.rtf import decompress_rtf, html_of_rtf, text_of_rtf
 
-_STRUCTURE = frozenset(
-    {
-        b"mime-version",
-        b"content-type",
-        b"content-transfer-encoding",
-        b"content-disposition",
-        b"content-id",
-        b"content-location",
-        b"content-base",
-        b"content-description",
-        b"content-language",
-        b"content-md5",
-        b"content-length",
-        b"content-class",
-    }
+_STRUCTURE = rb"(?:mime-version|content-(?:type|transfer-encoding|disposition|id|location|base|description|md5|length))"
+_STRUCTURE_FIELD = re.compile(rb"^(" + _STRUCTURE + rb")[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE | re.IGNORECASE)
+# A header of the structure, or a line that is no header (such as a mail store's own first), and what continues it.
+_NOT_KEPT = re.compile(
+    rb"^(?:" + _STRUCTURE + rb"[ \t]*:|(?![ \t]|[!-9;-~]+[ \t]*:))[^\n]*\n(?:[ \t][^\n]*\n)*",
+    re.MULTILINE | re.IGNORECASE,
 )
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _OUTSIDE_ADDRESS = re.compile(r"[\x00-\x20\x7f-\xa0<>()\[\]\\,;:\"\u2028\u2029\ud800-\udfff]")
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
@@ -52,6 +42,9 @@ _OCTETS_PER_WORD = 39  # a line with an encoded word holds at most 76 characters
 _PIECE_BYTES = 57 * 1024  # whole lines of base64, 57 octets each
 _HEAD_LIMIT_BYTES = 64 * 1024
 _LONGEST_PLAIN = 200
+_LONGEST_TEXT = 1_000  # Exchange holds subjects of 255 characters
+_LONGEST_NAME = 256
+_MOST_IDS = 100
 _LONGEST_ID = 320
 _ID_HEADERS = {
     Property.INTERNET_MESSAGE_ID: "Message-ID",
@@ -70,6 +63,10 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+MAX_RTF_BYTES = 1024 * 1024
+"""How much RTF is read for one mail, embedded ones included, since reading it is slow; a longer body is cut off."""
+
+
 def write_mime(message: OutlookMessage) -> bytes:
     """The message as a mail. Total; its length is that of the contents in base64 plus the headers.
 
@@ -86,13 +83,13 @@ class _Writer:
 
     def __init__(self, boundary_stem: str) -> None:
         self.written = io.BytesIO()
+        self._left_rtf_bytes = MAX_RTF_BYTES
         self._boundaries = (f"{boundary_stem}_{number:06d}" for number in itertools.count())
 
     def write_message(self, message: OutlookMessage) -> None:
-        kept = [field for field in _FIELD.finditer(transport_headers(message)) if not _is_structure(field)]
-        for field in kept:
-            self._write_field(field)
-        for line in () if kept else _headers_of_properties(message):
+        headers = transport_headers(message)
+        self.written.write(headers)
+        for line in () if headers else _headers_of_properties(message):
             self._write_line(line)
         self._write_line("MIME-Version: 1.0")
         signed = _signed_part(message)
@@ -102,7 +99,7 @@ class _Writer:
             self._write_signed(signed)
 
     def _write_mixed(self, message: OutlookMessage) -> None:
-        html, html_type, text = _bodies(message)
+        html, html_type, text = self._bodies(message)
         inline = [one for one in message.attachments if one.is_inline and html]
         others = [one for one in message.attachments if not (one.is_inline and html)]
         if not others:
@@ -112,6 +109,22 @@ class _Writer:
         self._start_part(boundary)
         self._write_related(html, html_type, text, inline)
         self._write_attachments(boundary, others)
+
+    def _bodies(self, message: OutlookMessage) -> tuple[bytes, str, bytes]:
+        """HTML, its media type, and text; each empty where the message has none."""
+        properties = message.properties
+        text = text_of(properties, Property.BODY).encode("utf-8", "replace")
+        html = octets_of(properties, Property.HTML)
+        if html:
+            charset = charset_of(properties.get(Property.INTERNET_CODE_PAGE))
+            return html, f"text/html; charset={charset}" if charset else "text/html", text
+        html = text_of(properties, Property.HTML).encode("utf-8", "replace")
+        if not html:
+            rtf = decompress_rtf(octets_of(properties, Property.COMPRESSED_RTF), self._left_rtf_bytes)
+            self._left_rtf_bytes -= len(rtf)
+            html = html_of_rtf(rtf) or b""
+            text = text or (b"" if html else text_of_rtf(rtf))
+        return html, "text/html; charset=utf-8", text
 
     def _write_related(self, html: bytes, html_type: str, text: bytes, inline: Sequence[OutlookAttachment]) -> None:
         if not inline:
@@ -166,13 +179,13 @@ class _Writer:
     def _write_signed(self, entity: bytes) -> None:
         """The entity as it was signed, with the headers of its structure; the bare container of an opaque one."""
         head, body = _split_entity(entity)
-        structure = [field for field in _FIELD.finditer(head) if _is_structure(field)]
+        structure = list(_STRUCTURE_FIELD.finditer(head))
         if not any(field[1].lower() == b"content-type" for field in structure):
             self._write_leaf('application/pkcs7-mime; name="smime.p7m"', entity)
             return
         for field in structure:
             if field[1].lower() != b"mime-version":
-                self._write_field(field)
+                self.written.write(field[0].replace(b"\n", b"\r\n") + b"\r\n")
         self._write_line("")
         self.written.write(body)
 
@@ -188,25 +201,18 @@ class _Writer:
     def _end_multipart(self, boundary: str) -> None:
         self._write_line(f"\r\n--{boundary}--")
 
-    def _write_field(self, field: re.Match[bytes]) -> None:
-        self.written.write(field[0].replace(b"\n", b"\r\n") + b"\r\n")
-
     def _write_line(self, line: str) -> None:
         self.written.write(line.encode("utf-8", "replace") + b"\r\n")
 
 
 def transport_headers(message: OutlookMessage) -> bytes:
-    r"""The headers that came with the message, up to the first empty line, lines ending with `\n`; empty without any.
+    """The headers that came with the message, less those of the body's structure, each line with CRLF; maybe empty.
 
     A carriage return alone, or a NUL, ends a line for some readers and not for others, so each becomes a space.
     """
-    text = text_of(message.properties, Property.TRANSPORT_HEADERS).replace("\r\n", "\n").lstrip("\n")
-    head = text.partition("\n\n")[0].replace("\r", " ").replace("\0", " ")
-    return head.encode("utf-8", "replace")
-
-
-def _is_structure(field: re.Match[bytes]) -> bool:
-    return field[1].lower() in _STRUCTURE
+    text = text_of(message.properties, Property.TRANSPORT_HEADERS).replace("\r\n", "\n").lstrip("\n\t ")
+    head = text.partition("\n\n")[0].rstrip("\n").replace("\r", " ").replace("\0", " ") + "\n"
+    return _NOT_KEPT.sub(b"", head.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
 
 
 def _boundary_stem(message: OutlookMessage) -> str:
@@ -251,22 +257,6 @@ def _split_entity(entity: bytes) -> tuple[bytes, bytes]:
     return entity[: end.start()].replace(b"\r\n", b"\n").replace(b"\r", b" "), entity[end.end() :]
 
 
-def _bodies(message: OutlookMessage) -> tuple[bytes, str, bytes]:
-    """HTML, its media type, and text; each empty where the message has none."""
-    properties = message.properties
-    text = text_of(properties, Property.BODY).encode("utf-8", "replace")
-    html = octets_of(properties, Property.HTML)
-    if html:
-        charset = charset_of(properties.get(Property.INTERNET_CODE_PAGE))
-        return html, f"text/html; charset={charset}" if charset else "text/html", text
-    html = text_of(properties, Property.HTML).encode("utf-8", "replace")
-    if not html:
-        rtf = decompress_rtf(octets_of(properties, Property.COMPRESSED_RTF))
-        html = html_of_rtf(rtf) or b""
-        text = text or (b"" if html else text_of_rtf(rtf))
-    return html, "text/html; charset=utf-8", text
-
-
 def _media_type(attachment: OutlookAttachment) -> str:
     """The attachment's own type; one that would need a structure which its octets may lack is not believed."""
     named = attachment.mime_type.strip().lower()
@@ -276,7 +266,7 @@ def _media_type(attachment: OutlookAttachment) -> str:
 
 def _attachment_headers(attachment: OutlookAttachment) -> Iterator[str]:
     disposition = "inline" if attachment.is_inline else "attachment"
-    yield f"Content-Disposition: {disposition}" + _file_name(_printable(attachment.name))
+    yield f"Content-Disposition: {disposition}" + _file_name(_printable(attachment.name[-_LONGEST_NAME:]))
     content_id = _OUTSIDE_ADDRESS.sub("", attachment.content_id)[:_LONGEST_ID]
     if content_id:
         yield f"Content-ID: <{content_id}>"
@@ -327,7 +317,7 @@ def _sender(properties: Mapping[int, object]) -> str:
 
 def _mailbox(name: str, address: str) -> str:
     """`"Name" <address>`; without an address an empty group of that name (RFC 5322 section 3.4)."""
-    printable, plain = _printable(name), _OUTSIDE_ADDRESS.sub("", address)[:_LONGEST_ID]
+    printable, plain = _printable(name[:_LONGEST_NAME]), _OUTSIDE_ADDRESS.sub("", address)[:_LONGEST_ID]
     is_plain = printable.isascii() and "=?" not in printable and len(printable) <= _LONGEST_PLAIN
     phrase = _quoted(printable) if is_plain else _encoded_words(printable)
     if not plain:
@@ -357,7 +347,7 @@ def _encoded_words(text: str) -> str:
 
 def _ids(text: str) -> list[str]:
     """The message ids in a text, in angle brackets; what a strict reader would not take for one is cut out of it."""
-    cut = (_OUTSIDE_ADDRESS.sub("", word)[:_LONGEST_ID] for word in text.split())
+    cut = (_OUTSIDE_ADDRESS.sub("", word)[:_LONGEST_ID] for word in text.split(maxsplit=_MOST_IDS)[:_MOST_IDS])
     return [f"<{one}>" for one in cut if one]
 
 
@@ -367,8 +357,8 @@ def _date(time: datetime) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text on one line: nothing in it can end a header or begin one."""
-    return _UNPRINTABLE.sub(" ", text).strip()
+    """The text on one line, cut where nobody reads on: nothing in it can end a header or begin one."""
+    return _UNPRINTABLE.sub(" ", text[:_LONGEST_TEXT]).strip()
 
 
 def _quoted(text: str) -> str:

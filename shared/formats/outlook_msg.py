@@ -61,7 +61,7 @@ class _Reader:
         self, entries: dict[str, Entry], header_bytes: int, outer_charset: str | None, depth: int
     ) -> OutlookMessage:
         self._allowance.check_depth(depth)
-        raw = list(self._raw_properties(entries, header_bytes))
+        raw = self._raw_properties(entries, header_bytes)
         charset = charset_of_texts(raw) or outer_charset
         recipients = [self._part(storage) for storage in _numbered(entries, _RECIPIENT)]
         attachments = [self._part(storage) for storage in _numbered(entries, _ATTACHMENT)]
@@ -91,16 +91,21 @@ class _Reader:
     def _properties(self, part: dict[str, Entry], charset: str | None) -> dict[int, object]:
         return decode_properties(self._raw_properties(part, _HEADER_BYTES_OF_PART), charset)
 
-    def _raw_properties(self, entries: dict[str, Entry], header_bytes: int) -> Iterator[RawProperty]:
-        """Numbers stand in one stream, 16 octets each; every text and binary has a stream of its own."""
+    def _raw_properties(self, entries: dict[str, Entry], header_bytes: int) -> dict[int, RawProperty]:
+        """The properties that are kept, by number. Every text and binary has a stream of its own."""
+        raw = dict(self._fixed_properties(entries.get(_FIXED_PROPERTIES), header_bytes))
         for name, entry in entries.items():
             value = _VALUE.fullmatch(name)
             if value and not entry.is_storage and int(value[1], 16) in KEPT:
-                yield RawProperty(int(value[1], 16), int(value[2], 16), self._read(entry))
-        fixed = self._read(entries[_FIXED_PROPERTIES])[header_bytes:] if _FIXED_PROPERTIES in entries else b""
-        for type_, number, _, octets in _FIXED.iter_unpack(fixed[: len(fixed) // _FIXED.size * _FIXED.size]):
+                raw[int(value[1], 16)] = RawProperty(int(value[2], 16), self._read(entry))
+        return raw
+
+    def _fixed_properties(self, table: Entry | None, header_bytes: int) -> Iterator[tuple[int, RawProperty]]:
+        """Numbers and times stand in one stream, 16 octets each; so do the lengths of texts and binaries."""
+        rows = self._read(table)[header_bytes:] if table is not None else b""
+        for type_, number, _, octets in _FIXED.iter_unpack(rows[: len(rows) // _FIXED.size * _FIXED.size]):
             if number in KEPT and type_ not in {Type.STRING, Type.STRING_8, Type.BINARY}:
-                yield RawProperty(number, type_, octets)
+                yield number, RawProperty(type_, octets)
 
     def _read(self, stream: Entry) -> bytes:
         self._allowance.spend_bytes(stream.size_bytes)

@@ -61,15 +61,15 @@ _PAGE_OF_FONT_CHARSET = {
 }  # fmt: skip
 
 
-def decompress_rtf(compressed: bytes) -> bytes:
+def decompress_rtf(compressed: bytes, limit_bytes: int) -> bytes:
     """The RTF inside PidTagRtfCompressed ([MS-OXRTFCP]), up to where it is damaged; empty if it is none.
 
-    At most GROWTH times as long, or FREE_SIZE_BYTES where that is more.
+    At most `limit_bytes`, nor more than GROWTH times the input, or FREE_SIZE_BYTES where that is more.
     """
     if len(compressed) < _HEADER.size:
         return b""
     _, size_bytes, kind = _HEADER.unpack_from(compressed)
-    limit = min(size_bytes, max(GROWTH * len(compressed), FREE_SIZE_BYTES))
+    limit = min(size_bytes, limit_bytes, max(GROWTH * len(compressed), FREE_SIZE_BYTES))
     if kind == b"MELA":
         return compressed[_HEADER.size : _HEADER.size + limit]
     return _unpack(compressed, limit) if kind == b"LZFu" else b""
@@ -120,8 +120,6 @@ class _Group:
     """What holds until the closing brace."""
 
     charset: str
-    is_start: bool = True  # nothing came yet that could name the destination
-    is_ignorable: bool = False  # \* came: whoever does not know the destination skips it
     is_unseen: bool = False
     is_fonts: bool = False
     is_htmlrtf: bool = False
@@ -131,7 +129,9 @@ class _Group:
 class _Reader:
     def __init__(self, *, is_html: bool) -> None:
         self._is_html = is_html
-        self._group = _Group(DEFAULT_CHARSET, is_start=False)
+        self._group = _Group(DEFAULT_CHARSET)
+        self._is_start = False  # nothing came yet in the group that could name its destination
+        self._is_ignorable = False  # \* came: whoever does not know the destination skips it
         self._outer: list[_Group] = []
         self._fonts: dict[int, str] = {}
         self._font = 0
@@ -171,22 +171,22 @@ class _Reader:
     def _open(self) -> None:
         self._to_skip = 0
         self._outer.append(self._group)
-        self._group = replace(self._group, is_start=True, is_ignorable=False)
+        self._is_start, self._is_ignorable = True, False
 
     def _close(self) -> None:
         self._to_skip = 0
+        self._is_start = False
         if self._outer:
             self._switch(self._outer.pop())
 
     def _read_symbol(self, symbol: bytes) -> None:
         if symbol == b"*":
-            self._group = replace(self._group, is_ignorable=self._group.is_start)
+            self._is_ignorable = self._is_start
         elif symbol in _TEXT_OF_SYMBOL:
             self._write(_TEXT_OF_SYMBOL[symbol])
 
     def _read_word(self, word: bytes, number: int | None) -> None:
-        is_start = self._group.is_start
-        if is_start:
+        if self._is_start:
             self._name_destination(word)
         if word in _TEXT_OF_WORD:
             self._write(_TEXT_OF_WORD[word])
@@ -200,23 +200,28 @@ class _Reader:
             self._read_charset(word, number or 0)
 
     def _name_destination(self, word: bytes) -> None:
-        group = self._group
+        self._is_start = False
         is_tag = self._is_html and word == b"htmltag"
-        is_unseen = group.is_unseen or word in _UNSEEN or word == b"fonttbl" or (group.is_ignorable and not is_tag)
-        is_fonts = group.is_fonts or word == b"fonttbl"
-        self._group = replace(group, is_start=False, is_unseen=is_unseen, is_fonts=is_fonts)
+        if word == b"fonttbl":
+            self._group = replace(self._group, is_unseen=True, is_fonts=True)
+        elif word in _UNSEEN or (self._is_ignorable and not is_tag):
+            self._group = replace(self._group, is_unseen=True)
 
     def _read_charset(self, word: bytes, number: int) -> None:
         if word == b"ansicpg":
             self._default_charset = charset_of(number) or DEFAULT_CHARSET
-            self._switch(replace(self._group, charset=self._default_charset))
+            self._change_charset(self._default_charset)
         elif word == b"f" and self._group.is_fonts:
             self._font = number
         elif word == b"f":
-            self._switch(replace(self._group, charset=self._fonts.get(number, self._default_charset)))
+            self._change_charset(self._fonts.get(number, self._default_charset))
         elif word in {b"fcharset", b"cpg"} and self._group.is_fonts and len(self._fonts) < _MAX_GROUPS:
             page = _PAGE_OF_FONT_CHARSET.get(number) if word == b"fcharset" else number
             self._fonts[self._font] = charset_of(page) or self._default_charset
+
+    def _change_charset(self, charset: str) -> None:
+        if charset != self._group.charset:
+            self._switch(replace(self._group, charset=charset))
 
     def _switch(self, group: _Group) -> None:
         if group.charset != self._group.charset:

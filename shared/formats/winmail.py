@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -176,13 +176,13 @@ class _Stream:
             self._old.pop(Property.CLIENT_SUBMIT_TIME, None)
 
     def _read_message_properties(self, octets: memoryview) -> None:
-        self._properties |= decode_properties(_property_list(_Cursor(octets)), self._charset)
+        self._properties |= decode_properties(self._property_list(_Cursor(octets)), self._charset)
 
     def _read_recipients(self, octets: memoryview) -> None:
         cursor = _Cursor(octets)
         for _ in range(cursor.number()):
             self._allowance.spend_part()
-            row = decode_properties(_property_list(cursor), self._charset)
+            row = decode_properties(self._property_list(cursor), self._charset)
             self._recipients.append(recipient_of(row))
 
     def _start_attachment(self, _: memoryview) -> None:
@@ -202,11 +202,36 @@ class _Stream:
 
     def _read_attachment_properties(self, octets: memoryview) -> None:
         draft = self._attachment()
-        raw = list(_property_list(_Cursor(octets)))
+        raw = self._property_list(_Cursor(octets))
         draft.properties |= decode_properties(raw, self._charset)
-        for piece in raw:
-            if piece.number == Property.ATTACHMENT_DATA:
-                draft.content = self._content(piece)
+        if Property.ATTACHMENT_DATA in raw:
+            draft.content = self._content(raw[Property.ATTACHMENT_DATA])
+
+    def _property_list(self, cursor: _Cursor) -> dict[int, RawProperty]:
+        """The properties that are kept, by number; of one with many values none is ([MS-OXTNEF] section 2.1.3.4)."""
+        count = cursor.number()
+        self._allowance.spend_values(count)
+        raw: dict[int, RawProperty] = {}
+        for _ in range(count):
+            type_, number = struct.unpack("<HH", cursor.take(4))
+            if number >= _NAMED:
+                _skip_name(cursor)
+            if type_ & _MULTIPLE:
+                self._skip_values(cursor, type_ & ~_MULTIPLE)
+                continue
+            octets = _value(cursor, type_)
+            if number in KEPT:
+                raw[number] = RawProperty(type_, octets)
+        return raw
+
+    def _skip_values(self, cursor: _Cursor, type_: int) -> None:
+        count = cursor.number()
+        if type_ not in _VARIABLE:
+            cursor.take_padded(count * _fixed_size_bytes(type_))
+            return
+        self._allowance.spend_values(count)
+        for _ in range(count):
+            cursor.take_padded(cursor.number())
 
     def _content(self, piece: RawProperty) -> bytes | OutlookMessage:
         octets = memoryview(piece.octets)
@@ -223,6 +248,7 @@ def _read_stream(octets: memoryview, allowance: Allowance, depth: int) -> Outloo
         raise UnreadableOutlook("it does not begin as TNEF does")
     stream = _Stream(allowance, depth)
     while cursor:
+        allowance.spend_values(1)
         _, attribute, size_bytes = _ATTRIBUTE.unpack(cursor.take(_ATTRIBUTE.size))
         value = cursor.take(size_bytes)
         if int.from_bytes(cursor.take(2), "little") != checksum(value):
@@ -241,26 +267,13 @@ def checksum(octets: memoryview) -> int:
     return sum((zlib.adler32(chunk) & 0xFFFF) - 1 for chunk in chunks) & 0xFFFF
 
 
-def _property_list(cursor: _Cursor) -> Iterator[RawProperty]:
-    """The properties that are kept; of one with many values none is ([MS-OXTNEF] section 2.1.3.4)."""
-    for _ in range(cursor.number()):
-        type_, number = struct.unpack("<HH", cursor.take(4))
-        if number >= _NAMED:
-            _skip_name(cursor)
-        if type_ & _MULTIPLE:
-            _skip_values(cursor, type_ & ~_MULTIPLE)
-            continue
-        octets = _value(cursor, type_)
-        if number in KEPT:
-            yield RawProperty(number, type_, octets)
-
-
 def _skip_name(cursor: _Cursor) -> None:
+    """A named property has the GUID of its set, then a number or a text for a name."""
     cursor.take(16)
     is_text = cursor.number() == 1
-    size_bytes = cursor.number()
+    number_or_size_bytes = cursor.number()
     if is_text:
-        cursor.take_padded(size_bytes)
+        cursor.take_padded(number_or_size_bytes)
 
 
 def _value(cursor: _Cursor, type_: int) -> memoryview:
@@ -269,15 +282,6 @@ def _value(cursor: _Cursor, type_: int) -> memoryview:
     if cursor.number() != 1:
         raise UnreadableOutlook("a property has several values where one belongs")
     return cursor.take_padded(cursor.number())
-
-
-def _skip_values(cursor: _Cursor, type_: int) -> None:
-    count = cursor.number()
-    if type_ not in _VARIABLE:
-        cursor.take_padded(count * _fixed_size_bytes(type_))
-        return
-    for _ in range(count):
-        cursor.take_padded(cursor.number())
 
 
 def _fixed_size_bytes(type_: int) -> int:
