@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.formats.outlook_message import OutlookAttachment, OutlookMessage, OutlookRecipient, Property, RecipientKind
-from shared.formats.outlook_mime import write_mime
+from shared.formats.outlook_mime import MAX_RTF_BYTES, write_mime
 from shared.formats.outlook_msg import read_outlook_msg
 from shared.formats.winmail import read_winmail
 from tests.support.outlook_writer import message_from_mime, write_msg, write_winmail
@@ -25,6 +25,8 @@ PATHS: dict[str, Callable[[OutlookMessage], OutlookMessage]] = {
 }
 through = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 
+STRUCTURE = ("mime-version:", "content-type:", "content-transfer-encoding:", "content-disposition:", "content-id:")
+STRUCTURE += ("content-location:", "content-base:", "content-description:", "content-md5:", "content-length:")
 HEADERS = (
     b"Received: from a.example (203.0.113.9)\r\n by b.example; Mon, 1 Jan 2024 00:00:00 +0000\r\n"
     b"X-MS-Exchange-Organization-Network-Message-Id: 11111111-2222-3333-4444-555555555555\r\n"
@@ -127,6 +129,19 @@ def test_rtf_body_becomes_html(path: Callable[[OutlookMessage], OutlookMessage])
         packed = struct.pack("<II4sI", len(content) + 12, len(content), b"MELA", 0) + content
         mail = parsed(write_mime(path(message(compressed_rtf=packed))))
         assert (mail.get_content_type(), content_of(mail).decode()) == (kind, body)
+
+
+def test_reading_rtf_is_bounded_for_the_whole_mail() -> None:
+    """Embedded mails share one limit of RTF, however much theirs unpacks to in all."""
+    content = rb"{\rtf1 " + b"x" * (MAX_RTF_BYTES // 4)
+    packed = struct.pack("<II4sI", len(content) + 12, len(content), b"MELA", 0) + content
+    inner = tuple(OutlookAttachment(message(compressed_rtf=packed)) for _ in range(6))
+    mail = parsed(write_mime(OutlookMessage({Property.BODY: "outer"}, (), inner)))
+    _, *attached = mail.iter_parts()
+    texts = [content_of(next(one.iter_parts())) for one in attached]
+    assert [len(text) for text in texts[:3]] == [MAX_RTF_BYTES // 4] * 3
+    assert sum(map(len, texts)) < MAX_RTF_BYTES
+    assert texts[-1] == b""
 
 
 @through
@@ -272,7 +287,7 @@ def header_fields(whole: OutlookMessage) -> list[str]:
     fields = (
         str(whole.properties[Property.TRANSPORT_HEADERS]).rstrip().replace("\r\n ", "\0 ").replace("\r\n\t", "\0\t")
     )
-    return [one for one in fields.split("\r\n") if not one.lower().startswith(("mime-version", "content-"))]
+    return [one for one in fields.split("\r\n") if not one.lower().startswith(STRUCTURE)]
 
 
 def sorted_files(whole: OutlookMessage) -> list[OutlookAttachment]:

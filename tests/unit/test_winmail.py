@@ -138,11 +138,15 @@ BROKEN = {
     "other file": (b"x" * 50, "does not begin as TNEF"),
     "wrong checksum": (EMPTY + attribute(1, 0x0002800C, b"Hello\0")[:-1] + b"\xff", "checksum is wrong"),
     "gigabytes": (EMPTY + struct.pack("<BII", 1, 0x0002800C, 0xFFFFFFFF) + b"x", "ends inside"),
-    "four billion properties": (EMPTY + attribute(1, 0x00069003, b"\xff" * 4), "ends inside"),
+    "four billion properties": (EMPTY + attribute(1, 0x00069003, b"\xff" * 4), "more than 200,000 values"),
     "four billion recipients": (EMPTY + attribute(1, 0x00069004, b"\xff" * 4), "ends inside"),
     "four billion values": (
         EMPTY + attribute(1, 0x00069003, struct.pack("<IHHI", 1, 0x1003, 0x3001, 0xFFFFFFFF)),
         "ends inside",
+    ),
+    "four billion texts": (
+        EMPTY + attribute(1, 0x00069003, struct.pack("<IHHI", 1, 0x101F, 0x3001, 0xFFFFFFFF)),
+        "more than 200,000 values",
     ),
     "unknown type": (EMPTY + attribute(1, 0x00069003, struct.pack("<IHH", 1, 0x0ABC, 0x3001)), "unknown type"),
     "two values": (EMPTY + attribute(1, 0x00069003, struct.pack("<IHHI", 1, 0x1F, 0x37, 2)), "several values"),
