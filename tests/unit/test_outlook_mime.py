@@ -25,8 +25,8 @@ PATHS: dict[str, Callable[[OutlookMessage], OutlookMessage]] = {
 }
 through = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 
-STRUCTURE = ("mime-version:", "content-type:", "content-transfer-encoding:", "content-disposition:", "content-id:")
-STRUCTURE += ("content-location:", "content-base:", "content-description:", "content-md5:", "content-length:")
+STRUCTURE = ("mime-version:", "content-type:", "content-transfer-encoding:", "content-disposition:", "content-id:",
+             "content-location:", "content-base:", "content-description:", "content-md5:", "content-length:")  # fmt: skip
 HEADERS = (
     b"Received: from a.example (203.0.113.9)\r\n by b.example; Mon, 1 Jan 2024 00:00:00 +0000\r\n"
     b"X-MS-Exchange-Organization-Network-Message-Id: 11111111-2222-3333-4444-555555555555\r\n"
