@@ -40,6 +40,10 @@ MAIL = (
     b"Content-Type: text/plain\r\n\r\nPlease pay.\r\n"
 )
 OTHER = MAIL.replace(b"<1@", b"<2@")
+PASSED = (
+    "Authentication-Results: spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=contoso.example; dkim=pass (signature was"
+    " verified) header.d=contoso.example;dmarc=pass action=none header.from=contoso.example;compauth=pass reason=100\r\n"
+)
 NO_ORIGINAL, MULTIPLE = Closed(SkipReason.NO_ORIGINAL), Closed(SkipReason.MULTIPLE_ORIGINALS)
 CALENDAR = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"
 
@@ -203,6 +207,7 @@ def attack(
         attack(),
         attack(sender="anna@contoso.example"),
         attack(subject="3|0c9be1de-39a2-4e0f-9d27-5f6b5d2d6f51|192.0.2.1|a@b.test|(x)", sender="anna@contoso.example"),
+        attack(sender="anna@contoso.example", more=PASSED),
         attack(auth_as="Internal"),
         attack(
             auth_as="Internal", sender="anna@contoso.example", more="X-MS-Exchange-Organization-AuthAs: Anonymous\r\n"
@@ -222,6 +227,7 @@ def attack(
         "from outside",
         "spoofed internal sender",
         "the button's own subject",
+        "in the tenant's name with DMARC passed",
         "a stranger with the header",
         "forged header above Exchange's",
         "forged header twice",
@@ -248,6 +254,14 @@ def test_an_attackers_mail_stays_whole_in_every_wrapper(wrap: type[bytes]) -> No
 def test_an_attackers_mail_in_a_report_is_unwrapped_no_further() -> None:
     """A true report of an attacker's forged report ends at the forged one: that was delivered."""
     assert form_of(report_of_report(attack())) == (Form.REPORT, "<report-again@lure.test>")
+
+
+def test_an_outlook_file_without_headers_is_no_wrapper() -> None:
+    """A file that Outlook saved is the mail itself, even where it says nothing of its sender or subject."""
+    bare = OutlookMessage({Property.MESSAGE_CLASS: "IPM.Note"}, attachments=(OutlookAttachment(MAIL, name="1.eml"),))
+    found = opened(write_msg(bare))
+    assert isinstance(found, Opened)
+    assert found.form is Form.OUTLOOK_MSG
 
 
 def test_headers_that_were_signed_with_a_body_make_it_no_mail() -> None:
