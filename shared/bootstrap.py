@@ -6,33 +6,21 @@ start imports the Azure libraries only here. Tests and the local stand-ins repla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.system_clock import SystemClock
-from shared.domain.hunting import HuntingRules
-from shared.domain.model import Category
 from shared.domain.planner import Limits
 from shared.domain.tenant import Tenant
-from shared.ports import (
-    BlobStore,
-    Clock,
-    HuntingQueries,
-    MailSource,
-    Table,
-    ThreatSubmissions,
-    UserSubmissions,
-    WorkQueue,
-)
+from shared.ports import BlobStore, Ports, SourcePorts
 from shared.settings import Settings, StorageAccess
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.campaigns import CampaignStore
 from shared.stores.checkpoints import CheckpointStore
 from shared.stores.items import ItemStore
-from shared.stores.looks import AskedFor, LookStore
+from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
 from shared.usecases.admission import Admission
@@ -42,7 +30,6 @@ from shared.usecases.collect import CollectReports
 from shared.usecases.covering import HolderFollower
 from shared.usecases.destination import ReportDestination
 from shared.usecases.dispatch import Dispatch
-from shared.usecases.hunting import HuntingSource
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
 from shared.usecases.microsoft_knows import MicrosoftKnows
@@ -53,37 +40,15 @@ from shared.usecases.settle import SettleOutcomes, SettleRules
 from shared.usecases.sources import ReportSource, Sources
 from shared.usecases.submit import Submit
 from shared.usecases.sweep import Sweeper
-from shared.usecases.user_submissions import UserSubmissionSource
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
+    from shared.adapters.graph.transport import GraphTransport
+
 TABLES = ("outcomes", "outcomelog", "worklist", "items", "runstate")
 QUEUES = ("manual-submissions", "manual-submissions-poison", "submissions", "submissions-poison")
 CONTAINERS = ("submission-content", "evidence", "rejected-messages")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcePorts:
-    """The sources beside the mailbox."""
-
-    user_submissions: UserSubmissions
-    defender_alerts: UserSubmissions
-    hunting: HuntingQueries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Everything outside, by the name of its table, queue or container."""
-
-    tables: dict[str, Table]
-    queues: dict[str, WorkQueue]
-    containers: dict[str, BlobStore]
-    mail: MailSource
-    submissions: ThreatSubmissions
-    clock: Clock
-    sources: SourcePorts | None = None
-    """None where only mailboxes are read, as in most stand-ins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +124,8 @@ def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
     rules = ReadingRules(tenant(settings), settings.max_submission_bytes, settings.simulation_marks)
     return CollectReports(
         settings.reporting_mailboxes,
-        settings.report_destination,
+        destination=ReportDestination(settings.report_destination, ports.submissions),
         mail=ports.mail,
-        submissions=ports.submissions,
         reader=ReportReader(
             rules,
             mail=ports.mail,
@@ -183,48 +147,13 @@ def _microsoft_knows(settings: Settings, ports: Ports, parts: _Parts) -> Microso
 
 
 def _sources(settings: Settings, ports: Ports, parts: _Parts) -> Sources:
-    """The sources that the settings switch on."""
+    """The sources that the settings switch on; a cold start does not pay for those that are off."""
     switched_on: list[ReportSource] = []
     if ports.sources is not None:
-        switched_on += _user_submissions(settings, ports, ports.sources, parts)
-        switched_on += _hunting(settings, ports, ports.sources)
+        from shared.bootstrap_sources import sources  # noqa: PLC0415
+
+        switched_on += sources(settings, ports, parts.outcomes, parts.worklist)
     return Sources(switched_on, LookStore(ports.tables["runstate"]), ports.clock)
-
-
-def _user_submissions(
-    settings: Settings, ports: Ports, sources: SourcePorts, parts: _Parts
-) -> Iterator[UserSubmissionSource]:
-    """Microsoft lists only what is at Microsoft; alerts also tell of reports that went to the mailbox alone."""
-    destination = ReportDestination(settings.report_destination, ports.submissions)
-    tellers = (
-        ("user_submissions", settings.user_submissions, sources.user_submissions, None),
-        ("defender_alerts", settings.defender_alerts, sources.defender_alerts, destination.reaches_microsoft),
-    )
-    for name, switch, told_by, counts in tellers:
-        if switch == "on":
-            yield UserSubmissionSource(
-                name,
-                told_by,
-                counts=counts,
-                outcomes=parts.outcomes,
-                worklist=parts.worklist,
-                at_microsoft=AlreadyAtMicrosoft(ports.tables["items"]),
-                clock=ports.clock,
-            )
-
-
-def _hunting(settings: Settings, ports: Ports, sources: SourcePorts) -> Iterator[HuntingSource]:
-    if settings.hunting_query:
-        rules = HuntingRules(
-            settings.hunting_query, Category(settings.hunting_category), settings.reporting_mailboxes[0].address
-        )
-        yield HuntingSource(
-            rules,
-            hunting=sources.hunting,
-            requests=ports.queues["manual-submissions"],
-            asked_for=AskedFor(ports.tables["runstate"], HuntingSource.name),
-            clock=ports.clock,
-        )
 
 
 def _intake(settings: Settings, ports: Ports, parts: _Parts) -> IntakeManual:
@@ -293,13 +222,10 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
     With a connection string, which only local work has, missing tables, queues and containers are made; in a tenant
     they are deployed, and the app has no right to make any.
     """
-    from shared.adapters.graph.alerts import GraphAlerts  # noqa: PLC0415
-    from shared.adapters.graph.hunting import GraphHunting  # noqa: PLC0415
     from shared.adapters.graph.identity import graph_authentication, managed_credential  # noqa: PLC0415
     from shared.adapters.graph.mail import GraphMail  # noqa: PLC0415
     from shared.adapters.graph.submissions import GraphThreatSubmissions  # noqa: PLC0415
     from shared.adapters.graph.transport import GraphTransport  # noqa: PLC0415
-    from shared.adapters.graph.user_submissions import GraphUserSubmissions  # noqa: PLC0415
 
     access = settings.submissions_storage
     credential: AsyncTokenCredential | None = None
@@ -317,12 +243,16 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=SystemClock(),
-        sources=SourcePorts(
-            user_submissions=GraphUserSubmissions(transport),
-            defender_alerts=GraphAlerts(transport),
-            hunting=GraphHunting(transport),
-        ),
+        sources=_source_ports(settings, transport),
     )
+
+
+def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts | None:
+    if not settings.has_sources:
+        return None
+    from shared.bootstrap_sources import source_ports  # noqa: PLC0415
+
+    return source_ports(transport)
 
 
 async def _storage(

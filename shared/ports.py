@@ -235,3 +235,26 @@ class HuntingQueries(Protocol):
 
         Raises any `GraphError`.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePorts:
+    """The sources beside the mailbox."""
+
+    user_submissions: UserSubmissions
+    defender_alerts: UserSubmissions
+    hunting: HuntingQueries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside, by the name of its table, queue or container."""
+
+    tables: dict[str, Table]
+    queues: dict[str, WorkQueue]
+    containers: dict[str, BlobStore]
+    mail: MailSource
+    submissions: ThreatSubmissions
+    clock: Clock
+    sources: SourcePorts | None = None
+    """None where only mailboxes are read, as in most stand-ins."""

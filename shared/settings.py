@@ -96,6 +96,11 @@ class Settings:
         """Whether Graph is a stand-in on this machine, which asks for no credential."""
         return self.graph_base_url.startswith("http://")
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether any source beside the mailbox is switched on."""
+        return "on" in (self.user_submissions, self.defender_alerts) or bool(self.hunting_query)
+
     @classmethod
     def load(cls, mapping: Mapping[str, str]) -> Settings:
         """The settings in `mapping`, for example `os.environ`; empty values count as missing, others are ignored.

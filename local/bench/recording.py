@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.bootstrap import Ports
+from shared.ports import Ports
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,12 @@ from local.functions_host import (
 )
 from local.memory_storage import MemoryBlobs, MemoryTable
 from local.sample_tenant import REPORTING_MAILBOX, TENANT_ID
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, build
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build
 from shared.codecs.submission_message import read_message
 from shared.domain import keys
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, Source, State
 from shared.domain.submissions import Material
-from shared.ports import MailSource
+from shared.ports import MailSource, Ports
 from shared.settings import Settings
 from shared.stores.campaigns import CampaignStore
 from shared.stores.items import ItemStore

@@ -20,8 +20,9 @@ from local.bench.figures import Figure, Target
 from local.bench.host_delivery import deliver
 from local.bench.stand_ins import StandIns, start_stand_ins
 from shared.adapters.storage import API_VERSION, AzureBlobs, AzureQueue, AzureTable
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, build, connect
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build, connect
 from shared.domain.model import State
+from shared.ports import Ports
 from shared.settings import Settings
 
 MOST_TRANSACTIONS = 14

@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from shared.domain.errors import Gone, GraphError, Refused
 from shared.domain.lifecycle import FIRST_STATES
-from shared.ports import Clock, MailSource, ReportHead, ReportPage, ThreatSubmissions
+from shared.ports import Clock, MailSource, ReportHead, ReportPage
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint, CheckpointStore, DeferredReport
 from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.admission import Admission, Candidate
+from shared.usecases.destination import ReportDestination
 from shared.usecases.reading import ReportPlace, ReportReader
 from shared.usecases.sources import Sources
 
@@ -59,10 +59,9 @@ class CollectReports:
     def __init__(
         self,
         mailboxes: tuple[ReportingMailbox, ...],
-        report_destination: Literal["auto", "mailbox", "microsoft"],
         *,
+        destination: ReportDestination,
         mail: MailSource,
-        submissions: ThreatSubmissions,
         reader: ReportReader,
         sources: Sources,
         outcomes: OutcomeStore,
@@ -71,9 +70,8 @@ class CollectReports:
         clock: Clock,
     ) -> None:
         self._mailboxes = mailboxes
-        self._report_destination = report_destination
+        self._destination = destination
         self._mail = mail
-        self._submissions = submissions
         self._reader = reader
         self._sources = sources
         self._outcomes = outcomes
@@ -99,10 +97,8 @@ class CollectReports:
         return new
 
     async def _reports_reach_microsoft(self) -> bool:
-        if self._report_destination != "auto":
-            return self._report_destination == "microsoft"
         try:
-            return await self._submissions.reports_reach_microsoft()
+            return await self._destination.reaches_microsoft()
         except GraphError as error:
             emit(Event.POLICY_UNREADABLE, status=error.status, code=error.code, request_id=error.request_id)
             return False

@@ -18,19 +18,18 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.graph_simulator import GraphSimulator, SimulatedTenant
 from local.memory_storage import MemoryBlobs, MemoryQueue, MemoryTable
 from local.sample_tenant import DOMAINS, REPORTING_MAILBOX, TENANT_ID
-from shared.adapters.graph.alerts import GraphAlerts
-from shared.adapters.graph.hunting import GraphHunting
 from shared.adapters.graph.identity import graph_authentication
 from shared.adapters.graph.mail import GraphMail
 from shared.adapters.graph.submissions import GraphThreatSubmissions
 from shared.adapters.graph.transport import GraphTransport
-from shared.adapters.graph.user_submissions import GraphUserSubmissions
 from shared.adapters.storage import API_VERSION
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, SourcePorts, build, connect
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build, connect
+from shared.bootstrap_sources import source_ports
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import UnreadableMessage, read_message
 from shared.domain.lifecycle import is_final
 from shared.domain.model import Outcome
+from shared.ports import Ports, SourcePorts
 from shared.settings import Settings
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -263,11 +262,7 @@ async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: Stag
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=clock,
-        sources=SourcePorts(
-            user_submissions=GraphUserSubmissions(transport),
-            defender_alerts=GraphAlerts(transport),
-            hunting=GraphHunting(transport),
-        ),
+        sources=source_ports(transport),
     )
 
 

@@ -17,13 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from local.memory_storage import MemoryBlobs, MemoryQueue, MemoryTable
 from local.sample_tenant import PEOPLE
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, Ports, build
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import read_message
 from shared.domain.lifecycle import is_final
 from shared.domain.model import Outcome, State
 from shared.domain.planner import WINDOW
-from shared.ports import ReportHead
+from shared.ports import Ports, ReportHead
 from shared.settings import Settings
 from tests.support.memory_graph import MemoryMail, MemorySubmissions, Misfortune
 from tests.support.reports import original, url_request
