@@ -540,3 +540,24 @@ async def test_a_request_does_not_wait_for_a_report_that_turns_out_to_be_covered
         assert {row.state for row in outcomes} == {State.SETTLED}
         assert requested(outcomes).submitted_at is not None
         assert posts(on) == 2
+
+
+async def test_a_promoted_member_does_not_wait_for_one_that_waits_for_it() -> None:
+    """A mail is reported, asked for in vain, and reported again: the second report holds the item and is no obstacle."""
+    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=2)))
+        (representative,), (member,) = report_lures(on, 1), report_lures(on, 1, start=4)
+        await collect(on)
+        await ask_for(on, lure(4), recipient=person(4))
+        await collect(on)
+        await on.app.dispatch.run()
+        await on.deliver_submissions()
+        report_lures(on, 1, start=4)
+        await on.app.collect_reports.run()
+        rows = await rows_by_report(on)
+        gone, promoted = rows[representative].key, rows[member].key
+        campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), 1, on.clock)
+        await campaigns.hand_over(rows[member].campaign_id or "", gone, promoted)
+        outcomes = await on.finish(rows=4)
+        assert Counter(row.state for row in outcomes) == {State.REJECTED: 2, State.SETTLED: 2}
+        assert [row.key for row in own(outcomes) if row.state is State.SETTLED] == [promoted]

@@ -164,13 +164,15 @@ async def test_all_that_were_covered_by_one_that_came_to_nothing_follow_one_othe
 
 
 async def test_handing_over_may_be_repeated() -> None:
-    """A process that stopped after it is told the same: the member itself is submitted."""
+    """A process that stopped after it is told the same, also when others were promoted since."""
     table = MemoryTable()
     places = await make_campaigns(table).place(numbered(9))
     campaign_id = places[make_key(0)].campaign_id
     for _ in range(2):
-        assert await make_campaigns(table).hand_over(campaign_id, make_key(0), make_key(5)) == make_key(5)
-    assert await representatives(table, make_member(0)) == make_keys([1, 2, 5])
+        for gone, to in ((0, 5), (1, 6)):
+            told = await make_campaigns(table).hand_over(campaign_id, make_key(gone), make_key(to))
+            assert told == make_key(to)
+    assert await representatives(table, make_member(0)) == make_keys([2, 5, 6])
 
 
 async def test_handing_over_while_others_join_loses_neither() -> None:
