@@ -543,7 +543,7 @@ async def test_a_request_does_not_wait_for_a_report_that_turns_out_to_be_covered
 
 
 async def test_a_promoted_member_does_not_wait_for_one_that_waits_for_it() -> None:
-    """A mail is reported, asked for in vain, and reported again: the second report holds the item and is no obstacle."""
+    """A mail is reported, asked for in vain, and reported again: that report holds the item and is no obstacle."""
     async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=2)))
         (representative,), (member,) = report_lures(on, 1), report_lures(on, 1, start=4)
