@@ -167,39 +167,49 @@ def test_shared_sectors_are_not_read_twice() -> None:
 
 
 WHOLE = write_msg(NETWORK)
+TABLE = WHOLE.index(struct.pack("<3I", 1, 2, 3))
+BODY = "__substg1.0_1000001F"
+# The table of sectors claims to be gigabytes long; the one that tells where it lies is sector 0, whose successor is 0.
+LOOPING_TABLE = with_header(WHOLE[:512], fats=0xFFFFFF00, difats=0x02040810, difat=0) + bytes(1_024)
 HOSTILE = {
-    "empty": b"",
-    "header alone": WHOLE[:512],
-    "word document": write_compound_file({"WordDocument": b"x" * 5_000}),
-    "half": WHOLE[: len(WHOLE) // 2],
-    "gigabytes": with_entry(WHOLE, "__substg1.0_1000001F", size=3 << 30),
-    "size beyond its chain": with_entry(WHOLE, "__substg1.0_1000001F", size=len(WHOLE) - 1_024),
-    "sector outside": with_entry(WHOLE, "__substg1.0_1000001F", start=1 << 20),
-    "root stream of gigabytes": with_entry(WHOLE, "Root Entry", size=3 << 30),
-    "root is its own child": with_entry(WHOLE, "Root Entry", child=0),
-    "sibling loop": with_entry(WHOLE, "__substg1.0_1000001F", left=1, right=1),
-    "entry outside": with_entry(WHOLE, "__substg1.0_1000001F", left=1 << 20),
-    "directory outside": with_header(WHOLE, directory=1 << 20),
-    "table outside": with_header(WHOLE, first_fat=1 << 20),
-    "table claims gigabytes and loops": with_header(WHOLE, fats=0xFFFFFF00, difats=0x204060, difat=0, first_fat=0),
-    "mini table claims gigabytes": with_header(WHOLE, mini_fat=0, mini_fats=0xFFFFFFFF, first_fat=0),
+    "empty": (b"", "does not begin"),
+    "header alone": (WHOLE[:512], "points outside itself"),
+    "word document": (write_compound_file({"WordDocument": b"x" * 5_000}), "an Office document"),
+    "half": (WHOLE[: len(WHOLE) // 2], "outside the file"),
+    "gigabytes": (with_entry(WHOLE, BODY, size=3 << 30), "more than the whole file"),
+    "size beyond its chain": (with_entry(WHOLE, BODY, size=len(WHOLE) - 1_024), "before its claimed size"),
+    "sector outside": (with_entry(WHOLE, BODY, start=1 << 20), "outside the file"),
+    "root stream of gigabytes": (with_entry(WHOLE, "Root Entry", size=3 << 30), "longer than the file"),
+    "root is its own child": (with_entry(WHOLE, "Root Entry", child=0), "an Office document"),
+    "sibling loop": (with_entry(WHOLE, BODY, left=3, right=3), "directory loops"),
+    "entry outside": (with_entry(WHOLE, BODY, left=1 << 20), "points outside itself"),
+    "directory outside": (with_header(WHOLE, directory=1 << 20), "outside the file"),
+    "table outside": (with_header(WHOLE, first_fat=1 << 20), "outside the file"),
+    "table of gigabytes": (LOOPING_TABLE, "outside the file"),
 }
 
 
-@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_files_are_refused(content: bytes) -> None:
+@pytest.mark.parametrize(("content", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files_are_refused(content: bytes, reason: str) -> None:
     """Claims and loops end as UnreadableOutlook, before memory is taken for what is claimed."""
-    with pytest.raises(UnreadableOutlook, match=r"^the \.msg file"):
+    with pytest.raises(UnreadableOutlook, match=rf"^the \.msg file .*{reason}"):
         read_outlook_msg(content)
     assert peak_of(lambda: read_outlook_msg(content)) < 10 * len(content) + 100_000
+
+
+def test_a_small_table_that_claims_gigabytes_is_read_as_far_as_needed() -> None:
+    """The table of mini sectors ends with their stream, even if it loops and claims four billion sectors."""
+    (mini_fat,) = struct.unpack_from("<I", WHOLE, 60)
+    looped = bytearray(with_header(WHOLE, mini_fats=0xFFFFFFFF))
+    struct.pack_into("<I", looped, TABLE + 4 * mini_fat, mini_fat)
+    assert read_outlook_msg(bytes(looped)) == read_outlook_msg(WHOLE)
 
 
 def test_a_loop_of_sectors_is_read_no_further_than_its_stream_is_long() -> None:
     """Where the table sends every sector to itself, a stream is one sector over and over, and nothing hangs."""
     size = 20_000
-    table = WHOLE.index(struct.pack("<3I", 1, 2, 3))
-    looped = WHOLE[:table] + struct.pack("<I", 0) + WHOLE[table + 4 :]
-    body = read_outlook_msg(with_entry(looped, "__substg1.0_1000001F", size=size)).properties[Property.BODY]
+    looped = WHOLE[:TABLE] + struct.pack("<I", 0) + WHOLE[TABLE + 4 :]
+    body = read_outlook_msg(with_entry(looped, BODY, size=size)).properties[Property.BODY]
     assert body == ("Hello" * 2_000)[:256] * (size // 512) + ("Hello" * 2_000)[: size % 512 // 2]
 
 

@@ -84,7 +84,7 @@ def test_wrapped_html_comes_out_as_it_was() -> None:
         (rb"{\uc0\u233}x", "éx"),
         (rb"\lquote\rquote \emdash", "\u2018\u2019—"),
         (rb"a{\*\unknown b}c", "ac"),
-        (rb"a\bin3 }}}b", "ab"),
+        (rb"a\bin3 }x{b", "ab"),
         (rb"a\u-10179?b\u-8704?c", "ab?c"),
     ],
 )
@@ -102,8 +102,14 @@ def test_rtf_without_html_has_text() -> None:
 
 
 def test_nesting_is_bounded() -> None:
-    """A million braces cost no more than their length, and what stands before them is kept."""
-    assert rtf.text_of_rtf(rb"{\rtf1 before" + b"{" * 1_000_000) == b"before"
+    """Reading ends where groups nest too deep, and what stands before is kept."""
+    assert rtf.text_of_rtf(rb"{\rtf1 before" + b"{" * 300 + b"after") == b"before"
+
+
+def test_what_is_read_does_not_grow() -> None:
+    """Octets that UTF-8 writes as three end the text early; RTF proper is ASCII."""
+    octets = rb"{\rtf1 " + b"\x80" * 40_000
+    assert len(octets) < len(rtf.text_of_rtf(octets)) < len(octets) + 3 * 4_096
 
 
 @given(st.binary(max_size=300))

@@ -98,6 +98,11 @@ def test_an_attachment_is_read_from_older_attributes() -> None:
     assert read_winmail(EMPTY + parts).attachments == (OutlookAttachment(b"data", "LONGNA~1.TXT"),)
     parts += attribute(2, 0x00069001, b"long name.txt\0")
     assert read_winmail(EMPTY + parts).attachments == (OutlookAttachment(b"data", "long name.txt"),)
+    value = padded("\u6771.txt".encode("utf-16-le"))
+    listed = struct.pack("<IHHII", 1, 0x001F, Property.ATTACHMENT_LONG_NAME, 1, 10) + value
+    described = attribute(2, 0x00069005, listed)
+    for content in (START + described + parts[len(START) :], parts + described):
+        assert read_winmail(EMPTY + content).attachments == (OutlookAttachment(b"data", "\u6771.txt"),)
 
 
 def test_properties_in_between_are_passed_over() -> None:
