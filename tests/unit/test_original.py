@@ -42,7 +42,8 @@ MAIL = (
 OTHER = MAIL.replace(b"<1@", b"<2@")
 PASSED = (
     "Authentication-Results: spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=contoso.example; dkim=pass (signature was"
-    " verified) header.d=contoso.example;dmarc=pass action=none header.from=contoso.example;compauth=pass reason=100\r\n"
+    " verified) header.d=contoso.example;dmarc=pass action=none header.from=contoso.example;"
+    "compauth=pass reason=100\r\n"
 )
 NO_ORIGINAL, MULTIPLE = Closed(SkipReason.NO_ORIGINAL), Closed(SkipReason.MULTIPLE_ORIGINALS)
 CALENDAR = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"
@@ -258,10 +259,14 @@ def test_an_attackers_mail_in_a_report_is_unwrapped_no_further() -> None:
 
 def test_an_outlook_file_without_headers_is_no_wrapper() -> None:
     """A file that Outlook saved is the mail itself, even where it says nothing of its sender or subject."""
-    bare = OutlookMessage({Property.MESSAGE_CLASS: "IPM.Note"}, attachments=(OutlookAttachment(MAIL, name="1.eml"),))
-    found = opened(write_msg(bare))
+    properties: dict[int, object] = {
+        Property.MESSAGE_CLASS: "IPM.Note",
+        Property.TRANSPORT_HEADERS: "X-Odd: yes\r\n\r\n",
+    }
+    found = opened(write_msg(OutlookMessage(properties, attachments=(OutlookAttachment(MAIL, name="1.eml"),))))
     assert isinstance(found, Opened)
     assert found.form is Form.OUTLOOK_MSG
+    assert found.mime.startswith(b"X-Odd: yes\r\n")
 
 
 def test_headers_that_were_signed_with_a_body_make_it_no_mail() -> None:

@@ -106,7 +106,8 @@ def test_what_a_table_leaves_out_is_not_known() -> None:
 
 def test_a_value_of_the_wrong_form_is_not_told() -> None:
     """An address, an id or an IP address that is none stays unknown; the first good one counts."""
-    text = "Sender: nobody\nmallory@lure.test\nRecipient: anna@contoso.example\nSubject: a\u202eb\nSender IP: 999\nMessage ID: <1@x>\n"
+    text = "Sender: nobody\nmallory@lure.test\nRecipient: anna@contoso.example\n"
+    text += "Subject: a\u202eb\nSender IP: 999\nMessage ID: <1@x>\n"
     text += "Network Message ID: 12\nSubject: second"
     assert told_facts(text) == ToldFacts(recipient="anna@contoso.example", subject="ab", internet_message_id="<1@x>")
 
