@@ -6,7 +6,7 @@ RUN_313 := .tools/py313/bin/python
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-worker check lint types imports bicep test test-313 test-main demo bench clean
+.PHONY: help setup setup-worker check lint types imports bicep test test-313 test-main fuzz demo bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -40,6 +40,9 @@ test-313: setup-worker ## the unit tests on Python 3.13, where one is found
 
 test-main: setup-worker ## all tests on this clone's Python, the quick ones first
 	$(RUN) -m pytest -n $(TEST_WORKERS)
+
+fuzz: setup ## 200,000 odd inputs (FUZZ_INPUTS) for everything that reads what strangers wrote
+	$(RUN) -m tests.fuzz
 
 demo: setup ## forty reports from the mailbox to their verdicts, on this machine
 	$(RUN) -m local.demo
