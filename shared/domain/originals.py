@@ -7,6 +7,7 @@ always an address of the tenant or the reporter; every other fact may be forged 
 from __future__ import annotations
 
 import email.utils
+import enum
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from shared.domain.headers import DELIVERY, ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
+from shared.domain.model import SkipReason
 from shared.domain.tenant import Tenant
 from shared.domain.text import MAX_ADDRESS, address, addresses, clean, decode_words, guid, ip_address
 
@@ -24,6 +26,32 @@ _MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 _CONNECTING_IP = re.compile(r"(?:^|;)\s*CIP:([^;]{1,60})", re.IGNORECASE)
 
 T = TypeVar("T")
+
+
+class Form(enum.StrEnum):
+    """The wrapper that an original was taken from, the innermost of several; `MIME` where there was none."""
+
+    MIME = "mime"
+    OUTLOOK_MSG = "outlook_msg"
+    WINMAIL = "winmail"
+    SIGNED = "signed"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail."""
+
+    mime: bytes
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """There is no one original; `detail` says why in words for the operator, where `reason` does not."""
+
+    reason: SkipReason
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

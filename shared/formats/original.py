@@ -7,7 +7,6 @@ delivered, and its sender must not choose what is submitted in its place.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from shared.domain.exchange import exchange_facts
 from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers
 from shared.domain.model import SkipReason
+from shared.domain.originals import Closed, Form, Opened
 from shared.domain.reports import (
     Attachment,
     choose_original,
@@ -38,32 +38,6 @@ _OUTLOOK_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] section 2.2
 _WINMAIL_MAGIC = b"\x78\x9f\x3e\x22"  # [MS-OXTNEF] section 2.1.1
 _RIGHTS_PROTECTED_MAGIC = b"\x76\xe8\x04\x60\xc4\x11\xe3\x86"  # [MS-OXORMMS] section 2.2.2
 _MAX_SUBJECT = 4_096
-
-
-class Form(enum.StrEnum):
-    """The wrapper that an original was taken from, the innermost of several; `MIME` where there was none."""
-
-    MIME = "mime"
-    OUTLOOK_MSG = "outlook_msg"
-    WINMAIL = "winmail"
-    SIGNED = "signed"
-    REPORT = "report"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail."""
-
-    mime: bytes
-    form: Form
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """There is no one original; `detail` says why in words for the operator, where `reason` does not."""
-
-    reason: SkipReason
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

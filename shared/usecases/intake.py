@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING
 from shared.domain import keys
 from shared.domain.errors import GraphError, NotAllowed
 from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
-from shared.domain.originals import OriginalFacts, Unreadable, read_original
+from shared.domain.originals import Closed, OriginalFacts, Unreadable, read_original
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
 from shared.domain.submissions import Material
 from shared.domain.tenant import Tenant
-from shared.formats.original import Closed, open_original
 from shared.ports import BlobStore, Clock, MailSource, MessageFacts
 from shared.stores.items import ItemStore, KnownRequest
 from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Admission, Candidate, Claimed
-from shared.usecases.reading import mail_fingerprint
 
 if TYPE_CHECKING:
     from shared.codecs.manual_message import BadManualMessage
@@ -149,6 +147,10 @@ class IntakeManual:
         content = await self._uploaded(outcome, blob)
         if isinstance(content, Candidate):
             return content
+        # As above: only a worker that gets a mail needs the parsers.
+        from shared.formats.mail_fingerprint import mail_fingerprint  # noqa: PLC0415
+        from shared.formats.original import open_original  # noqa: PLC0415
+
         opened = open_original(content, self._rules.tenant)
         if isinstance(opened, Closed):
             return _rejected(outcome, "unreadable_content", f"message.content: {opened.detail or opened.reason}")

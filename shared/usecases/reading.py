@@ -2,7 +2,8 @@
 
 The answer is always a candidate row, `pending` or `skipped` with its reason and all that is known; only Graph's errors
 rise. Who reported is believed on Exchange's word alone (docs/trust.md), what a mail says is believed no further than
-`shared.domain` allows, and no link in it is ever followed.
+`shared.domain` allows, and no link in it is ever followed. The parsers are imported when the first mail is there: most
+worker processes never see one.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from datetime import timedelta
 from typing import Any
 
 from shared.domain import keys
-from shared.domain.campaigns import Fingerprint, fingerprint
 from shared.domain.exchange import exchange_facts
 from shared.domain.headers import headers_of
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
-from shared.domain.originals import OriginalFacts, Unreadable, read_original
+from shared.domain.originals import Closed, Form, Opened, OriginalFacts, Unreadable, read_original
 from shared.domain.reports import (
     ReportSubject,
     choose_original,
@@ -31,9 +31,6 @@ from shared.domain.simulations import OwnMarks, mark_headers, simulation_of
 from shared.domain.submissions import Material
 from shared.domain.tenant import Tenant
 from shared.domain.trust import distrust
-from shared.formats.mail_content import read_content
-from shared.formats.original import Closed, Form, Opened, open_original
-from shared.formats.told_reports import told_facts
 from shared.ports import BlobStore, Clock, MailSource, ReportHead
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Candidate
@@ -43,8 +40,6 @@ OLDEST_REPORT = timedelta(days=30)
 """Microsoft takes mail up to 30 days old (Defender documentation, "admin submissions", 2025-09)."""
 DOWNLOAD_SLACK = 1.5
 """Graph gives the size of an attached mail before MIME encoding; one this much over the limit is not fetched."""
-UNDECIDED = "none"
-"""What stands for the sender's authentication where Exchange said nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +148,8 @@ class ReportReader:
         """The row of a report that carries no mail, with what its text tells where it is one of those that do."""
         if closed.reason is not SkipReason.NO_ORIGINAL:
             return _skipped(outcome, closed)
+        from shared.formats.told_reports import told_facts  # noqa: PLC0415
+
         text = await self._mail.text(place.mailbox, place.report.message_id)
         if tells_of_teams(place.report.subject, text):
             return _skipped(outcome, Closed(SkipReason.NOT_EMAIL, "a report of a Teams message"))
@@ -181,6 +178,8 @@ class ReportReader:
         )
         if isinstance(content, Closed):
             return content
+        from shared.formats.original import open_original  # noqa: PLC0415
+
         opened = open_original(content, self._rules.tenant)
         return opened if isinstance(opened, Closed) else Found(content, opened)
 
@@ -193,6 +192,8 @@ class ReportReader:
 
     async def _kept(self, outcome: Outcome, found: Found, facts: OriginalFacts) -> Candidate:
         """The candidate with its original as evidence: what is submitted, and what was attached if that is not it."""
+        from shared.formats.mail_fingerprint import mail_fingerprint  # noqa: PLC0415
+
         name = keys.evidence_name(outcome.key.partition, outcome.key.submission_id, ".eml")
         await self._evidence.put(name, found.opened.mime)
         if found.opened.form is not Form.MIME:
@@ -200,23 +201,6 @@ class ReportReader:
             await self._evidence.put(attached, found.attached)
         known_by = mail_fingerprint(outcome.category or Category.PHISHING, facts, found.opened.mime)
         return Candidate(outcome, Material(evidence=name), known_by)
-
-
-def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> Fingerprint | None:
-    """By what an original's campaign is known; None where there is nothing to compare by."""
-    content = read_content(mime)
-    return fingerprint(
-        claim=category,
-        sender=facts.sender,
-        authentication=exchange_facts(facts.headers).dmarc or UNDECIDED,
-        subject=facts.subject,
-        text=content.text,
-        links=content.links,
-        attachments=content.attachments,
-        internet_message_id=facts.internet_message_id,
-        network_message_id=facts.network_message_id,
-        recipient=facts.recipient,
-    )
 
 
 _TOLD = ("recipient", "sender", "sender_ip", "subject", "internet_message_id", "network_message_id")

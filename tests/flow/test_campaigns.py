@@ -15,9 +15,9 @@ from shared.bootstrap import tenant
 from shared.domain.model import Category, CoverReason, Outcome, Source, State, Verdict
 from shared.domain.originals import OriginalFacts, read_original
 from shared.domain.representatives import Member
+from shared.formats.mail_fingerprint import mail_fingerprint
 from shared.stores.campaigns import CampaignStore
 from shared.usecases.campaigns import Campaigns
-from shared.usecases.reading import mail_fingerprint
 from tests.support.members import make_key
 from tests.support.reports import (
     MALICIOUS,

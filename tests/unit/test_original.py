@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from local.sample_tenant import REPORTING_MAILBOX
 from shared.domain.model import SkipReason
-from shared.formats.original import MAX_DEPTH, Closed, Form, Opened, open_original
+from shared.domain.originals import Closed, Form, Opened
+from shared.formats.original import MAX_DEPTH, open_original
 from shared.formats.outlook_message import OutlookAttachment, OutlookMessage, Property
 from tests.support.outlook_writer import message_from_mime, write_msg, write_winmail
 from tests.support.report_formats import (

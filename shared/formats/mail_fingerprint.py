@@ -1,0 +1,29 @@
+"""By what an original's campaign is known: its facts, what Exchange says of its sender, and what it shows."""
+
+from __future__ import annotations
+
+from shared.domain.campaigns import Fingerprint, fingerprint
+from shared.domain.exchange import exchange_facts
+from shared.domain.model import Category
+from shared.domain.originals import OriginalFacts
+from shared.formats.mail_content import read_content
+
+UNDECIDED = "none"
+"""What stands for the sender's authentication where Exchange said nothing of it."""
+
+
+def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> Fingerprint | None:
+    """By what an original's campaign is known; None where there is nothing to compare by."""
+    content = read_content(mime)
+    return fingerprint(
+        claim=category,
+        sender=facts.sender,
+        authentication=exchange_facts(facts.headers).dmarc or UNDECIDED,
+        subject=facts.subject,
+        text=content.text,
+        links=content.links,
+        attachments=content.attachments,
+        internet_message_id=facts.internet_message_id,
+        network_message_id=facts.network_message_id,
+        recipient=facts.recipient,
+    )
