@@ -1,8 +1,10 @@
 """Campaigns: copies of one mail are recognised, and nothing an attacker copies joins a mail that leads elsewhere."""
 
+import base64
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +90,12 @@ def rewrite(position: int, sentence: str) -> str:
         (f"{LETTER} Code 481516.", f"{LETTER} Code 2342."),
         (f"{LETTER} Due 12.08.2026: 1,250.00 EUR.", f"{LETTER} Due 3.9.2026: 99 EUR."),
         (f"{LETTER} Ticket a81kz-77qp.", f"{LETTER} Ticket zz91m-0c2d."),
-        (f"{LETTER} Ref QWxhZGRpbjpvcGVuIHNlc2FtZQ", f"{LETTER} Ref UGFzc3dvcmRPZlRoZVVzZXJz"),
+        (f"{LETTER} Ref QWxhZGRpbjpvcGVuIHNlcbFtZQ", f"{LETTER} Ref UGFzcudvcmRPZlRoZVVzZXJzaa"),
         (f"{LETTER} https://www.shop.example/a?t=1#x", f"{LETTER} https://www.shop.example/bb?u=99"),
         (LETTER, LETTER.upper()),
         (LETTER, LETTER.replace(" ", "\u00a0\r\n\t")),
         (LETTER, "\u200b".join(LETTER) + "\ufeff\u00ad\u2060"),
-        ("\ufb01nal o\ufb03ce " + LETTER, "final office " + LETTER),
+        ("\uff4f\uff46\uff46\uff49\uff43\uff45 " + LETTER, "office " + LETTER),
         (JAPANESE + "番号1234", JAPANESE + "番号987"),
     ],
 )
@@ -128,6 +130,13 @@ def test_one_new_sentence_in_ten_still_joins(position: int) -> None:
     )
 
 
+def test_three_new_sentences_in_ten_do_not_join() -> None:
+    """A letter of which almost a third is new is another one."""
+    changed = " ".join([*SENTENCES[:7], NOTE, SPOOF])
+    assert 0.4 < similarity(make(), make(changed)) < 0.72
+    assert not belongs(make(), make(changed))
+
+
 @pytest.mark.parametrize("text", [NOTE, "Hello, are you at your desk?", JAPANESE[:60], THAI[:75]])
 @pytest.mark.parametrize(
     "added", ["Buy gift cards for the whole team and keep it a secret.", "至急、振込先の口座を変更してください。"]
@@ -137,7 +146,15 @@ def test_a_sentence_added_to_a_short_text_does_not_join(text: str, added: str) -
     assert not belongs(make(text), make(f"{text} {added}"))
 
 
-@pytest.mark.parametrize(("one", "other"), [("Are you there?", "Are you here?"), ("", "Hi"), ("請確認", "請匯款")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Are you there?", "Are you here?"),
+        ("", "Hi"),
+        ("請確認", "請匯款"),
+        ("do you still have the old contract", "do you still have the old contract signed"),
+    ],
+)
 def test_a_text_of_a_few_words_joins_only_its_equal(one: str, other: str) -> None:
     """Below a dozen shingles one word decides."""
     assert belongs(make(one, subject="Hi"), make(one, subject="Hi"))
@@ -213,7 +230,8 @@ def test_a_clone_is_told_from_what_it_clones(attack: str, changes: dict[str, Any
         ("another toll-free number", "Call 1-888-555-0199.", "Call 1-888-555-0142."),
         ("another British number", "Call 0800 123 4567.", "Call 0800 765 4321."),
         ("a telephone number where none was", "Call us.", "Call 888-555-0199."),
-        ("another bank account", "Pay to DE89 3704 0044 0532 0130 00 please.", "Pay to GB29NWBK60161331926819 please."),
+        ("another bank account", "Pay to DE89370400440532013000 please.", "Pay to GB29NWBK60161331926819 please."),
+        ("another bank account in groups", "Pay to BE68 5390 0754 7034 now.", "Pay to BE71 0961 2345 6769 now."),
         ("another address to write to", "Write to help@sender.example.", "Write to help@sender-desk.example."),
         ("another free mailbox", "Write to helpdesk1@gmail.com.", "Write to helpdesk2@gmail.com."),
         ("a host without a link", "Visit www.shop.com today.", "Visit www.sh0p.com today."),
@@ -227,7 +245,14 @@ def test_a_clone_that_wants_an_answer_elsewhere_is_told(attack: str, ending: str
 
 @pytest.mark.parametrize(
     "one",
-    ["on 12.08.2026 at 10:30", "order 302-1234567-1234567", "2026-08-12 08:00", "1 250 000,00 EUR", "no. 0012-3456"],
+    [
+        "on 12.08.2026 at 10:30",
+        "2026-08-12 08:00",
+        "order 302-1234567-1234567",
+        "no. 0012-3456789",
+        "1 250 000,00 EUR",
+        "token DE11370400440532013000",
+    ],
 )
 def test_other_numbers_are_not_taken_for_telephones(one: str) -> None:
     """Dates, amounts and order numbers differ from copy to copy and must not split a campaign."""
@@ -240,6 +265,7 @@ def test_a_forged_message_id_with_other_text_does_not_join() -> None:
     ids = {"internet_message_id": "<1@sender.example>"}
     assert not belongs(make(**ids), make(SPOOF, **ids))
     assert not belongs(make(NOTE, **ids), make(SPOOF, **ids))
+    assert not belongs(make(**ids), make(" ".join(reversed(LETTER.split())), **ids))
 
 
 def test_a_forged_network_message_id_with_other_text_does_not_join() -> None:
@@ -251,13 +277,12 @@ def test_a_forged_network_message_id_with_other_text_does_not_join() -> None:
 
 def test_a_shared_id_lets_the_text_differ_more() -> None:
     """Copies of one sending that gateways wrote banners into still join; without a shared id they do not."""
-    banner = "Caution, this message came from outside. Do not open anything unless you know who wrote it. " * 2
+    banner = "Caution, this message came from outside. Do not open anything unless you know who wrote it."
     ids = {"network_message_id": "11111111-2222-3333-4444-555555555555"}
-    text, marked = " ".join(SENTENCES[:5]), banner + " ".join(SENTENCES[:5])
-    assert 0.5 < similarity(make(text), make(marked)) < 0.85
-    assert belongs(make(text, **ids), make(marked, **ids))
-    short = " ".join(SENTENCES[:3])
-    assert not belongs(make(short), make(banner + short))
+    short, long = " ".join(SENTENCES[:3]), " ".join(SENTENCES[:8])
+    for text, marked in [(short, f"{banner} {short}"), (long, f"{banner} {SPOOF} {NOTE} {long}")]:
+        assert belongs(make(text, **ids), make(marked, **ids))
+        assert not belongs(make(text), make(marked))
 
 
 @pytest.mark.parametrize("sender", ["no-reply@dropbox.com", "service@paypal.com", "dse@eumail.docusign.net"])
@@ -266,6 +291,27 @@ def test_an_attack_through_a_service_is_told_from_honest_use_of_it(sender: str) 
     honest = make(f"Anna Berg shared the folder plans with you. {LETTER}", sender=sender)
     assert belongs(honest, make(f"Anna Berg shared the folder plans with you. {LETTER} ", sender=sender))
     assert not belongs(honest, make(f"Payroll Office shared the folder bonus with you. {LETTER}", sender=sender))
+
+
+def test_a_text_made_to_have_the_sketch_of_a_long_one_is_told_by_its_size() -> None:
+    """Whoever copies just the words that a sketch holds gets no further than the sizes allow."""
+    one = make()
+    assert similarity(one, replace(one, size=one.size * 3)) <= 0.34
+
+
+def test_the_recipients_own_organisation_leads_nowhere() -> None:
+    """Colleagues' addresses and hosts, which differ from copy to copy, do not split a campaign."""
+    assert belongs(make(), make(f"{LETTER} bo@it.contoso.com", links=["www.shop.example", "intra.contoso.com"]))
+
+
+def test_a_telephone_number_in_the_subject_counts() -> None:
+    """Callback phishing puts it there."""
+    assert not belongs(make(subject="Call +1 888 555 0199"), make(subject="Call +1 888 555 0142"))
+
+
+def test_a_link_to_write_to_is_its_address() -> None:
+    """With its scheme or without, an address is the same one."""
+    assert make(f"{LETTER} mailto:eve@gmail.com") == make(f"{LETTER} eve@gmail.com")
 
 
 def test_free_mailboxes_are_senders_of_their_own() -> None:
@@ -394,11 +440,15 @@ def test_other_text_is_no_fingerprint(text: str) -> None:
         decode(text)
 
 
-def test_a_sketch_out_of_order_is_refused() -> None:
-    """A stored sketch that is not ascending would compare wrongly without notice."""
-    one = make()
-    with pytest.raises(UnreadableFingerprint):
-        decode(encode(Fingerprint(one.bucket, one.sketch[::-1], one.size, one.ids)))
+def test_a_fingerprint_in_another_form_is_refused() -> None:
+    """Every fingerprint is written in one way only; a sketch out of order would compare wrongly without notice."""
+    one = make(internet_message_id="<1>", network_message_id="2")
+    packed = base64.b64decode(encode(one))
+    ids_swapped = packed[:21] + packed[29:37] + packed[21:29] + packed[37:]
+    others = [replace(one, sketch=one.sketch[::-1]), replace(one, ids=one.ids | {"0" * 16})]
+    for text in [base64.b64encode(ids_swapped).decode(), *map(encode, others)]:
+        with pytest.raises(UnreadableFingerprint):
+            decode(text)
 
 
 # --- Organisations --------------------------------------------------------------------------------------------------
