@@ -115,7 +115,7 @@ def _header_block(mime: bytes) -> tuple[bytes, bool]:
 def _fields(also: frozenset[str]) -> re.Pattern[bytes]:
     names = "|".join(sorted(re.escape(name) for name in _READ | also))
     return re.compile(
-        rb"^(" + names.encode("ascii", "ignore") + rb")[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
+        rb"^(" + names.encode("ascii", "ignore") + rb")[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
     )
 
 

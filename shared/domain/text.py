@@ -36,7 +36,8 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_HEADER_PIECE = re.compile(r'\\.|[\\"()]|[^\\"()]+', re.DOTALL)
+_HEADER_PIECE = re.compile(r'(?:\\.|[^\\"()])++|[\\"()]', re.DOTALL)
+_LIST_PART = re.compile(r"[^,;]++")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([BbQq])\?([^?]*)\?=")
 _QUOTED_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
 # A charset named in a header must not reach the codecs that warn, run long or are no charset at all.
@@ -70,7 +71,8 @@ def addresses(text: str) -> Iterator[str]:
 
     Only plain ASCII addresses count (dot-atom and host name, RFC 5322 section 3.4.1); the domain is in lower case.
     """
-    for part in re.split("[,;]", _outside_quotes(text)):
+    for found in _LIST_PART.finditer(_outside_quotes(text)):
+        part = found[0]
         candidate = _candidate(part) if "@" in part else ""
         if candidate and is_address(candidate):
             local, _, domain = candidate.rpartition("@")
@@ -132,7 +134,8 @@ def _outside_quotes(text: str) -> str:
     """The text without quoted strings and comments; unchanged if one of them never ends."""
     kept: list[str] = []
     is_quoted, depth = False, 0
-    for piece in _HEADER_PIECE.findall(text):
+    for found in _HEADER_PIECE.finditer(text):
+        piece = found[0]
         if piece == '"' and not depth:
             is_quoted = not is_quoted
         elif piece == "(" and not is_quoted:

@@ -29,14 +29,15 @@ _MAX_NAME = 255
 _ENCODED = frozenset({"base64", "quoted-printable"})
 _DIGEST = "multipart/digest"
 _FIELD = re.compile(
-    rb"^content-(type|transfer-encoding|disposition|id)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
+    rb"^content-(type|transfer-encoding|disposition|id)[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
 )
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*")
 _MEDIA_TYPE = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)")
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^;]*))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NO_BASE64 = bytes(range(256)).translate(None, _BASE64)
 # A charset named by a stranger must reach neither the codecs that warn nor those that are no charset.
 _CHARSET = re.compile(
     r"utf-?(?:7|8|16(?:le|be)?|32)|(?:us-)?ascii|latin-?1|iso-?8859-\d{1,2}|(?:windows|cp)-?\d{3,4}|koi8-[ru]"
@@ -124,7 +125,7 @@ def decode_base64(body: bytes) -> bytes:
     try:
         return binascii.a2b_base64(body + b"==")  # surplus padding is ignored, missing padding is common
     except binascii.Error:
-        letters = _NO_BASE64.sub(b"", body)
+        letters = body.translate(None, _NO_BASE64)
         return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
 
 

@@ -10,7 +10,7 @@ from local.sample_tenant import DOMAINS, PEOPLE
 from shared.domain.campaigns import fingerprint
 from shared.domain.exchange import exchange_facts
 from shared.domain.headers import headers_of, read_headers
-from shared.domain.originals import OriginalFacts, read_original
+from shared.domain.originals import Opened, OriginalFacts, read_original
 from shared.domain.reports import (
     Attachment,
     choose_original,
@@ -23,7 +23,7 @@ from shared.domain.reports import (
 from shared.domain.simulations import mark_headers, read_own_marks, simulation_of
 from shared.domain.trust import distrust
 from shared.formats.mail_content import read_content
-from shared.formats.original import Opened, open_original
+from shared.formats.original import open_original
 from shared.formats.outlook_message import OutlookMessage, UnreadableOutlook
 from shared.formats.outlook_mime import MAX_RTF_BYTES, write_mime
 from shared.formats.outlook_msg import read_outlook_msg
@@ -38,6 +38,8 @@ REPORTER = PEOPLE[0]
 OWN_MARKS = read_own_marks("X-Exercise=b3b1f0c9d6a24e7f,@exercise.test,198.51.100.0/24")
 ALSO = mark_headers(OWN_MARKS)
 MOST_LINES = 2_000
+MOST_SUBJECT = 255
+"""Exchange keeps no longer one."""
 KINDS: Sequence[Literal["item", "file", "reference"]] = ("item", "file", "reference")
 
 
@@ -108,7 +110,7 @@ def read_report_text(content: bytes) -> None:
     """The text of a report without an original."""
     text = content.decode("utf-8", "replace")
     told_facts(text)
-    tells_of_teams(text, text)
+    tells_of_teams(text[:MOST_SUBJECT], text)
 
 
 def read_report_subject(content: bytes) -> None:
