@@ -16,8 +16,11 @@ from shared.formats.code_pages import DEFAULT_CHARSET, charset_of, decode
 MAX_DEPTH = 8
 """Messages within messages that are read; a file that nests deeper is refused."""
 
-MAX_PARTS = 1_000
-"""Recipients and attachments that one file may hold, embedded messages' own included."""
+MAX_PARTS = 3_000
+"""Recipients and attachments that one file may hold, embedded messages' own included.
+
+Exchange Online lets a mail have 1,000 recipients (Exchange Online limits), and a report of it adds its own.
+"""
 
 MAX_VALUES = 200_000
 """Property values and attributes of one TNEF file that are looked at; a message has some hundred."""
