@@ -147,7 +147,7 @@ class HolderFollower:
         """Put entries where their rows belong now; a row that somebody else moved on is looked at as it stands."""
         moves: list[tuple[WorkItem, WorkItem]] = []
         for item, written, waits_for in steps:
-            stored = written or await self._outcomes.get(item.outcome.key)
+            stored = written or await self._as_it_stands(item)
             if stored is None:
                 continue
             if is_final(stored.outcome.state):
@@ -155,6 +155,13 @@ class HolderFollower:
                 continue
             moves.append((item, replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=waits_for)))
         await self._worklist.move_all(moves)
+
+    async def _as_it_stands(self, item: WorkItem) -> Stored | None:
+        """The row that was moved on before, its event made good: whoever did it may have stopped in between."""
+        stored = await self._outcomes.get(item.outcome.key)
+        if stored is not None:
+            await self._outcomes.ensure_logged(stored.outcome)
+        return stored
 
 
 def _is_request_behind_a_member(item: WorkItem, holder: Stored | None) -> bool:
