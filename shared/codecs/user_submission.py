@@ -15,6 +15,8 @@ from shared.domain.user_submissions import UserSubmission
 
 _REPORTED = "submissionmailevidence"
 _ANALYZED = "analyzedmessageevidence"
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Microsoft writes the year 1 where it has no time: .NET's empty one, which tables and calendars cannot hold."""
 _ABOUT_ADMINS = "admin submission"
 """How the title begins of alerts about submissions that no user made (Defender alert policies, 2025-03)."""
 
@@ -129,7 +131,8 @@ def _text(found: Json, name: str) -> str | None:
 
 def _time(found: Json, name: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(_text(found, name) or "")
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        told = datetime.fromisoformat(_text(found, name) or "")
+        at = told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    return at if at >= _EARLIEST else None

@@ -52,14 +52,21 @@ class UserSubmissionSource:
         if self._counts is not None and not await self._counts():
             return 0
         told = await self._told_by.told_since(look.since)
-        if told.unusable:
-            emit(Event.SOURCE_ROWS_UNUSABLE, source=self.name, count=told.unusable)
+        submissions = self._of_the_past(told.submissions)
+        unusable = told.unusable + len(told.submissions) - len(submissions)
+        if unusable:
+            emit(Event.SOURCE_ROWS_UNUSABLE, source=self.name, count=unusable)
         new = 0
-        for start in range(0, len(told.submissions), ROWS_AT_ONCE):
-            new += await self._take(told.submissions[start : start + ROWS_AT_ONCE], look)
+        for start in range(0, len(submissions), ROWS_AT_ONCE):
+            new += await self._take(submissions[start : start + ROWS_AT_ONCE], look)
         if new:
             emit(Event.SOURCE_READ, source=self.name, count=new)
         return new
+
+    def _of_the_past(self, told: Sequence[UserSubmission]) -> list[UserSubmission]:
+        """Those that can have been made by now: a row from the far future would never pass its deadline."""
+        latest = self._clock.now() + CLOCKS_DIFFER
+        return [one for one in told if one.created_at <= latest]
 
     async def _take(self, told: Sequence[UserSubmission], look: Look) -> int:
         rows = await asyncio.gather(*(self._row_of(one) for one in told))

@@ -94,7 +94,17 @@ def test_both_shapes_of_the_documentation_are_read() -> None:
     assert found == read()
 
 
-@pytest.mark.parametrize("changes", [{"id": ""}, {"id": None}, {"id": 7}, {"createdDateTime": "yesterday"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": ""},
+        {"id": None},
+        {"id": 7},
+        {"createdDateTime": "yesterday"},
+        {"createdDateTime": "0001-01-01T00:00:00Z"},
+    ],
+    ids=str,
+)
 def test_a_row_without_id_or_time_cannot_be_used(changes: dict[str, object]) -> None:
     """It could be named after nothing."""
     assert read_listed({**LISTED, **changes}) is None
