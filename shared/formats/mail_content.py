@@ -41,23 +41,23 @@ class MailContent:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the bodies show together, and the links and Content-IDs that they refer to."""
+    """What the bodies show together, and what they refer to."""
 
     text: str
     links: Sequence[str] = ()
-    content_ids: frozenset[str] = frozenset()
 
 
 def read_content(mime: bytes) -> MailContent:
     """The content of a mail. Of text, the HTML counts where there is any, as in a mail program.
 
-    An attachment is every other part, but for the pictures that the HTML shows; an attached mail counts by its bytes.
+    An attachment is every other part: the pictures too that the HTML shows, for one may be a QR code and all there is to
+    the mail. An attached mail counts by its bytes.
     """
     parts = [part for part in walk(mime) if not part.is_multipart]
     pages = [part for part in parts if _is_body(part, "text/html")]
     bodies = pages or [part for part in parts if _is_body(part, "text/plain")]
     shown = _show_html(pages[:_MAX_BODIES]) if pages else _show_plain(bodies[:_MAX_BODIES])
-    attached = [part for part in parts if _is_attachment(part, shown.content_ids)]
+    attached = [part for part in parts if not _is_body(part, "text/html") and not _is_body(part, "text/plain")]
     return MailContent(
         text=shown.text,
         links=hosts((*shown.links, *links_in(shown.text)), MAX_LINKS),
@@ -69,18 +69,10 @@ def _is_body(part: Part, content_type: str) -> bool:
     return part.content_type == content_type and part.disposition != "attachment" and not part.name
 
 
-def _is_attachment(part: Part, shown_ids: frozenset[str]) -> bool:
-    if _is_body(part, "text/html") or _is_body(part, "text/plain"):
-        return False
-    is_shown = part.content_type.startswith("image/") and part.content_id in shown_ids
-    return not is_shown
-
-
 def _show_html(pages: Sequence[Part]) -> _Shown:
     read = [read_html(page.text(_MAX_BODY_BYTES)) for page in pages]
     references = [reference for page in read for reference in page.references]
-    content_ids = frozenset(one[4:].strip(" <>") for one in references if one[:4].lower() == "cid:")
-    return _Shown(_on_one_line(" ".join(page.text for page in read)), references, content_ids)
+    return _Shown(_on_one_line(" ".join(page.text for page in read)), references)
 
 
 def _show_plain(bodies: Sequence[Part]) -> _Shown:

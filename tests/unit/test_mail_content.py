@@ -200,7 +200,7 @@ def test_links_are_bounded() -> None:
 
 
 def test_attachments_are_known_by_their_content() -> None:
-    """Files, named texts, attached pages and attached mails count, by their decoded bytes."""
+    """Files, named texts, attached pages, attached mails and pictures that are shown count, by their decoded bytes."""
     mail = mixed(
         b"Content-Type: text/html\r\n\r\n<p>see <img src='cid:logo@x'></p>",
         b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERg==",
@@ -211,7 +211,7 @@ def test_attachments_are_known_by_their_content() -> None:
         b"Content-Type: image/png\r\nContent-ID: <other@x>\r\n\r\nother",
         b"Content-Type: application/zip\r\nContent-ID: <logo@x>\r\n\r\nzip",
     )
-    contents = [b"%PDF", b"<p>log in</p>", b"note", b"Subject: x\r\n\r\ny", b"other", b"zip"]
+    contents = [b"%PDF", b"<p>log in</p>", b"note", b"Subject: x\r\n\r\ny", b"logo", b"other", b"zip"]
     assert read_content(mail) == MailContent(text="see", links=(), attachments=tuple(map(digest, contents)))
 
 
