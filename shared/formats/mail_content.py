@@ -50,8 +50,8 @@ class _Shown:
 def read_content(mime: bytes) -> MailContent:
     """The content of a mail. Of text, the HTML counts where there is any, as in a mail program.
 
-    An attachment is every other part: the pictures too that the HTML shows, for one may be a QR code and all there is to
-    the mail. An attached mail counts by its bytes.
+    An attachment is every other part, pictures that the HTML shows among them: one may be a QR code and all there is
+    to the mail. An attached mail counts by its bytes.
     """
     parts = [part for part in walk(mime) if not part.is_multipart]
     pages = [part for part in parts if _is_body(part, "text/html")]
