@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from local.bench import cold_start, memory, storms, throughput, transactions
+from local.bench import campaign, cold_start, memory, storms, throughput, transactions
 from local.bench.figures import Figure, write_line
 
 Measure = Callable[[], Coroutine[Any, Any, list[Figure]]]
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Measure] = {
     "memory": memory.measure,
     "storm-1000": storms.measure_small,
     "storm-10000": storms.measure_large,
+    "campaign": campaign.measure,
 }
 
 

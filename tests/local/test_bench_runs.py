@@ -1,6 +1,6 @@
 """Every benchmark runs, on a size that takes a second or two; what it measures is not judged here."""
 
-from local.bench import cold_start, memory, throughput, transactions
+from local.bench import campaign, cold_start, memory, throughput, transactions
 from local.bench.figures import Figure
 from local.bench.stand_ins import start_stand_ins
 from local.bench.storms import Storm, run_storm
@@ -30,6 +30,14 @@ async def test_transactions() -> None:
         spent = await transactions.count_life(stand_ins, 2)
     assert list(spent) == list(transactions.STAGES)
     assert min(spent.values()) > 0
+
+
+async def test_campaign() -> None:
+    """Sixty reports, more than a page: three submissions, sixty verdicts, lookups that do not grow."""
+    rate, posts, verdicts, _, _, lookup = await campaign.measure(reports=60, old_campaigns=150)
+    assert rate.unit == "reports/s"
+    assert (posts.value, verdicts.value) == (3, 60)
+    assert lookup.ratio == 1
 
 
 async def test_memory() -> None:
