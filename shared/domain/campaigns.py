@@ -33,7 +33,7 @@ SKETCH = 96
 
 _RULES = 1
 """Goes into every bucket. Raise it with each change to what a fingerprint is made of: old ones then match nothing."""
-_NEEDED = ((12, 1.0, 1.0), (60, 0.85, 0.6), (math.inf, 0.72, 0.5))
+_NEEDED = ((12, 1.0, 1.0), (100, 0.85, 0.6), (math.inf, 0.72, 0.5))
 """For texts with fewer shingles than this: the similarity needed, and the one needed where an id is shared. In a dozen
 words each one counts, in a short text each sentence; one new sentence in ten leaves a similarity of 0.8."""
 
@@ -264,7 +264,8 @@ _AFTER_HOST = re.compile(r"[/?#:]")
 # with an area code that begins with 0, French.
 _DIGITS = re.compile(r"[+(0-9][0-9 ().\u2010/-]{7,}")
 _PHONE = re.compile(
-    r"(?<![\d.,/-])(?:\+\d[\d ().\u2010/-]{6,18}\d|(?:1[ .-])?\(?\d{3}\)?[ .\u2010-]{1,2}\d{3}[ .\u2010-]\d{4}"
+    r"(?<![\d.,/-])(?:\+\d{1,3}[ .\u2010-]{0,2}(?:\(\d{1,5}\))?[\d .\u2010/-]{5,16}\d"
+    r"|(?:1[ .-])?\(?\d{3}\)?[ .\u2010-]{1,2}\d{3}[ .\u2010-]\d{4}"
     r"|\(?0[1-9]\d{1,3}\)?[ /-]{1,3}\d{3,8}(?:[ -]\d{2,6}){0,2}|0\d(?:[ .]\d\d){4})(?!\d)"
 )
 _ACCOUNT = re.compile(

@@ -260,6 +260,11 @@ def test_other_numbers_are_not_taken_for_telephones(one: str) -> None:
     assert belongs(make(f"{LETTER} {one}"), make(f"{LETTER} {other}"))
 
 
+def test_what_follows_a_telephone_number_is_no_part_of_it() -> None:
+    """The length of a call in brackets differs from copy to copy."""
+    assert belongs(make(f"{LETTER} +31 20 1840332 (48 sec)"), make(f"{LETTER} +31 20 1840332 (52 sec)"))
+
+
 def test_a_forged_message_id_with_other_text_does_not_join() -> None:
     """Whoever copies a Message-ID gets no other mail's verdict."""
     ids = {"internet_message_id": "<1@sender.example>"}
