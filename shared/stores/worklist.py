@@ -183,19 +183,13 @@ class Worklist:
 
     async def move(self, before: WorkItem, after: WorkItem) -> bool:
         """Move an entry on; False when it was not there any more, then nothing was written."""
-        writes: list[Write] = [Replace(_entity(after))]
-        if before.row_key != after.row_key:
-            writes.append(Delete(PARTITION, before.row_key))
-        return await self._all_or_none(writes)
+        return await self._all_or_none(_step(before, after))
 
     async def move_all(self, steps: Sequence[tuple[WorkItem, WorkItem]]) -> None:
         """Move many entries on; those that are not there any more stay away."""
         for start in range(0, len(steps), TRANSACTION_ROWS // 2):
             batch = steps[start : start + TRANSACTION_ROWS // 2]
-            writes: list[Write] = []
-            for before, after in batch:
-                writes += [Delete(PARTITION, before.row_key), Replace(_entity(after))]
-            if not await self._all_or_none(writes):
+            if not await self._all_or_none([write for before, after in batch for write in _step(before, after)]):
                 for before, after in batch:
                     await self.move(before, after)
 
@@ -351,6 +345,12 @@ def slot_time(name: str) -> datetime:
 def slot_owner(name: str) -> str:
     """The submission id of the row that a slot was given to."""
     return name.split("-")[3]
+
+
+def _step(before: WorkItem, after: WorkItem) -> list[Write]:
+    """What moves an entry; one that stays in its place is written once, as a transaction demands."""
+    written = Replace(_entity(after))
+    return [written] if before.row_key == after.row_key else [Delete(PARTITION, before.row_key), written]
 
 
 def _entity(item: WorkItem) -> Entity:

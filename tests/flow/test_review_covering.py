@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from local.graph_simulator.faults import Scope, answer_status
-from shared.domain.model import State
-from tests.flow.test_campaigns import lure, person, report_lures
+from shared.codecs.submission_message import read_message
+from shared.domain.model import Source, State
+from tests.flow.test_campaigns import ask_for, lure, person, report_lures
 from tests.flow.test_stops import named
 from tests.support.reports import report, submissions
 from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
@@ -55,3 +56,37 @@ async def test_a_stop_during_a_promotion_loses_neither_a_row_nor_an_event(after_
     for number, name in enumerate(await recorded_steps()):
         with named(f"stopped at step {number}, {name}"):
             await stop_and_go_on(number, after_effect=after_effect)
+
+
+async def submit_only_what_was_asked_for(on: Stage) -> None:
+    """Dispatch everything, and lose every message that is not about an operator's request."""
+    await on.app.dispatch.run()
+    asked_for = {row.key for row in await on.outcomes() if row.source is Source.MANUAL}
+
+    async def submit(body: str) -> None:
+        if (message := read_message(body)).key in asked_for:
+            await on.app.submit.run(message)
+
+    await on.deliver("submissions", submit)
+
+
+async def test_a_member_may_follow_the_same_row_for_another_reason() -> None:
+    """Covered by the campaign through the row that holds its own item, it takes that row's place when it is refused.
+
+    A mail is reported, asked for in vain, and reported again a day later, when the first representative is still
+    waiting and counts no more.
+    """
+    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+        report_lures(on, 1)
+        await on.app.collect_reports.run()
+        report_lures(on, 1, start=4)
+        await on.app.collect_reports.run()
+        await ask_for(on, lure(4), recipient=person(4))
+        await on.deliver("manual-submissions", on.app.intake_manual.run)
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=3)))
+        await submit_only_what_was_asked_for(on)
+        on.clock.advance(hours=25)
+        report_lures(on, 1, start=4)
+        outcomes = await on.finish(rows=4)
+        assert Counter(row.state for row in outcomes) == {State.REJECTED: 3, State.SETTLED: 1}
+        assert_feed_is_whole(outcomes, await on.feed())
