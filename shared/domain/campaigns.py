@@ -339,8 +339,8 @@ _SHARED_HOSTS = _listed(
     godaddysites.com googleapis.com herokuapp.com jpn.com myportfolio.com myqcloud.com myshopify.com netlify.app
     ngrok-free.app ngrok.io notion.site onmicrosoft.com onrender.com pages.dev r2.dev railway.app repl.co replit.app
     ru.com run.app sa.com script.google.com sendgrid.net sharepoint.com sites.google.com square.site surge.sh
-    trafficmanager.net translate.goog trycloudflare.com typepad.com uk.com us.com vercel.app web.app webflow.io weebly.com
-    windows.net wixsite.com wordpress.com workers.dev za.com
+    trafficmanager.net translate.goog trycloudflare.com typepad.com uk.com us.com vercel.app web.app webflow.io
+    weebly.com windows.net wixsite.com wordpress.com workers.dev za.com
     """
 )
 """Domains below which every name may be somebody else's."""
