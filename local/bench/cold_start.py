@@ -60,21 +60,27 @@ AT_MOST = Target("<=", 1.3)
 
 _PROGRAM = """
 import importlib, json, sys, time
-wall_s, cpu_s = time.perf_counter(), time.process_time()
-for name in sys.argv[1:]:
+split = sys.argv.index("--")
+for name in sys.argv[1:split]:
     importlib.import_module(name)
-told = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s, "modules": len(sys.modules)}
+there = len(sys.modules)
+wall_s, cpu_s = time.perf_counter(), time.process_time()
+for name in sys.argv[split + 1 :]:
+    importlib.import_module(name)
+told = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
+told |= {"modules": len(sys.modules), "there": there}
 print(json.dumps(told))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """What one interpreter paid for its imports."""
+    """What one interpreter paid for its imports; how many modules it has then, and how many were there before."""
 
     wall_s: float
     cpu_s: float
     modules: int
+    there: int
 
 
 async def measure(interpreters: int = INTERPRETERS) -> list[Figure]:
@@ -115,9 +121,11 @@ async def _measure_first_invocation(interpreters: int, stand_ins: StandIns) -> l
     ]
 
 
-async def import_fresh(names: tuple[str, ...], environment: Mapping[str, str]) -> Imports:
-    """What a fresh interpreter pays to import these modules."""
-    return Imports(**await _run(["-c", _PROGRAM, *names], environment))
+async def import_fresh(
+    names: tuple[str, ...], environment: Mapping[str, str], *, after: tuple[str, ...] = ()
+) -> Imports:
+    """What an interpreter that has only imported the modules in `after` pays to import these."""
+    return Imports(**await _run(["-c", _PROGRAM, *after, "--", *names], environment))
 
 
 async def _invoke_first(stand_ins: StandIns) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every benchmark runs, on a size that takes a second or two; what it measures is not judged here."""
 
-from local.bench import campaign, cold_start, memory, throughput, transactions
+from local.bench import campaign, cold_start, memory, parsing, throughput, transactions
 from local.bench.figures import Figure
 from local.bench.stand_ins import start_stand_ins
 from local.bench.storms import Storm, run_storm
@@ -17,6 +17,14 @@ async def test_cold_start() -> None:
     figures = await cold_start.measure(interpreters=1)
     assert [figure.unit for figure in figures[:3]] == ["s processor time", "s processor time", "s"]
     assert figures[3].value == 0
+
+
+async def test_parsing() -> None:
+    """Every mail is read, and the parser is not there before it is imported."""
+    reading, importing = await parsing.measure(rounds=1, interpreters=1)
+    assert reading.value > 0
+    assert importing.note.startswith("best of 1; ")
+    assert not importing.note.startswith("best of 1; 0 modules")
 
 
 async def test_throughput() -> None:
