@@ -31,7 +31,7 @@ MAX_TEXT = 64 * 1024
 SKETCH = 96
 """Numbers in a sketch. An estimate s has a standard error of sqrt(s * (1 - s) / SKETCH): 0.04 where s is 0.8."""
 
-_RULES = 1
+_RULES = 2
 """Goes into every bucket. Raise it with each change to what a fingerprint is made of: old ones then match nothing."""
 _NEEDED = ((12, 1.0, 1.0), (100, 0.85, 0.6), (math.inf, 0.72, 0.5))
 """For texts with fewer shingles than this: the similarity needed, and the one needed where an id is shared. In a dozen
@@ -57,7 +57,7 @@ class Fingerprint:
     ids: frozenset[str]
 
 
-def fingerprint(
+def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
     *,
     claim: str,
     sender: str | None,
@@ -69,17 +69,20 @@ def fingerprint(
     internet_message_id: str | None,
     network_message_id: str | None,
     recipient: str,
+    reply_to: Sequence[str] = (),
 ) -> Fingerprint | None:
     """The fingerprint of an original; None where there is no sender or nothing but a subject to compare.
 
     `authentication` is what Exchange itself wrote about the sender, in any stable wording; `links` are the host names
-    behind the links, those in the text among them; `attachments` are digests of their contents. Order does not matter.
+    behind the links, those in the text among them; `attachments` are digests of their contents; `reply_to` are the
+    addresses that answers go to. Order does not matter.
     """
     if not sender or not (text.strip() or links or attachments):
         return None
     organisation = sender_organisation(sender)
     content = _read(subject or "", text, recipient)
-    targets = {*map(organisation_of_host, links), *content.targets} - {sender_organisation(recipient)}
+    answered = {*map(sender_organisation, reply_to)} - {organisation}
+    targets = {*map(organisation_of_host, links), *content.targets, *answered} - {sender_organisation(recipient)}
     shingles = _shingles(content.words)
     return Fingerprint(
         bucket=_digest(
@@ -212,7 +215,8 @@ def _read(subject: str, text: str, recipient: str) -> _Content:
     words = map(placeholders.get, tokens, tokens)
     return _Content(
         words=[word for word, _ in itertools.groupby(words)],
-        targets={*_targets(unusual), *_phones(title), *_phones(body), *_accounts(title), *_accounts(body)},
+        # A number that stands in subject and text alike is a caller's, another one in each copy of a voice message.
+        targets={*_targets(unusual), *(_phones(title) ^ _phones(body)), *_accounts(title), *_accounts(body)},
     )
 
 

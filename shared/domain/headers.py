@@ -35,6 +35,7 @@ _READ = frozenset(
         "cc",
         "content-transfer-encoding",
         "content-type",
+        "reply-to",
         "return-path",
         "sender",
         "to",

@@ -16,7 +16,7 @@ from shared.formats.link_hosts import hosts, links_in
 from shared.formats.mime_parts import Part, walk
 from shared.formats.visible_html import read_html
 
-MAX_TEXT = 20_000
+MAX_TEXT = 60_000
 """Characters of visible text that are kept."""
 MAX_LINKS = 200
 MAX_ATTACHMENTS = 100
@@ -86,4 +86,4 @@ def _on_one_line(text: str) -> str:
         line += _SPACES.sub(" ", _INVISIBLE.sub("", text[start : start + MAX_TEXT]))
         if len(line) > 2 * MAX_TEXT:
             break
-    return " ".join(line.split())[:MAX_TEXT].rstrip()
+    return " ".join(line.split())[:MAX_TEXT]

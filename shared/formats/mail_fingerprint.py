@@ -6,15 +6,21 @@ from shared.domain.campaigns import Fingerprint, fingerprint
 from shared.domain.exchange import exchange_facts
 from shared.domain.model import Category
 from shared.domain.originals import OriginalFacts
-from shared.formats.mail_content import read_content
+from shared.domain.text import addresses
+from shared.formats.mail_content import MAX_TEXT, read_content
 
 UNDECIDED = "none"
 """What stands for the sender's authentication where Exchange said nothing of it."""
 
 
 def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> Fingerprint | None:
-    """By what an original's campaign is known; None where there is nothing to compare by."""
+    """By what an original's campaign is known; None where there is nothing to compare by, or too much.
+
+    What stands behind a text's first `MAX_TEXT` characters is not read, so it could be anything.
+    """
     content = read_content(mime)
+    if len(content.text) >= MAX_TEXT:
+        return None
     return fingerprint(
         claim=category,
         sender=facts.sender,
@@ -26,4 +32,5 @@ def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> F
         internet_message_id=facts.internet_message_id,
         network_message_id=facts.network_message_id,
         recipient=facts.recipient,
+        reply_to=[one for value in facts.headers.values("reply-to") for one in addresses(value)],
     )

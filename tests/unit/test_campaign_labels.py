@@ -52,9 +52,6 @@ def test_no_mail_is_taken_for_a_copy_of_another(mails: list[Labelled]) -> None:
     ] == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="68 of 80: a caller's telephone number, another in each copy, splits two campaigns"
-)
 def test_nine_of_ten_copies_join_the_campaign_of_the_first(mails: list[Labelled]) -> None:
     """In order of arrival, a mail joins the first campaign whose first member it belongs to, or begins one."""
     firsts: list[Labelled] = []
