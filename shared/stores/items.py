@@ -67,6 +67,22 @@ class ItemStore:
         """Let the row hold the claim in place of `gone`, which came to nothing; the answer names who holds it now."""
         return await self._settle_holder(claim, replacing=gone)
 
+    async def take_over(self, claim: Claim, member: OutcomeKey) -> Holding:
+        """Let the row hold the claim in place of `member`, which waits for its campaign, unless that one keeps it."""
+        return await self._settle_holder(claim, replacing=member, unless_kept=True)
+
+    async def keep(self, claim: Claim) -> Holding:
+        """Hold a claim from now on until it comes to nothing: who lets a covered row go asks for this first.
+
+        The answer names who holds the claim: another row where one took it over before.
+        """
+        while True:
+            row = await self._table.get(_ITEMS, claim.item_key)
+            if row is None or _claims(row).get(claim.claim) != claim.key or claim.claim in _kept(row):
+                return await self._settle_holder(claim, replacing=None)
+            if await self._written(claim.item_key, _claims(row), row, _kept(row) | {claim.claim}):
+                return _holding(_claims(row), claim.claim)
+
     async def first_seen(self, request: KnownRequest) -> KnownRequest:
         """The request as it was first seen under that submission id: this one, or an earlier one."""
         submission_id = request.key.submission_id
@@ -94,19 +110,23 @@ class ItemStore:
         etags = await write_each(self._table, writes, AlreadyExists)
         return [one for one, etag in zip(claims, etags, strict=True) if etag is not None]
 
-    async def _settle_holder(self, wanted: Claim, *, replacing: OutcomeKey | None) -> Holding:
+    async def _settle_holder(
+        self, wanted: Claim, *, replacing: OutcomeKey | None, unless_kept: bool = False
+    ) -> Holding:
         while True:
             row = await self._table.get(_ITEMS, wanted.item_key)
-            claims = {} if row is None else _claims(row)
-            if claims.get(wanted.claim, replacing) != replacing:
+            claims, kept = ({}, frozenset[str]()) if row is None else (_claims(row), _kept(row))
+            if claims.get(wanted.claim, replacing) != replacing or (unless_kept and wanted.claim in kept):
                 return _holding(claims, wanted.claim)
             claims.pop(wanted.claim, None)  # a holder that comes later goes behind the other claims made by then
             claims[wanted.claim] = wanted.key
-            if await self._written(wanted.item_key, claims, row):
+            if await self._written(wanted.item_key, claims, row, kept - {wanted.claim}):
                 return _holding(claims, wanted.claim)
 
-    async def _written(self, item_key: str, claims: dict[str, OutcomeKey], row: Row | None) -> bool:
-        entity = _entity(item_key, claims)
+    async def _written(
+        self, item_key: str, claims: dict[str, OutcomeKey], row: Row | None, kept: frozenset[str]
+    ) -> bool:
+        entity = _entity(item_key, claims) | {"Kept": json.dumps(sorted(kept))}
         try:
             await self._table.write(Insert(entity) if row is None else Replace(entity, row.etag))
         except (AlreadyExists, Changed):
@@ -136,3 +156,8 @@ def _entity(item_key: str, claims: dict[str, OutcomeKey]) -> Entity:
 
 def _claims(row: Row) -> dict[str, OutcomeKey]:
     return {claim: OutcomeKey(*pair) for claim, pair in json.loads(str(row.entity["Claims"])).items()}
+
+
+def _kept(row: Row) -> frozenset[str]:
+    """The claims whose holders go themselves, whatever their campaign does."""
+    return frozenset(json.loads(str(row.entity.get("Kept", "[]"))))

@@ -172,10 +172,11 @@ class Admission:
         holder = await self._outcomes.get(holding.holder)
         if holder is None:
             return holding
-        is_in_the_way = holder.outcome.state in _CAME_TO_NOTHING or (
-            outcome.source is Source.MANUAL and is_left_to_campaign(holder.outcome)
-        )
-        return await self._items.hand_over(claim, holding.holder) if is_in_the_way else holding
+        if holder.outcome.state in _CAME_TO_NOTHING:
+            return await self._items.hand_over(claim, holding.holder)
+        if outcome.source is Source.MANUAL and is_left_to_campaign(holder.outcome):
+            return await self._items.take_over(claim, holding.holder)
+        return holding
 
 
 def claim_of(outcome: Outcome) -> Claim | None:

@@ -120,12 +120,15 @@ class HolderFollower:
     async def _go_unless_held(self, item: WorkItem, claim: Claim, holding: Holding) -> None:
         """Let the row go itself, unless another one goes for the same item: then it follows that one.
 
-        A holder that only its campaign covers does not go, and may wait for this very row: it is replaced.
+        A holder that only its campaign covers does not go, and may wait for this very row: it is replaced. A row that
+        goes keeps its claim first: a request that comes at this moment is told, and does not go as well.
         """
         if holding.holder != claim.key:
             holder = await self._outcomes.get(holding.holder)
             if holder is not None and is_left_to_campaign(holder.outcome):
                 holding = await self._items.hand_over(claim, holding.holder)
+        if holding.holder == claim.key:
+            holding = await self._items.keep(claim)
         if holding.holder == claim.key:
             await self._let_go(item, holding.earlier)
         else:

@@ -1,6 +1,9 @@
 """A campaign's representative is refused, and the process stops anywhere while others are put in its place."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Awaitable
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +14,7 @@ from tests.flow.test_campaigns import ask_for, lure, person, report_lures
 from tests.flow.test_stops import named
 from tests.support.reports import report, submissions
 from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
+from tests.support.tables import YieldingTable
 
 REPORTS = 6
 
@@ -90,3 +94,31 @@ async def test_a_member_may_follow_the_same_row_for_another_reason() -> None:
         outcomes = await on.finish(rows=4)
         assert Counter(row.state for row in outcomes) == {State.REJECTED: 3, State.SETTLED: 1}
         assert_feed_is_whole(outcomes, await on.feed())
+
+
+@pytest.mark.parametrize("lead", range(-3, 4))
+async def test_a_request_and_a_promotion_at_once_submit_the_mail_once(lead: int) -> None:
+    """An operator asks for a covered mail just as it is let go in the place of its campaign's representative."""
+    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+        on.ports = replace(on.ports, tables={name: YieldingTable() for name in on.ports.tables})
+        on.start_process()
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
+        for number in (0, 4):
+            report_lures(on, 1, start=number)
+            await on.app.collect_reports.run()
+        await on.app.dispatch.run()
+        await on.deliver_submissions()
+        await ask_for(on, lure(4), recipient=person(4))
+
+        async def after(turns: int, work: Awaitable[object]) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await work
+
+        await asyncio.gather(
+            after(lead, on.deliver("manual-submissions", on.app.intake_manual.run)),
+            after(-lead, on.app.settle_outcomes.run()),
+        )
+        outcomes = await on.finish(rows=3)
+        assert Counter(row.state for row in outcomes) == {State.SETTLED: 2, State.REJECTED: 1}
+        assert len(submissions(on)) == 1

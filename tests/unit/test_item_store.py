@@ -117,3 +117,30 @@ async def test_a_request_is_known_as_it_was_first_seen(items: ItemStore) -> None
     assert await items.first_seen(later) == first
     other = KnownRequest(B, "digest-2", NOW)
     assert await items.first_seen(other) == other
+
+
+async def test_a_kept_claim_is_not_taken_over(items: ItemStore) -> None:
+    """Its row goes itself from now on; before that, and once it came to nothing, another may have it."""
+    claim, other = Claim("item", "phishing", A), Claim("item", "phishing", B)
+    await items.hold([claim])
+    assert await items.keep(claim) == await items.keep(claim) == Holding(A)
+    assert await items.take_over(other, A) == Holding(A)
+    assert await items.hand_over(other, A) == Holding(B)
+    assert await items.take_over(claim, B) == Holding(A)
+
+
+async def test_a_claim_that_was_taken_over_cannot_be_kept(items: ItemStore) -> None:
+    """The answer names who has it."""
+    claim = Claim("item", "phishing", A)
+    await items.hold([claim])
+    await items.take_over(Claim("item", "phishing", B), A)
+    assert await items.keep(claim) == Holding(B)
+
+
+async def test_one_of_two_gets_a_claim_that_is_kept_and_taken_over_at_once() -> None:
+    """Whoever comes first, both are told the same."""
+    items = ItemStore(YieldingTable())
+    claim = Claim("item", "phishing", A)
+    await items.hold([claim])
+    kept, taken = await asyncio.gather(items.keep(claim), items.take_over(Claim("item", "phishing", B), A))
+    assert kept == taken
