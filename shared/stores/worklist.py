@@ -137,7 +137,11 @@ class Worklist:
     async def add(self, items: Sequence[WorkItem]) -> None:
         """Put entries on the list; one that stands there already is written again as given."""
         for start in range(0, len(items), TRANSACTION_ROWS):
-            await self._table.write_all([Replace(_entity(item)) for item in items[start : start + TRANSACTION_ROWS]])
+            entities = [_entity(item) for item in items[start : start + TRANSACTION_ROWS]]
+            try:
+                await self._table.write_all([Insert(entity) for entity in entities])
+            except AlreadyExists:
+                await self._table.write_all([Replace(entity) for entity in entities])
 
     async def holds(self, item: WorkItem) -> bool:
         """Whether the row has its entry: where `item` would be put, waiting for another time, or in flight."""
