@@ -23,6 +23,7 @@ MAX_ATTACHMENTS = 100
 
 _MAX_BODIES = 20
 _MAX_BODY_BYTES = 1024 * 1024
+_SLICE = 8_192
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
@@ -81,9 +82,10 @@ def _show_plain(bodies: Sequence[Part]) -> _Shown:
 
 def _on_one_line(text: str) -> str:
     """The beginning of what people see; by slices, since a list of all words is many times the size of the text."""
-    line = ""
-    for start in range(0, len(text), MAX_TEXT):
-        line += _SPACES.sub(" ", _INVISIBLE.sub("", text[start : start + MAX_TEXT]))
-        if len(line) > 2 * MAX_TEXT:
+    line = " "
+    for start in range(0, len(text), _SLICE):
+        piece = _SPACES.sub(" ", _INVISIBLE.sub("", text[start : start + _SLICE]))
+        line += piece.removeprefix(" ") if line.endswith(" ") else piece
+        if len(line) > MAX_TEXT:
             break
-    return " ".join(line.split())[:MAX_TEXT]
+    return line[1 : MAX_TEXT + 1].rstrip()
