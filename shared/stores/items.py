@@ -83,6 +83,11 @@ class ItemStore:
             if await self._written(claim.item_key, _claims(row), row, _kept(row) | {claim.claim}):
                 return _holding(_claims(row), claim.claim)
 
+    async def claimants(self, item_key: str) -> list[OutcomeKey]:
+        """The rows that hold a claim about the item, in the order in which they came."""
+        row = await self._table.get(_ITEMS, item_key)
+        return [] if row is None else list(_claims(row).values())
+
     async def first_seen(self, request: KnownRequest) -> KnownRequest:
         """The request as it was first seen under that submission id: this one, or an earlier one."""
         submission_id = request.key.submission_id

@@ -130,9 +130,16 @@ class HolderFollower:
         if holding.holder == claim.key:
             holding = await self._items.keep(claim)
         if holding.holder == claim.key:
-            await self._let_go(item, holding.earlier)
+            waits_for = dict.fromkeys((*holding.earlier, *await self._went_meanwhile(claim)))
+            await self._let_go(item, tuple(waits_for))
         else:
             await self._follow_another([item], holding.holder, CoverReason.SAME_ITEM)
+
+    async def _went_meanwhile(self, claim: Claim) -> list[OutcomeKey]:
+        """The rows with other claims about the item that did not wait for this one while it was covered."""
+        rows = [await self._outcomes.get(key) for key in await self._items.claimants(claim.item_key)]
+        others = [one.outcome for one in rows if one is not None and one.outcome.key != claim.key]
+        return [one.key for one in others if one.state not in (State.PENDING, State.COVERED)]
 
     async def _let_go(self, item: WorkItem, waits_for: tuple[OutcomeKey, ...]) -> None:
         """Let a covered row wait for its own slot."""

@@ -29,6 +29,8 @@ HORIZON = timedelta(seconds=75)
 start instances for nothing."""
 POSTS_PER_ITEM_AND_DAY = 3
 """Microsoft takes the same item once in 15 minutes and three times in 24 hours (Graph throttling limits)."""
+_NOT_GOING = frozenset({State.SUBMITTED, State.COVERED})
+"""States that may last for days without another POST."""
 ROUNDS = 8
 """How often one run tries again when another dispatcher was faster."""
 
@@ -151,10 +153,13 @@ class Dispatch:
         return False
 
     async def _item_is_free_at(self, item: WorkItem, now: datetime) -> datetime:
-        """When Microsoft will take this item again, as far as the rows on it that go first tell."""
+        """When Microsoft will take this item again, as far as the rows on it that go first tell.
+
+        One that another row covers does not go, perhaps for days; should it be let go, it waits for this one.
+        """
         earlier = [await self._outcomes.get(key) for key in item.waits_for]
         known = [stored.outcome for stored in earlier if stored is not None]
-        if any(not is_final(one.state) and one.state is not State.SUBMITTED for one in known):
+        if any(not is_final(one.state) and one.state not in _NOT_GOING for one in known):
             return now + timedelta(minutes=1)
         sent = sorted(one.submitted_at for one in known if one.submitted_at is not None)
         today = [at for at in sent if now - at < DAY + CLOCK_MARGIN]

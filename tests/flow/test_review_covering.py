@@ -4,16 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from local.graph_simulator.faults import Scope, answer_status
-from shared.codecs.submission_message import read_message
+from shared.codecs.submission_message import UnreadableMessage, read_message
 from shared.domain.model import Source, State
 from tests.flow.test_campaigns import ask_for, lure, person, report_lures
 from tests.flow.test_stops import named
 from tests.support.reports import report, submissions
-from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
+from tests.support.stage import START, ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
 from tests.support.tables import YieldingTable
 
 REPORTS = 6
@@ -63,13 +64,14 @@ async def test_a_stop_during_a_promotion_loses_neither_a_row_nor_an_event(after_
 
 
 async def submit_only_what_was_asked_for(on: Stage) -> None:
-    """Dispatch everything, and lose every message that is not about an operator's request."""
+    """Dispatch everything; every message that is not about an operator's request comes again later."""
     await on.app.dispatch.run()
     asked_for = {row.key for row in await on.outcomes() if row.source is Source.MANUAL}
 
     async def submit(body: str) -> None:
-        if (message := read_message(body)).key in asked_for:
-            await on.app.submit.run(message)
+        if (message := read_message(body)).key not in asked_for:
+            raise UnreadableMessage
+        await on.app.submit.run(message)
 
     await on.deliver("submissions", submit)
 
@@ -122,3 +124,37 @@ async def test_a_request_and_a_promotion_at_once_submit_the_mail_once(lead: int)
         outcomes = await on.finish(rows=3)
         assert Counter(row.state for row in outcomes) == {State.SETTLED: 2, State.REJECTED: 1}
         assert len(submissions(on)) == 1
+
+
+async def ask_to_block_a_covered_mail(on: Stage, *, delay_s: int = 60) -> None:
+    """Let an operator ask for a block, urgently, on a mail whose report waits for its campaign."""
+    for number in (0, 4):
+        report(on, lure(number, delay_s=delay_s), reporter=person(number))
+        await on.app.collect_reports.run()
+    block = {"action": "block", "expiresAt": (START + timedelta(days=20)).isoformat()}
+    await ask_for(on, lure(4), recipient=person(4), priority="urgent", allowOrBlock=block)
+    await on.deliver("manual-submissions", on.app.intake_manual.run)
+    await submit_only_what_was_asked_for(on)
+
+
+async def test_another_claim_does_not_wait_for_a_row_that_only_its_campaign_covers() -> None:
+    """The campaign's verdict may take days, and an urgent block does not wait for it."""
+    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+        await ask_to_block_a_covered_mail(on, delay_s=10 * 3600)
+        assert [row.state for row in await on.outcomes() if row.source is Source.MANUAL] == [State.SUBMITTED]
+        outcomes = await on.finish(rows=3, step=timedelta(minutes=30))
+        assert len(submissions(on)) == 2
+        assert_feed_is_whole(outcomes, await on.feed())
+
+
+async def test_a_member_that_is_let_go_keeps_the_items_time() -> None:
+    """Another claim about its mail went meanwhile: the two POSTs are 15 minutes apart, and none is refused for it."""
+    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+        await ask_to_block_a_covered_mail(on)
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
+        on.clock.advance(seconds=31)
+        outcomes = await on.finish(rows=3, step=timedelta(minutes=1), rounds=60)
+        assert Counter(row.state for row in outcomes) == {State.SETTLED: 2, State.REJECTED: 1}
+        assert [answer.status for answer in on.graph.log.select(method="POST")] == [201, 400, 201]
+        first, second = sorted(row.submitted_at for row in outcomes if row.submitted_at)
+        assert second - first >= timedelta(minutes=15)
