@@ -42,7 +42,7 @@ async def test_transactions() -> None:
 
 async def test_campaign() -> None:
     """Sixty reports, more than a page: three submissions, sixty verdicts, lookups that do not grow."""
-    rate, posts, verdicts, _, _, lookup = await campaign.measure(reports=60, old_campaigns=150)
+    rate, _, posts, verdicts, _, _, lookup = await campaign.measure(reports=60, old_campaigns=150)
     assert rate.unit == "reports/s"
     assert (posts.value, verdicts.value) == (3, 60)
     assert lookup.ratio == 1
