@@ -100,13 +100,13 @@ def claim(category: Category, action: str | None) -> str:
     return category if action is None else f"{category}-{action}"
 
 
-def claim_on_mail(category: Category, action: str | None, internet_message_id: str | None, sender: str | None) -> str:
+def claim_on_mail(category: Category, action: str | None, *seen: str | None) -> str:
     """What is asserted of a mail: of the very mail that was seen, not of whatever bears its network message id.
 
-    Headers can be forged. A mail that came with another's network message id is not covered by that one.
+    Headers can be forged. A mail that came with another's network message id is not covered by that one: `seen` is what
+    else the two have to agree in.
     """
-    seen = _digest("mail", internet_message_id or "", (sender or "").lower())
-    return f"{claim(category, action)}-{seen[:16]}"
+    return f"{claim(category, action)}-{_digest('mail', *(one or '' for one in seen))[:16]}"
 
 
 def log_key(at: datetime, submission_id: str, sequence: int) -> str:

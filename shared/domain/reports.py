@@ -61,6 +61,8 @@ class OriginalChoice:
     attachment_id: str | None = None
     sniff_ids: tuple[str, ...] = ()
     reason: SkipReason | None = None
+    left_out: int = 0
+    """How many more untyped files there are than are looked into."""
 
 
 # --- The report's subject -------------------------------------------------------------------------------------------
@@ -154,9 +156,9 @@ def choose_original(attachments: Sequence[Attachment]) -> OriginalChoice:
         candidates = [one.id for one in attachments if is_candidate(one)]
         if candidates:
             return choose_sniffed(candidates)
-    sniff_ids = tuple(one.id for one in attachments if _is_untold(one))[:MAX_SNIFFED]
-    if sniff_ids:
-        return OriginalChoice(sniff_ids=sniff_ids)
+    untold = tuple(one.id for one in attachments if _is_untold(one))
+    if untold:
+        return OriginalChoice(sniff_ids=untold[:MAX_SNIFFED], left_out=len(untold[MAX_SNIFFED:]))
     if any(one.kind == "reference" for one in attachments):
         return OriginalChoice(reason=SkipReason.REFERENCE_ATTACHMENT)
     return OriginalChoice(reason=SkipReason.NO_ORIGINAL)

@@ -20,14 +20,13 @@ def distrust(headers: Headers, sender: str | None, tenant: Tenant) -> str | None
     of the tenant that Exchange authenticated (AuthAs Internal), or, for buttons that send through their maker's
     servers, one whose domain passed DMARC and Microsoft's own judgement.
 
-    A mail without any header never went through transport: somebody who may write to the mailbox (the app's own
-    demonstration, a migration, an automation with Graph rights) put it there and could have done anything else, so the
-    From address decides. What arrives by SMTP always has headers, because Exchange adds some itself.
+    What arrives by SMTP always has headers, because Exchange adds some itself. A mail without any was put into the
+    mailbox by a program, or Graph keeps them back: nothing tells who sent it, so it is not trusted.
     """
     if sender is None or not tenant.owns(sender):
         return "the report's From is not an address in TENANT_DOMAINS"
     if headers.is_empty:
-        return None
+        return "Graph shows no headers of the report, so nothing tells who sent it"
     facts = exchange_facts(headers)
     if facts.auth_as is None:
         return "Exchange's word on who sent the report (X-MS-Exchange-Organization-AuthAs) is missing or ambiguous"

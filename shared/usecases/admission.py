@@ -136,6 +136,12 @@ class Admission:
 
     async def _let_go(self, claimed: Claimed, stored: Stored) -> None:
         """Let a row go itself whose admission was cut off, and that nobody speaks for any more."""
+        claim = claim_of(stored.outcome)
+        holding = None if claim is None else await self._items.keep(claim)
+        if holding is not None and holding.holder != stored.outcome.key:
+            item = _work_item(replace(claimed, waits_for=(holding.holder,)), stored)
+            await self._worklist.add([item] if item is not None else [])
+            return
         pending = move(stored.outcome, State.PENDING, reason="holder_came_to_nothing", covered_by=None)
         done = (await self._outcomes.advance([Change(stored.outcome, pending, stored.etag)]))[0]
         item = None if done is None else _work_item(claimed, done)
@@ -184,9 +190,7 @@ def claim_of(outcome: Outcome) -> Claim | None:
     if outcome.state not in _CLAIMING or outcome.item_key is None or outcome.category is None:
         return None
     if outcome.kind is Kind.EMAIL:
-        claim = keys.claim_on_mail(
-            outcome.category, outcome.allow_or_block, outcome.internet_message_id, outcome.sender
-        )
+        claim = keys.claim_on_mail(outcome.category, outcome.allow_or_block, *_seen(outcome))
     else:
         claim = keys.claim(outcome.category, outcome.allow_or_block)
     return Claim(outcome.item_key, claim, outcome.key)
@@ -195,6 +199,15 @@ def claim_of(outcome: Outcome) -> Claim | None:
 def is_left_to_campaign(holder: Outcome) -> bool:
     """Whether the row that holds an item is not submitted for it, or was not: its campaign spoke for it."""
     return holder.covered_by is not None and holder.state_reason != CoverReason.SAME_ITEM
+
+
+def _seen(outcome: Outcome) -> tuple[str | None, ...]:
+    """What two mails under one item agree in if they are the same one.
+
+    Without the id that Exchange gave it the item itself is only what its sender wrote, so more has to be the same.
+    """
+    written = (outcome.internet_message_id, (outcome.sender or "").lower())
+    return written if outcome.network_message_id else (*written, outcome.subject, str(outcome.size_bytes))
 
 
 def covered(outcome: Outcome, reason: CoverReason, by: OutcomeKey) -> Outcome:

@@ -29,7 +29,8 @@ class MicrosoftKnows:
         if stored is None:
             return None
         pairs = ((stored.outcome.sender, report.sender), (stored.outcome.subject, report.subject))
-        return known if all(_same(one, other) for one, other in pairs if one and other) else None
+        compared = [_same(one, other) for one, other in pairs if one and other]
+        return known if compared and all(compared) else None
 
 
 def _known_as(report: Outcome) -> list[str]:

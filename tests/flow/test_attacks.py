@@ -10,8 +10,15 @@ from datetime import timedelta
 import pytest
 
 from local.graph_simulator import MailItem
+from local.memory_storage import MemoryTable
 from local.sample_tenant import REPORTING_MAILBOX, wrap_as_report_button
+from shared.bootstrap import tenant
 from shared.domain.model import Category, CoverReason, Outcome, SkipReason, State
+from shared.domain.simulations import OwnMarks
+from shared.ports import ReportHead
+from shared.stores.outcomes import OutcomeStore
+from shared.usecases.microsoft_knows import MicrosoftKnows
+from shared.usecases.reading import ReadingRules, ReportPlace, ReportReader
 from tests.support.reports import (
     ANNA,
     BEN,
@@ -95,6 +102,36 @@ async def test_a_spoofed_internal_sender_injects_nothing(headers: tuple[tuple[st
         assert (row.state, row.state_reason) == (State.SKIPPED, SkipReason.UNTRUSTED_REPORTER)
         assert row.state_detail
         assert posts(on) == 0
+
+
+async def test_a_report_without_headers_injects_nothing_in_a_tenant() -> None:
+    """Where Graph is Microsoft's, nothing but Exchange's headers tells who sent a report; a stand-in may show none."""
+    async with stage() as on:
+        bare = on.graph.tenant.deliver(REPORTING_MAILBOX, reported(on, original("bare")))
+        in_a_tenant = ReportReader(
+            ReadingRules(tenant(on.settings), 3_000_000, OwnMarks()),
+            mail=on.ports.mail,
+            evidence=on.ports.containers["evidence"],
+            microsoft=MicrosoftKnows(None, OutcomeStore(MemoryTable(), MemoryTable(), on.clock)),
+            clock=on.clock,
+        )
+        head = ReportHead(bare, on.clock.now(), "3|bare", ANNA)
+        row = (await in_a_tenant.read(ReportPlace(REPORTING_MAILBOX, head, reports_reach_microsoft=False))).outcome
+        assert (row.state, row.state_reason) == (State.SKIPPED, SkipReason.UNTRUSTED_REPORTER)
+        assert (await rows_after(on))[bare].state is State.SETTLED
+
+
+async def test_a_forged_message_id_hides_no_mail_that_exchange_did_not_mark() -> None:
+    """Originals that a button stripped of Exchange's headers: the same ids and sender, each its own verdict."""
+    async with stage() as on:
+        first, second = (
+            original(name, internet_id="<same@parcel-lure.test>", subject=name).replace(b"X-MS-Exchange-", b"X-Cut-")
+            for name in ("newsletter", "lure")
+        )
+        reports = [report(on, first), report(on, second)]
+        rows = await rows_after(on)
+        assert [rows[one].covered_by for one in reports] == [None, None]
+        assert posts(on) == 2
 
 
 async def test_a_spoofed_report_takes_no_claim_from_the_real_one() -> None:

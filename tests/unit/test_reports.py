@@ -189,10 +189,12 @@ def test_no_mail_is_no_original() -> None:
 
 
 def test_untyped_files_are_looked_into() -> None:
-    """Files that neither type nor name describe may be the mail: the first three are to be fetched."""
+    """Files that neither type nor name describe may be the mail: the first three are to be fetched, others counted."""
     untyped = [file("pdf"), file("Re: v1.2 released", ""), file("c.bin", "application/octet-stream"), file("d")]
     inline = file("e", is_inline=True)
-    assert choose_original([inline, LINK, *untyped]) == OriginalChoice(sniff_ids=("pdf", "Re: v1.2 released", "c.bin"))
+    assert choose_original([inline, LINK, *untyped]) == OriginalChoice(
+        sniff_ids=("pdf", "Re: v1.2 released", "c.bin"), left_out=1
+    )
 
 
 def test_what_was_looked_into_is_chosen_alike() -> None:
