@@ -206,8 +206,9 @@ def _seen(outcome: Outcome) -> tuple[str | None, ...]:
 
     Without the id that Exchange gave it the item itself is only what its sender wrote, so more has to be the same.
     """
-    written = (outcome.internet_message_id, (outcome.sender or "").lower())
-    return written if outcome.network_message_id else (*written, outcome.subject, str(outcome.size_bytes))
+    subject = "".join((outcome.subject or "").split()).casefold()
+    written = (outcome.internet_message_id, (outcome.sender or "").lower(), subject)
+    return written if outcome.network_message_id else (*written, str(outcome.size_bytes))
 
 
 def covered(outcome: Outcome, reason: CoverReason, by: OutcomeKey) -> Outcome:

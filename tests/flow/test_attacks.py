@@ -145,17 +145,18 @@ async def test_a_spoofed_report_takes_no_claim_from_the_real_one() -> None:
         assert posts(on) == 1
 
 
-@pytest.mark.parametrize("same_id", ["network message id", "both ids"])
-async def test_a_forged_network_message_id_hides_no_mail_behind_another(same_id: str) -> None:
+@pytest.mark.parametrize("same", ["network message id", "both ids", "both ids and the sender"])
+async def test_a_forged_network_message_id_hides_no_mail_behind_another(same: str) -> None:
     """A lure that bears the ids of a mail reported before is submitted itself, and gets its own verdict."""
     async with stage() as on:
         harmless = original("newsletter", verdict="noThreatsFound/goodReclassifiedAsGood")
         first = report(on, harmless)
         await on.round()
-        forged_id = None if same_id == "network message id" else "<newsletter@parcel-lure.test>"
+        forged_id = None if same == "network message id" else "<newsletter@parcel-lure.test>"
         lure = original("lure", subject="Your account is locked", verdict=MALICIOUS, internet_id=forged_id)
         lure = lure.replace(network_id("lure").encode(), network_id("newsletter").encode())
-        lure = lure.replace(b"desk@parcel-lure.test>", b"bank@evil.test>", 1)
+        if same != "both ids and the sender":
+            lure = lure.replace(b"desk@parcel-lure.test>", b"bank@evil.test>", 1)
         second = report(on, lure)
         rows = await rows_after(on)
         assert rows[second].network_message_id == rows[first].network_message_id
