@@ -121,9 +121,7 @@ def _parts(settings: Settings, ports: Ports) -> _Parts:
 
 
 def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
-    rules = ReadingRules(
-        tenant(settings), settings.max_submission_bytes, settings.simulation_marks, settings.is_local
-    )
+    rules = ReadingRules(tenant(settings), settings.max_submission_bytes, settings.simulation_marks, settings.is_local)
     return CollectReports(
         settings.reporting_mailboxes,
         destination=ReportDestination(settings.report_destination, ports.submissions),

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
@@ -72,14 +72,14 @@ async def run_lanes(lanes: Sequence[Sequence[Step]], at_once: int) -> None:
 def _table_step(client: TableClient, call: Call) -> Step:
     arguments = call.arguments
     if call.method == "get":
-        return lambda: _found(client.get_entity(*arguments))
+        return lambda: _answered(client.get_entity(*arguments))
     if call.method == "scan":
         return lambda: _scan(client, *arguments)
     writes: list[Write] = [arguments[0]] if call.method == "write" else list(arguments[0])
     if len(writes) == 1:
-        return lambda: _write(client, writes[0])
+        return lambda: _answered(_write(client, writes[0]))
     operations = [_operation(write) for write in writes]
-    return lambda: client.submit_transaction(operations)
+    return lambda: _answered(client.submit_transaction(operations))
 
 
 def _queue_step(client: QueueClient, body: str, delay_s: int = 0) -> Step:
@@ -93,8 +93,9 @@ def _container_step(client: ContainerClient, call: Call) -> Step:
     return lambda: _download(client, name, last)
 
 
-async def _found(asked: Awaitable[Any]) -> None:
-    with suppress(ResourceNotFoundError):
+async def _answered(asked: Awaitable[Any]) -> None:
+    """Wait for the answer; being refused is one, as it was for the app."""
+    with suppress(ResourceExistsError, ResourceNotFoundError):
         await asked
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from shared.domain.campaigns import Fingerprint, fingerprint
+from shared.domain.campaigns import Fingerprint
 from shared.domain.exchange import exchange_facts
+from shared.domain.fingerprinting import fingerprint
 from shared.domain.model import Category
 from shared.domain.originals import OriginalFacts
 from shared.domain.text import addresses

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from local.sample_tenant import DOMAINS, PEOPLE
-from shared.domain.campaigns import fingerprint
 from shared.domain.exchange import exchange_facts
+from shared.domain.fingerprinting import fingerprint
 from shared.domain.headers import headers_of, read_headers
 from shared.domain.originals import Opened, OriginalFacts, read_original
 from shared.domain.reports import (

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.campaigns import (
-    MAX_TEXT,
     SKETCH,
     Fingerprint,
     UnreadableFingerprint,
@@ -21,11 +20,9 @@ from shared.domain.campaigns import (
     decode,
     distance,
     encode,
-    fingerprint,
-    organisation_of_host,
-    sender_organisation,
     similarity,
 )
+from shared.domain.fingerprinting import MAX_TEXT, fingerprint, organisation_of_host, sender_organisation
 
 SENTENCES = (
     "Dear colleague, the quarterly report of our regional offices has been published this morning.",
@@ -382,7 +379,7 @@ def test_comparing_has_no_direction(first: list[str], second: list[str], shares_
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
     """Stored fingerprints meet those of other workers and later versions: this one must never change by accident."""
     script = (
-        "from shared.domain.campaigns import encode, fingerprint\n"
+        "from shared.domain.campaigns import encode\nfrom shared.domain.fingerprinting import fingerprint\n"
         "print(encode(fingerprint(claim='spam', sender='a@b.example', authentication='pass', subject='S', text='T 1',"
         " links=['c.example'], attachments=[], internet_message_id='<1>', network_message_id='2', recipient='r@c.d')))"
     )

@@ -1,0 +1,272 @@
+"""What an original is recognised by: the fingerprint that its campaign is compared with.
+
+Into the bucket goes what has to be equal: claim, sender organisation, what Exchange found out about the sender, the
+attachments, and where the mail leads (the organisations behind links and addresses, telephone and bank account
+numbers). The sketch is made of its words. Pure and total; the same mail has the same fingerprint in every process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+import json
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shared.domain.campaigns import SKETCH, Fingerprint
+from shared.domain.text import clean, domain_of, ip_address
+
+MAX_TEXT = 64 * 1024
+"""Characters whose words are compared; what follows has to be equal."""
+_RULES = 2
+"""Goes into every bucket. Raise it with each change to what a fingerprint is made of: old ones then match nothing."""
+
+
+def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
+    *,
+    claim: str,
+    sender: str | None,
+    authentication: str,
+    subject: str | None,
+    text: str,
+    links: Sequence[str],
+    attachments: Sequence[str],
+    internet_message_id: str | None,
+    network_message_id: str | None,
+    recipient: str,
+    reply_to: Sequence[str] = (),
+) -> Fingerprint | None:
+    """The fingerprint of an original; None where there is no sender or nothing but a subject to compare.
+
+    `authentication` is what Exchange itself wrote about the sender, in any stable wording; `links` are the host names
+    behind the links, those in the text among them; `attachments` are digests of their contents; `reply_to` are the
+    addresses that answers go to. Order does not matter.
+    """
+    if not sender or not (text.strip() or links or attachments):
+        return None
+    organisation = sender_organisation(sender)
+    content = _read(subject or "", text, recipient)
+    answered = {*map(sender_organisation, reply_to)} - {organisation}
+    targets = {*map(organisation_of_host, links), *content.targets, *answered} - {sender_organisation(recipient)}
+    shingles = _shingles(content.words)
+    return Fingerprint(
+        bucket=_digest(
+            [
+                _RULES,
+                claim,
+                organisation,
+                authentication.strip().casefold(),
+                sorted(targets),
+                sorted({digest.casefold() for digest in attachments}),
+                text[MAX_TEXT:],
+                content.words if _brand(organisation) in _PLATFORMS else None,
+            ]
+        ),
+        sketch=tuple(heapq.nsmallest(SKETCH, shingles)),
+        size=len(shingles),
+        ids=frozenset(_digest([one])[:16] for one in (internet_message_id, network_message_id) if one),
+    )
+
+
+def _digest(parts: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:32]
+
+
+# --- Words ----------------------------------------------------------------------------------------------------------
+
+_JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")  # what `clean` keeps because spelling needs it
+# Scripts written without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese. Two characters stand for a word, and
+# punctuation begins anew, so that an inserted character moves the pairs of its own clause only.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Marks within a token keep URLs, addresses, numbers and ids in one piece.
+_MARKS = r"[-.@:/?=&%#~+]+"
+_TOKEN = re.compile(rf"[{_UNSPACED}]{{1,2}}|[^\W{_UNSPACED}]+(?:{_MARKS}[^\W{_UNSPACED}]+)*")
+_ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)  # the same, in half the time
+_LONGEST_WORD = 24
+_SHORTEST_NAME = 3
+_NAME_PART = re.compile(r"[^\W\d_]+")
+_DIGIT = re.compile(r"\d")
+
+# Tokens are in lower case, so these are none.
+_ADDRESS, _LINK, _NUMBER, _RECIPIENT, _END = "A", "L", "N", "R", "E"
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a mail says in words, and where else than by its links it leads."""
+
+    words: list[str]
+    targets: set[str]
+
+
+def _read(subject: str, text: str, recipient: str) -> _Content:
+    title, body = _normalise(subject), _normalise(text)
+    tokens = [*_tokens(title), _END, *_tokens(body)]
+    unusual = {token for token in tokens if len(token) > _LONGEST_WORD or not token.isalpha()}
+    placeholders = {token: _placeholder(token) for token in unusual} | _names(recipient)
+    words = map(placeholders.get, tokens, tokens)
+    return _Content(
+        words=[word for word, _ in itertools.groupby(words)],
+        # A number that stands in subject and text alike is a caller's, another one in each copy of a voice message.
+        targets={*_targets(unusual), *(_phones(title) ^ _phones(body)), *_accounts(title), *_accounts(body)},
+    )
+
+
+def _tokens(normalised: str) -> list[str]:
+    return (_ASCII_TOKEN if normalised.isascii() else _TOKEN).findall(normalised)
+
+
+def _normalise(text: str) -> str:
+    """The text as the eye reads it: one form for each letter, no case, nothing invisible."""
+    begin = text[:MAX_TEXT]
+    if begin.isascii():
+        return begin.casefold()
+    return _JOINERS.sub("", clean(unicodedata.normalize("NFKC", begin), MAX_TEXT)).casefold()
+
+
+def _names(recipient: str) -> dict[str, str]:
+    """The recipient's address and the names in it, which differ from one copy of a mail to the next."""
+    whole = recipient.casefold()
+    local = whole.rpartition("@")[0]
+    parts = [name for name in (local, *_NAME_PART.findall(local)) if len(name) >= _SHORTEST_NAME]
+    return dict.fromkeys([whole, *parts], _RECIPIENT)
+
+
+def _placeholder(token: str) -> str:
+    """What stands for a token that is no plain word; a word with a hyphen stands for itself."""
+    if "://" in token or _host_in(token):
+        return _LINK
+    if "@" in token:
+        return _ADDRESS
+    return _NUMBER if len(token) > _LONGEST_WORD or _DIGIT.search(token) else token
+
+
+def _shingles(words: list[str]) -> set[int]:
+    """A 32-bit hash of each pair of neighbouring words.
+
+    CRC-32 is quick and can be continued: the hash of a pair is the second word's, begun with the first one's. Whoever
+    wants equal hashes can have them, but gains no more than by copying the words.
+    """
+    lines = "\n".join([_END, *words, _END, ""]).encode("utf-8", "surrogatepass").splitlines(keepends=True)
+    return set(map(zlib.crc32, lines[1:], map(zlib.crc32, lines)))
+
+
+# --- Where a mail leads ---------------------------------------------------------------------------------------------
+
+_LONGEST_HOST = 253
+_HOST = re.compile(r"(?!\d+\.)(?:[\w-]+\.)+(?:[a-z]{2}|app|biz|com|dev|info|net|online|org|shop|site|top|xyz)")
+_AFTER_HOST = re.compile(r"[/?#:]")
+# Telephone numbers are told from amounts, dates and order numbers by their grouping: international, North American,
+# with an area code that begins with 0, French.
+_DIGITS = re.compile(r"[+(0-9][0-9 ().\u2010/-]{7,}")
+_PHONE = re.compile(
+    r"(?<![\d.,/-])(?:\+\d{1,3}[ .\u2010-]{0,2}(?:\(\d{1,5}\))?[\d .\u2010/-]{5,16}\d"
+    r"|(?:1[ .-])?\(?\d{3}\)?[ .\u2010-]{1,2}\d{3}[ .\u2010-]\d{4}"
+    r"|\(?0[1-9]\d{1,3}\)?[ /-]{1,3}\d{3,8}(?:[ -]\d{2,6}){0,2}|0\d(?:[ .]\d\d){4})(?!\d)"
+)
+_ACCOUNT = re.compile(
+    r"(?<!\w)[a-z]{2}\d{2} ?[a-z0-9]{4}(?: ?(?=[a-z]{0,3}\d)[a-z0-9]{4}){1,6}(?: ?\d[a-z0-9]{0,2})?(?!\w)", re.ASCII
+)
+
+
+def _targets(tokens: Iterable[str]) -> set[str]:
+    """The organisations behind addresses, and behind host names that mail programs make links of."""
+    hosts = {_host_in(token) for token in tokens} - {""}
+    addresses = {token.removeprefix("mailto:") for token in tokens if _placeholder(token) == _ADDRESS}
+    return {*map(organisation_of_host, hosts), *map(sender_organisation, addresses)}
+
+
+def _host_in(token: str) -> str:
+    """The host that a link without a scheme begins with; empty where the token is none."""
+    host = _AFTER_HOST.split(token, 1)[0]
+    return host if len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) else ""
+
+
+def _phones(text: str) -> set[str]:
+    """The telephone numbers: who clones a mail may want to be called instead of the one who wrote it."""
+    candidates = _DIGITS.findall(text)
+    return {"".join(_DIGIT.findall(phone)) for candidate in candidates for phone in _PHONE.findall(candidate)}
+
+
+def _accounts(text: str) -> set[str]:
+    """The bank accounts, for the same reason: who clones an invoice wants to be paid."""
+    accounts = {account.replace(" ", "") for account in _ACCOUNT.findall(text)}
+    return {account for account in accounts if _is_iban(account)}
+
+
+def _is_iban(account: str) -> bool:
+    """Whether the check digits are right (ISO 13616, 6.3)."""
+    return int("".join(str(int(char, 36)) for char in account[4:] + account[:4])) % 97 == 1
+
+
+# --- Organisations --------------------------------------------------------------------------------------------------
+
+
+def _listed(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_SECOND_LEVEL = _listed("ac co com edu gob gouv gov govt ltd me ne net nom or org plc sch")
+"""Labels that belong to a country's registry when they precede its two letters, as in co.uk, com.br and or.jp."""
+_FREE_MAIL = _listed(
+    """
+    163 126 aol att bigpond btinternet comcast cox daum fastmail foxmail free freenet gmail gmx googlemail hanmail hey
+    hotmail icloud inbox laposte libero live mac mail me msn naver o2 onet orange outlook passport pm posteo proton
+    protonmail qq rambler rediffmail rocketmail sbcglobal seznam sfr sina sky t-online telus terra tuta tutanota uol
+    verizon virgilio virginmedia wanadoo web wp yahoo yandex yeah ymail zoho
+    """
+)
+"""Names of providers at which strangers share a domain, whatever it ends in."""
+_PLATFORMS = _listed(
+    """
+    adobe adobesign airtable asana atlassian box calendly canva docusign dropbox echosign eventbrite evernote
+    facebookmail figma github gitlab google hellosign intuit jotform linkedin microsoft microsoftonline monday notion
+    office office365 pandadoc paypal quickbooks sharepointonline slack smartsheet squareup stripe surveymonkey
+    surveymonkeyuser trello typeform wetransfer wix xero zoom
+    """
+)
+"""Names of services that send what strangers write, in their own name and with links to themselves. Nothing but words
+tells an attacker's invitation, invoice or shared document from an honest one, so the words have to be equal."""
+_SHARED_HOSTS = _listed(
+    """
+    amazonaws.com appspot.com azureedge.net azurefd.net azurewebsites.net backblazeb2.com blogspot.com br.com carrd.co
+    cloudapp.azure.com cloudfront.net cn.com co.com de.com digitaloceanspaces.com docs.google.com drive.google.com
+    duckdns.org eu.com firebaseapp.com fleek.co fly.dev forms.office.com gb.net gitbook.io github.io gitlab.io glitch.me
+    godaddysites.com googleapis.com herokuapp.com jpn.com myportfolio.com myqcloud.com myshopify.com netlify.app
+    ngrok-free.app ngrok.io notion.site onmicrosoft.com onrender.com pages.dev r2.dev railway.app repl.co replit.app
+    ru.com run.app sa.com script.google.com sendgrid.net sharepoint.com sites.google.com square.site surge.sh
+    trafficmanager.net translate.goog trycloudflare.com typepad.com uk.com us.com vercel.app web.app webflow.io
+    weebly.com windows.net wixsite.com wordpress.com workers.dev za.com
+    """
+)
+"""Domains below which every name may be somebody else's."""
+
+
+def sender_organisation(address: str) -> str:
+    """Who answers for a mail address: its registrable domain, or the whole address where strangers share the domain.
+
+    A heuristic with small lists instead of the Public Suffix List. Where it takes an organisation for two, a campaign
+    is split; where it takes two for one, links, attachments and words still have to agree. Text that is no address
+    stands for itself.
+    """
+    whole = address.strip().casefold()
+    organisation = organisation_of_host(domain_of(whole))
+    return whole if not organisation or _brand(organisation) in _FREE_MAIL else organisation
+
+
+def organisation_of_host(host: str) -> str:
+    """Who answers for a host: its registrable domain; the whole name on shared hosting; an IP address as it is."""
+    name = host.strip().casefold().strip(".")
+    labels = name.split(".")
+    if ip_address(name) or any(".".join(labels[-count:]) in _SHARED_HOSTS for count in (2, 3)):
+        return name
+    is_below_registry = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL
+    return ".".join(labels[-3 if is_below_registry else -2 :])
+
+
+def _brand(organisation: str) -> str:
+    return organisation.partition(".")[0]
