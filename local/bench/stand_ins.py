@@ -30,6 +30,14 @@ MOST_AT_ONCE = 150
 _READY_WITHIN_S = 30
 
 
+MARKUP = (
+    b'<table width="100%" cellpadding="0" cellspacing="0" style="border-collapse:collapse;font-family:Arial">'
+    b'<tr><td align="center" style="padding:24px 16px;background-color:#f4f4f4;color:#333333;line-height:150%">'
+    b"Thank you.</td></tr></table>\r\n"
+)
+"""Most of a mail is what nobody sees."""
+
+
 @dataclass(frozen=True, slots=True)
 class StandIns:
     """The running stand-ins."""
@@ -121,10 +129,10 @@ def _original(number: int, network_message_id: str, sender: str, subject: str, s
         f"X-MS-Exchange-Organization-Network-Message-Id: {network_message_id}\r\n"
         f"From: Parcels <{sender}>\r\nTo: reporter{number}@{DOMAINS[0]}\r\nSubject: {subject}\r\n"
         f"Message-ID: <{number}@parcels.example>\r\nDate: Mon, 23 Nov 2026 08:00:00 +0000\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\n\r\n"
+        "Content-Type: text/html; charset=utf-8\r\n\r\n"
+        f"<p>Pay the customs fee for {_goods(number)} today, or it goes back to the sender.</p>\r\n"
     ).encode()
-    line = f"Pay the customs fee for {_goods(number)} today, or it goes back to the sender.\r\n".encode()
-    return (headers + line * (size_bytes // len(line) + 1))[:size_bytes]
+    return (headers + MARKUP * (size_bytes // len(MARKUP) + 1))[:size_bytes]
 
 
 def _goods(number: int) -> str:
