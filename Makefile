@@ -35,7 +35,7 @@ bicep: setup ## build, lint rules and format of every Bicep file, where a compil
 test: test-313 test-main ## all tests, before them the unit tests on Python 3.13
 
 test-313: setup-worker ## the unit tests on Python 3.13, where one is found
-	@if [ -x $(RUN_313) ]; then set -x; $(RUN_313) -m pytest tests/unit; \
+	@if [ -x $(RUN_313) ]; then set -x; $(RUN_313) -m pytest -n $(TEST_WORKERS) tests/unit; \
 	else echo "No Python 3.13 was found: the unit tests run on this clone's Python only."; fi
 
 test-main: setup-worker ## all tests on this clone's Python, the quick ones first

@@ -19,8 +19,8 @@ from local.azurite import Azurite
 ROOT = Path(__file__).resolve().parent.parent
 OUR_LOGGERS = ("shared", "defender_submissions")
 
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100, database=None)
-hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
