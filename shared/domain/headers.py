@@ -87,14 +87,19 @@ def read_headers(mime: bytes, also: frozenset[str] = frozenset()) -> Headers:
     return Headers(found, is_cut_off, is_empty=not block)
 
 
-def headers_of(pairs: Iterable[tuple[str, str]]) -> Headers:
-    """The headers that Graph tells of a mail, all of them."""
+def headers_of(pairs: Iterable[tuple[str, str]], also: frozenset[str] = frozenset()) -> Headers:
+    """The headers that Graph tells of a mail, as far as anybody reads them; `also` as above."""
     found: dict[str, list[str]] = {}
-    for name, value in pairs:
-        values = found.setdefault(name.strip().lower(), [])
+    is_empty = True
+    for told, value in pairs:
+        is_empty = False
+        name = told[:MAX_HEADER_BYTES].strip().lower()
+        if name not in _READ and name not in also:
+            continue
+        values = found.setdefault(name, [])
         if len(values) < MOST_VALUES:
-            values.append(value.replace("\r", "").replace("\n", "").strip())
-    return Headers(found, is_empty=not found)
+            values.append(value[:MAX_HEADER_BYTES].replace("\r", "").replace("\n", "").strip())
+    return Headers(found, is_empty=is_empty)
 
 
 def begins_like_mail(content: bytes) -> bool:

@@ -17,6 +17,8 @@ from shared.domain.model import Category, SkipReason
 from shared.domain.originals import OriginalFacts
 from shared.domain.text import address, clean, guid, ip_address
 
+MAX_SUBJECT = 4_096
+"""Characters of a report's subject that are looked at; Exchange keeps 255."""
 MAX_TEXT = 100_000
 """Characters of a report's own text that are looked at."""
 MAX_SNIFFED = 3
@@ -78,7 +80,7 @@ def read_subject(subject: str) -> ReportSubject:
     be cut off and may itself hold `|`; the prefixes `1|`, `2|`, `3|` and `Junk:`, `Not junk:`, `Phishing:`; and the
     add-in's `<Type>:<id>|<sender>|(<subject>) <date>`. Case and surrounding white space do not matter.
     """
-    text = clean(subject).strip()
+    text = clean(subject[:MAX_SUBJECT]).strip()
     number, bar, rest = text.partition("|")
     if bar and number.strip() in _NUMBERED:
         return _read_numbered(_NUMBERED[number.strip()], rest)

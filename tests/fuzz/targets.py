@@ -9,7 +9,7 @@ from typing import Literal
 from local.sample_tenant import DOMAINS, PEOPLE
 from shared.domain.exchange import exchange_facts
 from shared.domain.fingerprinting import fingerprint
-from shared.domain.headers import headers_of, read_headers
+from shared.domain.headers import MAX_HEADER_BYTES, headers_of, read_headers
 from shared.domain.originals import Opened, OriginalFacts, read_original
 from shared.domain.reports import (
     Attachment,
@@ -125,7 +125,7 @@ def read_report_subject(content: bytes) -> None:
 def read_report_headers(content: bytes) -> None:
     """The headers that Graph tells of a report, one on each line."""
     pairs = (line.partition(":") for line in _lines(content))
-    headers = headers_of((name, value) for name, _, value in pairs)
+    headers = headers_of(((name, value) for name, _, value in pairs), ALSO)
     distrust(headers, REPORTER, TENANT)
     simulation_of(headers, exchange_facts(headers), OWN_MARKS)
 
@@ -136,8 +136,9 @@ def choose_attachment(content: bytes) -> None:
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    """As many as Graph may tell of one mail; the rest would only show what a list of lines costs."""
-    return itertools.islice(io.StringIO(content.decode("utf-8", "surrogateescape"), newline="\n"), MOST_LINES)
+    """As many as Graph may tell of one mail; the rest would only show what splitting a text into lines costs."""
+    told = content[: 2 * MAX_HEADER_BYTES].decode("utf-8", "surrogateescape")
+    return itertools.islice(io.StringIO(told, newline="\n"), MOST_LINES)
 
 
 def _attachment(number: int, line: str) -> Attachment:

@@ -39,3 +39,18 @@ FOUND = {
 def test_a_flood_of_small_pieces_takes_no_more_memory_than_it_may(target: str, found: str) -> None:
     """Ten times its size and 1 MiB, for each kind of flood that once took more."""
     assert isinstance(attempt(target, FOUND[found], weigh=True), Answered)
+
+
+@pytest.mark.parametrize(
+    ("target", "content"),
+    [
+        ("subject", "\N{GRINNING FACE}a\x01".encode() * 100_000),
+        ("subject", b"\xff" * 1_000_000),
+        ("headers", "\N{GRINNING FACE}:".encode() + b"a\r" * 1_000_000),
+        ("headers", "from:\N{GRINNING FACE}".encode() + b"a\r" * 1_000_000),
+    ],
+    ids=["pictographs in a subject", "undecodable octets in a subject", "a name without end", "a value without end"],
+)
+def test_what_graph_tells_takes_no_more_memory_than_it_may(target: str, content: bytes) -> None:
+    """A subject and a list of headers without end, as only a broken or hostile Graph would tell."""
+    assert isinstance(attempt(target, content, weigh=True), Answered)
