@@ -92,8 +92,8 @@ async def test_five_attempts_spread_over_two_minutes() -> None:
     assert stage.queues.texts(POISON) == ["broken"]
 
 
-async def test_at_most_twelve_run_at_once() -> None:
-    """No more than 12 messages of a queue run at the same time on one instance."""
+async def test_at_most_four_run_at_once() -> None:
+    """No more than 4 messages of a queue run at the same time on one instance."""
     stage = stage_of_the_app()
 
     async def run(_msg: str) -> None:
@@ -102,11 +102,11 @@ async def test_at_most_twelve_run_at_once() -> None:
     await stage.put(*[f"m{number}" for number in range(100)])
     await stage.started(queue_app(run))
     await stage.clock.advance(60)
-    assert (stage.most_running(), stage.queues.texts(WORK)) == (12, [])
+    assert (stage.most_running(), stage.queues.texts(WORK)) == (4, [])
 
 
-async def test_unreadable_batch_holds_up_eight_messages() -> None:
-    """One message with a control character holds up its own batch of 8 and nothing else."""
+async def test_unreadable_batch_holds_up_two_messages() -> None:
+    """One message with a control character holds up its own batch of 2 and nothing else."""
     stage = stage_of_the_app()
     received: list[str] = []
 
@@ -116,7 +116,7 @@ async def test_unreadable_batch_holds_up_eight_messages() -> None:
     await stage.put("bad\x01", *[f"m{number}" for number in range(20)])
     await stage.started(queue_app(run))
     await stage.clock.advance(60)
-    assert received == [f"m{number}" for number in range(7, 20)]
+    assert received == [f"m{number}" for number in range(1, 20)]
 
 
 def test_the_host_accepts_the_file() -> None:
