@@ -99,14 +99,15 @@ async def count_life(stand_ins: StandIns, count: int) -> dict[str, int]:
     await stand_ins.refill(count, _SIZE_BYTES)
     async with AsyncExitStack() as resources:
         connection = stand_ins.azurite.new_account()
-        spent = await (await _counted_app(stand_ins, connection, resources)).live_through()
+        spent = await (await counted_app(stand_ins, connection, resources)).live_through()
         states = await stand_ins.states(connection)
     if states != {State.SETTLED: count}:
         raise RuntimeError(f"not every report was settled: {dict(states)}")
     return spent
 
 
-async def _counted_app(stand_ins: StandIns, connection: str, resources: AsyncExitStack) -> CountedApp:
+async def counted_app(stand_ins: StandIns, connection: str, resources: AsyncExitStack) -> CountedApp:
+    """The use cases over that storage account, its requests counted; `resources` closes its clients."""
     tally = Tally()
     settings = Settings.load(stand_ins.environment(connection))
     ports = await connect(settings, resources)
