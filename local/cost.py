@@ -22,8 +22,8 @@ DAYS = 30
 RUNS_A_DAY = {"collect_reports": 24 * 30, "dispatch": 24 * 60, "settle_outcomes": 24 * 12}
 """With the schedules of the parameter files: every two minutes, every minute, every five minutes."""
 SECONDS_A_RUN = 1.0
-"""Flex Consumption bills an execution for a second at least (Flex Consumption documentation, "Billing"); few of ours take
-longer."""
+"""Flex Consumption bills an execution for a second at least (Flex Consumption documentation, "Billing"); few of ours
+take longer."""
 PLATFORM_BYTES_A_RUN = 3_000
 """What the Functions host logs of each execution by itself. An assumption, the only one here."""
 EXAMPLE_PRICES = {
