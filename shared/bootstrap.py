@@ -43,6 +43,9 @@ from shared.usecases.sweep import Sweeper
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.data.tables.aio import TableServiceClient
+    from azure.storage.blob.aio import BlobServiceClient
+    from azure.storage.queue.aio import QueueServiceClient
 
     from shared.adapters.graph.transport import GraphTransport
 
@@ -222,29 +225,46 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
     With a connection string, which only local work has, missing tables, queues and containers are made; in a tenant
     they are deployed, and the app has no right to make any.
     """
-    from shared.adapters.graph.identity import graph_authentication, managed_credential  # noqa: PLC0415
     from shared.adapters.graph.mail import GraphMail  # noqa: PLC0415
     from shared.adapters.graph.submissions import GraphThreatSubmissions  # noqa: PLC0415
-    from shared.adapters.graph.transport import GraphTransport  # noqa: PLC0415
 
-    access = settings.submissions_storage
-    credential: AsyncTokenCredential | None = None
-    if access.connection_string is None or not settings.is_local:
-        credential = managed_credential(access.credential, access.client_id)
-        await resources.enter_async_context(credential)
-    transport = GraphTransport(
-        settings.graph_base_url,
-        graph_authentication(settings.graph_base_url, None if settings.is_local else credential),
-    )
-    resources.push_async_callback(transport.aclose)
-    storage = await _storage(access, credential, resources)
+    credential = await open_credential(settings, resources)
+    transport = await open_graph(settings, credential, resources)
+    clients = await open_storage(settings.submissions_storage, credential, resources)
+    if settings.submissions_storage.connection_string is not None:
+        from shared.adapters.storage import make_missing  # noqa: PLC0415
+
+        await make_missing(clients.tables, clients.queues, clients.blobs, TABLES, QUEUES, CONTAINERS)
     return Ports(
-        **storage,
+        **_storage(clients),
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=SystemClock(),
         sources=_source_ports(settings, transport),
     )
+
+
+async def open_credential(settings: Settings, resources: AsyncExitStack) -> AsyncTokenCredential | None:
+    """Who the app is, closed by `resources`; None where neither storage nor Graph asks for it, as in local work."""
+    access = settings.submissions_storage
+    if access.connection_string is not None and settings.is_local:
+        return None
+    from shared.adapters.graph.identity import managed_credential  # noqa: PLC0415
+
+    return await resources.enter_async_context(managed_credential(access.credential, access.client_id))
+
+
+async def open_graph(
+    settings: Settings, credential: AsyncTokenCredential | None, resources: AsyncExitStack
+) -> GraphTransport:
+    """The way to Graph, closed by `resources`; a stand-in on this machine never sees a token of the credential."""
+    from shared.adapters.graph.identity import graph_authentication  # noqa: PLC0415
+    from shared.adapters.graph.transport import GraphTransport  # noqa: PLC0415
+
+    authentication = graph_authentication(settings.graph_base_url, None if settings.is_local else credential)
+    transport = GraphTransport(settings.graph_base_url, authentication)
+    resources.push_async_callback(transport.aclose)
+    return transport
 
 
 def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts | None:
@@ -255,14 +275,24 @@ def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts 
     return source_ports(transport)
 
 
-async def _storage(
+@dataclass(frozen=True, slots=True)
+class ServiceClients:
+    """The three services of the data account."""
+
+    tables: TableServiceClient
+    queues: QueueServiceClient
+    blobs: BlobServiceClient
+
+
+async def open_storage(
     access: StorageAccess, credential: AsyncTokenCredential | None, resources: AsyncExitStack
-) -> dict[str, Any]:
+) -> ServiceClients:
+    """The data account, closed by `resources`. Nothing is asked of it yet."""
     from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415
     from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415
     from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415
 
-    from shared.adapters.storage import API_VERSION, AzureBlobs, AzureQueue, AzureTable, make_missing  # noqa: PLC0415
+    from shared.adapters.storage import API_VERSION  # noqa: PLC0415
 
     text = access.connection_string
     if text is not None:
@@ -275,10 +305,14 @@ async def _storage(
         blobs = BlobServiceClient(access.blob_service_uri or "", credential=credential, api_version=API_VERSION)
     for client in (tables, queues, blobs):
         await resources.enter_async_context(client)
-    if text is not None:
-        await make_missing(tables, queues, blobs, TABLES, QUEUES, CONTAINERS)
+    return ServiceClients(tables, queues, blobs)
+
+
+def _storage(clients: ServiceClients) -> dict[str, Any]:
+    from shared.adapters.storage import AzureBlobs, AzureQueue, AzureTable  # noqa: PLC0415
+
     return {
-        "tables": {name: AzureTable(tables.get_table_client(name)) for name in TABLES},
-        "queues": {name: AzureQueue(queues.get_queue_client(name)) for name in QUEUES},
-        "containers": {name: AzureBlobs(blobs.get_container_client(name)) for name in CONTAINERS},
+        "tables": {name: AzureTable(clients.tables.get_table_client(name)) for name in TABLES},
+        "queues": {name: AzureQueue(clients.queues.get_queue_client(name)) for name in QUEUES},
+        "containers": {name: AzureBlobs(clients.blobs.get_container_client(name)) for name in CONTAINERS},
     }
