@@ -1,0 +1,384 @@
+// One log alert per row of `rules`: whoever wants to know what is watched reads that array.
+//
+// The queries stand in ../queries and hold no limit: each tells a number, and the row says above which number it is an
+// alert. Severity: 0 it stands still, 1 somebody must act today, 2 somebody must act soon, 3 worth a look.
+// An alert with `resolves` describes a condition: it fires once and resolves when the condition ends. One without
+// describes what happened to single rows, which is not undone by waiting: it fires again at most once in `quiet`.
+// `window` is longer than `every` where single lines count, as a line may arrive some minutes late.
+
+@description('Azure region of the rules: that of the workspace.')
+param location string
+
+@description('Beginning of every name.')
+param namePrefix string
+
+param tags object
+
+@description('Resource id of the Log Analytics workspace that holds the app\'s traces.')
+param workspaceId string
+
+@description('Resource ids of the action groups that are told. With none, alerts show in the portal only.')
+param actionGroupIds array
+
+@description('Submissions in 15 minutes that the app is given.')
+param quotaPer15Min int
+
+@description('Submissions in a day that the app is given.')
+param quotaPerDay int
+
+@description('Hours after which a row without a verdict expires.')
+param verdictDeadlineHours int
+
+@description('Minutes without a finished run after which a timer counts as silent: several times the slowest schedule.')
+@minValue(10)
+@maxValue(55)
+param silentMinutes int = 30
+
+var events = loadTextContent('../queries/_events.kql')
+var heartbeat = loadTextContent('../queries/heartbeat.kql')
+var backlog = loadTextContent('../queries/backlog.kql')
+var quota = loadTextContent('../queries/quota.kql')
+var notAllowed = loadTextContent('../queries/not_allowed.kql')
+var unreadable = loadTextContent('../queries/unreadable.kql')
+var deferred = loadTextContent('../queries/deferred.kql')
+var poison = loadTextContent('../queries/poison.kql')
+var ended = loadTextContent('../queries/ended.kql')
+var throttled = loadTextContent('../queries/throttled.kql')
+var failures = loadTextContent('../queries/failures.kql')
+
+@description('What a rule says of itself; the rest is the same for all.')
+type rule = {
+  @description('Its name after the prefix, and its heading in docs/monitoring.md.')
+  name: string
+  title: string
+  severity: 0 | 1 | 2 | 3
+  query: string
+
+  @description('Column of the query that is compared, and the number above which it is an alert.')
+  measure: string
+  above: int
+
+  @description('Column that tells one alert from another; none for a query of one row.')
+  per: string?
+
+  @description('Only these values of that column; all where none is named.')
+  only: string[]?
+  every: 'PT5M' | 'PT15M' | 'PT1H'
+  window: 'PT30M' | 'PT1H' | 'PT2H' | 'PT6H'
+  resolves: bool
+
+  @description('For an alert that does not resolve.')
+  quiet: ('PT1H' | 'PT6H' | 'P1D')?
+
+  @description('What happened, and what is at stake.')
+  says: string
+
+  @description('What to do first.')
+  first: string
+}
+
+var rules rule[] = [
+  {
+    name: 'silent'
+    title: 'A timer is silent'
+    severity: 0
+    query: heartbeat
+    measure: 'silent_minutes'
+    above: silentMinutes
+    per: 'function'
+    every: 'PT5M'
+    window: 'PT1H'
+    resolves: true
+    says: 'A timer function has not ended a run for ${silentMinutes} minutes. No report is collected, no row gets a slot or no verdict is fetched until it runs again; nothing is lost, everything waits.'
+    first: 'See whether the portal lists the app\'s functions. If it lists none, a setting is wrong: read the log stream. If it does, restart the app. Before the first deployment of the code this alert is as it should be.'
+  }
+  {
+    name: 'not-allowed'
+    title: 'Microsoft refuses the app'
+    severity: 1
+    query: notAllowed
+    measure: 'refusals'
+    above: 0
+    per: 'status'
+    every: 'PT5M'
+    window: 'PT1H'
+    resolves: true
+    says: 'Microsoft answered a submission with 401, 402 or 403, or the identity got no token. All submissions pause for up to 30 minutes at a time; the rows wait, also the urgent ones.'
+    first: 'Run the doctor: it tells which permission the token lacks. Then look at the tenant\'s licence for Defender for Office 365.'
+  }
+  {
+    name: 'late-urgent'
+    title: 'Urgent rows wait too long'
+    severity: 1
+    query: backlog
+    measure: 'oldest_minutes'
+    above: 30
+    per: 'lane'
+    only: ['urgent']
+    every: 'PT5M'
+    window: 'PT30M'
+    resolves: true
+    says: 'An urgent row has waited for 30 minutes. Slots are kept free for such rows in each 15 minutes, so two windows passed without one of the ${quotaPer15Min} submissions for it: a pause, a full quota, or a flood of urgent rows.'
+    first: 'See whether `not-allowed`, `throttled` or `quota` fires too: each explains it. If none does, look at the workbook for who sends so many.'
+  }
+  {
+    name: 'late-others'
+    title: 'Rows wait longer than a day'
+    severity: 2
+    query: backlog
+    measure: 'oldest_minutes'
+    above: 24 * 60
+    per: 'lane'
+    only: ['normal', 'low']
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: true
+    says: 'A row has waited for a day. A day takes ${quotaPerDay} submissions and ${quotaPer15Min} fit into 15 minutes, so more comes in than the quota lets out, or nothing leaves.'
+    first: 'See in the workbook whether the backlog grows. One large bulk request in the lane `low` goes by itself; a lane `normal` that grows needs more quota or fewer reports.'
+  }
+  {
+    name: 'stuck-in-flight'
+    title: 'Rows are stuck in their slots'
+    severity: 2
+    query: backlog
+    measure: 'oldest_minutes'
+    above: 60
+    per: 'lane'
+    only: ['in_flight']
+    every: 'PT15M'
+    window: 'PT30M'
+    resolves: true
+    says: 'A row has been in flight for an hour. Slots are taken back after five minutes, so messages are not read from the queue `submissions` and what has no slot waits behind them.'
+    first: 'See whether the function `submit` runs and fails (`failures`), and whether the identity may read and release messages: run the doctor.'
+  }
+  {
+    name: 'stuck-uncertain'
+    title: 'Rows stay uncertain'
+    severity: 2
+    query: backlog
+    measure: 'oldest_minutes'
+    above: 60
+    per: 'lane'
+    only: ['uncertain']
+    every: 'PT15M'
+    window: 'PT30M'
+    resolves: true
+    says: 'For an hour it has been unknown whether Microsoft has a submission. Its own list should have told after 15 minutes. The row is neither sent again nor given up until the list can be read.'
+    first: 'See whether `unreadable` fires for `listing_failed`. If the list can be read, look for the row in the table `outcomes`.'
+  }
+  {
+    name: 'past-deadline'
+    title: 'Rows outlive the deadline for verdicts'
+    severity: 2
+    query: backlog
+    measure: 'oldest_minutes'
+    above: (verdictDeadlineHours + 2) * 60
+    per: 'lane'
+    only: ['at_microsoft', 'covered']
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: true
+    says: 'A row waits for its verdict two hours longer than the ${verdictDeadlineHours} hours after which it should have expired: settle_outcomes ends its runs, but does not get to this row.'
+    first: 'See whether `unreadable` fires for `listing_failed`, then whether settle_outcomes is stopped by its time limit (`failures`).'
+  }
+  {
+    name: 'quota'
+    title: 'The day\'s quota is nearly used'
+    severity: 2
+    query: quota
+    measure: 'day_percent'
+    above: 90
+    every: 'PT15M'
+    window: 'PT30M'
+    resolves: true
+    says: 'Nine tenths of the ${quotaPerDay} submissions of a day are used. When all are, every row waits, also the urgent ones, until the day is over.'
+    first: 'Stop bulk requests to the queue `manual-submissions` for today. See in the workbook where the rows come from.'
+  }
+  {
+    name: 'throttled'
+    title: 'Microsoft throttles submissions'
+    severity: 2
+    query: throttled
+    measure: 'answers'
+    above: 10
+    every: 'PT15M'
+    window: 'PT1H'
+    resolves: true
+    says: 'More than ten submissions in an hour were answered with 429, although the app stays below ${quotaPer15Min} in 15 minutes. Rows wait longer; none is lost.'
+    first: 'Find out who else submits in this tenant: the quota is the tenant\'s. Lower QUOTA_PER_15_MIN to what is left for this app.'
+  }
+  {
+    name: 'unreadable'
+    title: 'Something cannot be read for an hour'
+    severity: 1
+    query: unreadable
+    measure: 'failing_quarters'
+    above: 3
+    per: 'what'
+    every: 'PT15M'
+    window: 'PT1H'
+    resolves: true
+    says: 'A reporting mailbox, a source, Microsoft\'s list of submissions or the report policy could not be read in any quarter of the last hour. What it holds waits there; reports in a mailbox are read when it answers again.'
+    first: 'Read `answers` in the query\'s result: 403 or 404 is a missing grant or mailbox, so run the doctor. 5xx is an outage: see Microsoft\'s service health.'
+  }
+  {
+    name: 'deferred'
+    title: 'Reports cannot be read'
+    severity: 2
+    query: deferred
+    measure: 'reports'
+    above: 0
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: true
+    says: 'The content of a report could not be fetched for three quarters of an hour, while its mailbox can be read. If that goes on, its row ends as failed and nothing is submitted.'
+    first: 'Read status and code of the event `report_deferred`. See whether the report still lies in the mailbox: a rule or a person may have moved it.'
+  }
+  {
+    name: 'poison'
+    title: 'A message failed every attempt'
+    severity: 2
+    query: poison
+    measure: 'messages'
+    above: 0
+    per: 'event'
+    only: ['poison_recorded']
+    every: 'PT15M'
+    window: 'PT30M'
+    resolves: false
+    quiet: 'PT1H'
+    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless it is replayed.'
+    first: 'Find the exception of that time (`failures`), repair its cause, then replay the row.'
+  }
+  {
+    name: 'poison-unrecorded'
+    title: 'A poison message could not be recorded'
+    severity: 1
+    query: poison
+    measure: 'messages'
+    above: 0
+    per: 'event'
+    only: ['poison_unrecorded']
+    every: 'PT5M'
+    window: 'PT30M'
+    resolves: false
+    quiet: 'PT1H'
+    says: 'A message that failed every attempt could not get its final row, as storage refused. It went back to its poison queue; where `lost` is above 0 not even that succeeded, and the message exists no more.'
+    first: 'Run the doctor for the access to tables and queues. Where `lost` is above 0, compare the table `outcomes` with the reporting mailbox of that time.'
+  }
+  {
+    name: 'expired'
+    title: 'Rows expired without a verdict'
+    severity: 2
+    query: ended
+    measure: 'rows'
+    above: 0
+    per: 'event'
+    only: ['expired']
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: false
+    quiet: 'P1D'
+    says: 'Microsoft gave no verdict within ${verdictDeadlineHours} hours. The row has ended; a pipeline that waits for a verdict gets none.'
+    first: 'Look the submission up in the Defender portal by its id. If Microsoft is only late, raise VERDICT_DEADLINE_HOURS.'
+  }
+  {
+    name: 'gave-up'
+    title: 'Rows were given up'
+    severity: 2
+    query: ended
+    measure: 'rows'
+    above: 0
+    per: 'event'
+    only: ['gave_up']
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: false
+    quiet: 'PT6H'
+    says: 'A row failed after all its retries. Microsoft never judges that mail unless the row is replayed.'
+    first: 'Read `codes` in the query\'s result, repair the cause, then replay the rows in `ids`.'
+  }
+  {
+    name: 'refused'
+    title: 'Microsoft refuses many submissions'
+    severity: 2
+    query: ended
+    measure: 'rows'
+    above: 10
+    per: 'event'
+    only: ['submission_refused']
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: false
+    quiet: 'PT6H'
+    says: 'More than ten submissions in two hours were refused for good. A single one is a matter of its mail; many have a common cause, such as a change of Microsoft\'s interface, which is beta.'
+    first: 'Read `codes` in the query\'s result and compare the rows\' ErrorMessage in the table `outcomes`. Shadow mode (SUBMISSION_MODE) keeps further rows from being refused.'
+  }
+  {
+    name: 'unknown-result'
+    title: 'Microsoft used an unknown word'
+    severity: 3
+    query: ended
+    measure: 'rows'
+    above: 0
+    per: 'event'
+    only: ['unknown_result']
+    every: 'PT1H'
+    window: 'PT2H'
+    resolves: false
+    quiet: 'P1D'
+    says: 'A verdict held a word that the app does not know. The row is settled with the verdict `unknown` and keeps Microsoft\'s words.'
+    first: 'Read ResultCategory and ResultDetail of the rows in `ids`, and ask for an app version that knows them.'
+  }
+  {
+    name: 'failures'
+    title: 'A function fails again and again'
+    severity: 2
+    query: failures
+    measure: 'failures'
+    above: 5
+    per: 'function'
+    every: 'PT15M'
+    window: 'PT1H'
+    resolves: true
+    says: 'More than five runs of a function ended with an exception within an hour. Messages are tried five times and then become poison; timers try again at their next time.'
+    first: 'Open Failures in Application Insights and read the exception. Storage refusing access is the most usual: run the doctor.'
+  }
+]
+
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for rule in rules: {
+    name: '${namePrefix}-${rule.name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: 'Defender Submissions: ${rule.title}'
+      description: '${rule.says} First: ${rule.first} More: docs/monitoring.md, ${rule.name}.'
+      severity: rule.severity
+      enabled: true
+      scopes: [workspaceId]
+      evaluationFrequency: rule.every
+      windowSize: rule.window
+      criteria: {
+        allOf: [
+          {
+            criterionType: 'StaticThresholdCriterion'
+            query: '${events}${rule.query}'
+            timeAggregation: 'Maximum'
+            metricMeasureColumn: rule.measure
+            operator: 'GreaterThan'
+            threshold: rule.above
+            dimensions: rule.?per == null ? [] : [{ name: rule.per!, operator: 'Include', values: rule.?only ?? ['*'] }]
+            failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+          }
+        ]
+      }
+      autoMitigate: rule.resolves
+      muteActionsDuration: rule.?quiet
+      // The workspace is made by the same deployment: its tables come with the first line that the app writes.
+      skipQueryValidation: true
+      actions: { actionGroups: actionGroupIds }
+    }
+  }
+]

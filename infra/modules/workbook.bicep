@@ -1,0 +1,200 @@
+// The Azure Workbook for security operations: is it alive, does it keep up, what does Microsoft say, what went wrong.
+//
+// A row of `charts` is one question: its query stands in ../queries, in front of it the one that reads the events. The
+// workbook is the same resource at every deployment, so what is changed in the portal is overwritten: save a copy there.
+
+@description('Azure region of the workbook.')
+param location string
+
+@description('Beginning of the title.')
+param namePrefix string
+
+param tags object
+
+@description('Resource id of the Log Analytics workspace that holds the app\'s traces.')
+param workspaceId string
+
+@description('What one part of the workbook asks, and how it shows the answer.')
+type chart = {
+  title: string
+  query: string
+  shown: 'table' | 'timechart' | 'barchart'
+
+  @description('Percent of the width.')
+  width: '50' | '100'
+
+  @description('What stands there when the query finds nothing.')
+  empty: string
+}
+
+var events = loadTextContent('../queries/_events.kql')
+
+var charts chart[] = [
+  {
+    title: 'Is it alive? Each timer\'s last run'
+    query: loadTextContent('../queries/heartbeat.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'No timer is known.'
+  }
+  {
+    title: 'What waits now, by lane'
+    query: loadTextContent('../queries/backlog.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'settle_outcomes has told no backlog in this time.'
+  }
+  {
+    title: 'What waits, over time'
+    query: loadTextContent('../queries/backlog_over_time.kql')
+    shown: 'timechart'
+    width: '50'
+    empty: 'settle_outcomes has told no backlog in this time.'
+  }
+  {
+    title: 'How much comes in and goes out, each hour'
+    query: loadTextContent('../queries/flow.kql')
+    shown: 'timechart'
+    width: '50'
+    empty: 'Nothing came in and nothing went out in this time.'
+  }
+  {
+    title: 'How much of the quota is used'
+    query: loadTextContent('../queries/quota.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'settle_outcomes has told no use of the quota in this time.'
+  }
+  {
+    title: 'How much of the quota is used, over time, in percent'
+    query: loadTextContent('../queries/quota_over_time.kql')
+    shown: 'timechart'
+    width: '50'
+    empty: 'settle_outcomes has told no use of the quota in this time.'
+  }
+  {
+    title: 'Minutes from the report to its submission and to its verdict'
+    query: loadTextContent('../queries/speed.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'Nothing was submitted in this time.'
+  }
+  {
+    title: 'What Microsoft says, and whether it agrees with who reported'
+    query: loadTextContent('../queries/verdicts.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'No verdict came in this time.'
+  }
+  {
+    title: 'What went wrong, by kind'
+    query: loadTextContent('../queries/problems.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'Nothing went wrong in this time.'
+  }
+  {
+    title: 'Rows that ended otherwise than they should'
+    query: loadTextContent('../queries/ended.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'No row ended otherwise than it should.'
+  }
+  {
+    title: 'Messages that failed every attempt'
+    query: loadTextContent('../queries/poison.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'No message failed every attempt.'
+  }
+  {
+    title: 'Functions that fail'
+    query: loadTextContent('../queries/failures.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'No function failed.'
+  }
+  {
+    title: 'Mailboxes, sources and lists that could not be read'
+    query: loadTextContent('../queries/unreadable.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'Everything could be read.'
+  }
+  {
+    title: 'When Microsoft refused the app'
+    query: loadTextContent('../queries/not_allowed.kql')
+    shown: 'table'
+    width: '50'
+    empty: 'Microsoft refused nothing.'
+  }
+]
+
+var timeRange = {
+  type: 9
+  name: 'time range'
+  content: {
+    version: 'KqlParameterItem/1.0'
+    style: 'pills'
+    queryType: 0
+    resourceType: 'microsoft.operationalinsights/workspaces'
+    parameters: [
+      {
+        id: guid(workspaceId, 'range')
+        version: 'KqlParameterItem/1.0'
+        name: 'range'
+        label: 'Time range'
+        type: 4
+        isRequired: true
+        value: { durationMs: 86400000 }
+        typeSettings: {
+          selectableValues: [
+            { durationMs: 3600000 }
+            { durationMs: 14400000 }
+            { durationMs: 86400000 }
+            { durationMs: 604800000 }
+            { durationMs: 2592000000 }
+          ]
+          allowCustom: true
+        }
+      }
+    ]
+  }
+}
+
+var parts = [
+  for chart in charts: {
+    type: 3
+    name: chart.title
+    customWidth: chart.width
+    content: {
+      version: 'KqlItem/1.0'
+      query: '${events}${chart.query}'
+      size: 0
+      title: chart.title
+      noDataMessage: chart.empty
+      timeContextFromParameter: 'range'
+      queryType: 0
+      resourceType: 'microsoft.operationalinsights/workspaces'
+      crossComponentResources: [workspaceId]
+      visualization: chart.shown
+    }
+  }
+]
+
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(workspaceId, 'defender-submissions')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: '${namePrefix}: Defender Submissions'
+    category: 'workbook'
+    sourceId: workspaceId
+    serializedData: string({
+      version: 'Notebook/1.0'
+      items: concat([timeRange], parts)
+      fallbackResourceIds: [workspaceId]
+    })
+  }
+}
