@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.settings import Settings
-from shared.telemetry import Event, emit, quiet_libraries
+from shared.telemetry import Event, emit, failures_told, quiet_libraries
 
 if TYPE_CHECKING:
     from shared.bootstrap import App
@@ -42,29 +44,43 @@ async def _use_cases() -> App:
     return _made
 
 
+@asynccontextmanager
+async def _invocation(function: str) -> AsyncIterator[App]:
+    """The use cases, for one invocation of a function; its failure is told."""
+    with failures_told(function):
+        yield await _use_cases()
+
+
+def _heartbeat(function: str, count: int, began_s: float) -> None:
+    """Tell that a timer's run ended well: nothing but the whole run stands before it."""
+    emit(Event.RUN_FINISHED, function=function, count=count, seconds=round(time.monotonic() - began_s, 1))
+
+
 @app.timer_trigger(arg_name="timer", schedule="%COLLECT_SCHEDULE%", run_on_startup=False, use_monitor=True)
 async def collect_reports(timer: func.TimerRequest) -> None:
     """Read what is new in every reporting mailbox, then dispatch."""
-    use_cases = await _use_cases()
-    new = await use_cases.collect_reports.run()
-    if new:
-        await use_cases.dispatch.run()
-    emit(Event.RUN_FINISHED, function="collect_reports", count=new)
+    began_s = time.monotonic()
+    async with _invocation("collect_reports") as use_cases:
+        new = await use_cases.collect_reports.run()
+        if new:
+            await use_cases.dispatch.run()
+        _heartbeat("collect_reports", new, began_s)
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions", connection=STORAGE)
 async def intake_manual(message: str) -> None:
     """Turn an operator's message into its row, then dispatch."""
-    use_cases = await _use_cases()
-    await use_cases.intake_manual.run(message)
-    await use_cases.dispatch.run()
+    async with _invocation("intake_manual") as use_cases:
+        await use_cases.intake_manual.run(message)
+        await use_cases.dispatch.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%DISPATCH_SCHEDULE%", run_on_startup=False, use_monitor=True)
 async def dispatch(timer: func.TimerRequest) -> None:
     """Give waiting rows the quota slots that fall due before the next run."""
-    given = await (await _use_cases()).dispatch.run()
-    emit(Event.RUN_FINISHED, function="dispatch", count=given)
+    began_s = time.monotonic()
+    async with _invocation("dispatch") as use_cases:
+        _heartbeat("dispatch", await use_cases.dispatch.run(), began_s)
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions", connection=STORAGE)
@@ -72,23 +88,29 @@ async def submit(message: str) -> None:
     """Make one submission to Microsoft, at most once."""
     from shared.codecs.submission_message import read_message  # noqa: PLC0415
 
-    await (await _use_cases()).submit.run(read_message(message))
+    async with _invocation("submit") as use_cases:
+        await use_cases.submit.run(read_message(message))
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SETTLE_SCHEDULE%", run_on_startup=False, use_monitor=True)
 async def settle_outcomes(timer: func.TimerRequest) -> None:
-    """Fetch verdicts, reconcile uncertain rows, expire overdue ones."""
-    settled = await (await _use_cases()).settle_outcomes.run()
-    emit(Event.RUN_FINISHED, function="settle_outcomes", count=settled)
+    """Fetch verdicts, reconcile uncertain rows, expire overdue ones; then tell what is left."""
+    began_s = time.monotonic()
+    async with _invocation("settle_outcomes") as use_cases:
+        settled = await use_cases.settle_outcomes.run()
+        await use_cases.backlog.run()
+        _heartbeat("settle_outcomes", settled, began_s)
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions-poison", connection=STORAGE)
 async def record_poison_manual(message: str) -> None:
     """Give a message that failed every attempt its final row; never raises."""
-    await (await _use_cases()).record_poison_manual.run(message)
+    async with _invocation("record_poison_manual") as use_cases:
+        await use_cases.record_poison_manual.run(message)
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions-poison", connection=STORAGE)
 async def record_poison_submission(message: str) -> None:
     """Fail the row of a message that failed every attempt, replayable; never raises."""
-    await (await _use_cases()).record_poison_submission.run(message)
+    async with _invocation("record_poison_submission") as use_cases:
+        await use_cases.record_poison_submission.run(message)

@@ -24,6 +24,7 @@ from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
 from shared.usecases.admission import Admission
+from shared.usecases.backlog import Backlog
 from shared.usecases.campaigns import Campaigns
 from shared.usecases.closing import Closer
 from shared.usecases.collect import CollectReports
@@ -63,6 +64,7 @@ class App:
     dispatch: Dispatch
     submit: Submit
     settle_outcomes: SettleOutcomes
+    backlog: Backlog
     record_poison_manual: RecordPoisonManual
     record_poison_submission: RecordPoisonSubmission
 
@@ -84,6 +86,7 @@ def build(settings: Settings, ports: Ports) -> App:
         ),
         submit=_submit(settings, ports, parts),
         settle_outcomes=_settle(settings, ports, parts),
+        backlog=Backlog(limits(settings), worklist=parts.worklist, clock=ports.clock),
         record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions-poison"]),
         record_poison_submission=RecordPoisonSubmission(
             parts.outcomes, parts.worklist, ports.queues["submissions-poison"]

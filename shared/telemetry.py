@@ -1,8 +1,9 @@
-"""The register of everything the product tells about itself: names, units, meaning.
+"""The register of everything the product tells about itself: names, fields, units, meaning.
 
-An event is one log line `event=<name> field=<value> ...` on the logger `shared.telemetry`, so that it can be queried
-where the function host's logs go. Fields are ids, counts, seconds, codes and short hashes; never a subject, an
-address, a token or message content. Nothing else in the product writes to a log.
+An event is one log line `event=<name> field=<value> ...` on the logger `shared.telemetry`; the same fields travel as
+attributes of the log record, which an OpenTelemetry exporter turns into properties. Fields are ids, counts, seconds,
+codes and short hashes; never a subject, an address, a token or message content. Nothing else in the product writes to
+a log.
 """
 
 from __future__ import annotations
@@ -10,67 +11,228 @@ from __future__ import annotations
 import enum
 import hashlib
 import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from shared.domain.text import clean
 
+LOGGER = __name__
 LONGEST_VALUE = 200
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger(LOGGER)
+_PACKAGE = Path(__file__).parent
+
+FIELDS = {
+    "agreement": "whether Microsoft's verdict agrees with the report",
+    "code": "Graph's own word for what went wrong, or ours where no answer came (`no_token`, `ConnectError`, ...)",
+    "count": "how many",
+    "day_limit": "QUOTA_PER_DAY",
+    "error": "the type of an exception",
+    "found": "`True` or `False`",
+    "function": "the name of the function",
+    "kind": "`email`, `url` or `file`",
+    "lane": "where rows stand: `urgent`, `normal`, `low` wait; `in_flight`, `at_microsoft`, `uncertain`, `covered`",
+    "left": "how many stay for later",
+    "left_today": "submissions that the daily quota still admits",
+    "lost": "`True` when the message could not be put back on its queue either",
+    "mailbox": "fingerprint of a mailbox's address",
+    "message_hash": "fingerprint of a queue message's body",
+    "oldest_s": (
+        "seconds since the oldest of them was received, 0 where there is none; in `uncertain` since its POST was sent, "
+        "where a stopped worker left no time, since the row was due"
+    ),
+    "on": "what differs, words joined by commas",
+    "queue": "the name of the queue",
+    "reason": "the row's `StateReason`, or what is wrong with a message",
+    "request_id": "Graph's request id, for Microsoft's support",
+    "seconds": "a time span in seconds; the event says which",
+    "source": "`user_submissions`, `defender_alerts` or `hunting_query`",
+    "status": "the HTTP status of Graph's answer; absent where no answer came",
+    "submission_id": "the row's id in the table `outcomes`",
+    "today": "submissions sent in the last 24 hours",
+    "verdict": "the row's verdict",
+    "where": "file and line of our code that an exception came through last",
+    "window": "submissions sent in the last 15 minutes",
+    "window_limit": "QUOTA_PER_15_MIN less QUOTA_RESERVED_FOR_PEOPLE: what the app may send in 15 minutes",
+}
+"""What each field means, the same in every event. Units are in the names; `seconds` speaks for itself."""
 
 
 class Event(enum.Enum):
-    """Name, log level, and what it means when it is seen."""
+    """Log level, fields in the order in which they are told, and what it means when it is seen."""
 
-    REPORTS_COLLECTED = "reports_collected", logging.INFO, "`count` new rows from one reporting mailbox folder"
-    REPORT_DEFERRED = "report_deferred", logging.WARNING, "a report's content could not be read; tried again next run"
-    REPORT_DISAGREES = "report_disagrees", logging.INFO, "a report's subject tells otherwise than its original `on`"
-    MAILBOX_UNREACHABLE = "mailbox_unreachable", logging.WARNING, "a folder gave no answer; the others were read"
-    DELTA_LINK_EXPIRED = "delta_link_expired", logging.INFO, "a folder is read from the start; known rows stay"
-    POLICY_UNREADABLE = "policy_unreadable", logging.WARNING, "REPORT_DESTINATION=auto fell back to `mailbox`"
-    SOURCE_READ = "source_read", logging.INFO, "`count` new rows or requests from one source beside the mailbox"
-    SOURCE_UNREADABLE = "source_unreadable", logging.WARNING, "a source gave no whole answer; the others were read"
-    SOURCE_ROWS_UNUSABLE = "source_rows_unusable", logging.WARNING, "`count` of a source's rows lack what is needed"
-    HUNTING_LIMITED = "hunting_limited", logging.WARNING, "the query found too much at once; `left` rows come later"
-    REQUEST_ACCEPTED = "request_accepted", logging.INFO, "an operator's message became a row"
-    REQUEST_REJECTED = "request_rejected", logging.INFO, "an operator's message broke a rule; `reason` says which"
-    REQUEST_REPEATED = "request_repeated", logging.INFO, "an operator's message seen before; nothing changed"
-    SLOTS_GIVEN = "slots_given", logging.INFO, "`count` rows were dispatched; `left_today` submissions remain"
-    SLOT_MISSED = "slot_missed", logging.INFO, "a row reached its slot too late, or the slot was taken back"
-    SUBMITTED = "submitted", logging.INFO, "Microsoft has it; `seconds` since the report was received"
-    SUBMISSION_REFUSED = "submission_refused", logging.WARNING, "Microsoft refused it for good; `status`, `code`"
-    ANSWER_LOST = "answer_lost", logging.WARNING, "a POST's answer never came; the row is uncertain"
-    THROTTLED = "throttled", logging.WARNING, "429: nothing is sent for `seconds`"
-    NOT_ALLOWED = "not_allowed", logging.WARNING, "401/403: submissions pause for `seconds`; check role and licence"
-    ATTEMPT_DELAYED = "attempt_delayed", logging.INFO, "nothing was sent; tried again in `seconds`"
-    GAVE_UP = "gave_up", logging.WARNING, "a row failed after its retries; it can be replayed"
-    RECONCILED = "reconciled", logging.INFO, "an uncertain row was `found` at Microsoft, or not"
-    SETTLED = "settled", logging.INFO, "a final verdict; `seconds` since the report was received"
-    UNKNOWN_RESULT = "unknown_result", logging.WARNING, "Microsoft used a word that the verdict table does not know"
-    EXPIRED = "expired", logging.WARNING, "no verdict by the deadline"
-    LISTING_FAILED = "listing_failed", logging.WARNING, "Microsoft's submissions could not be listed; tried next run"
-    POISON_RECORDED = "poison_recorded", logging.WARNING, "a message that failed every attempt has its final row"
-    POISON_UNRECORDED = "poison_unrecorded", logging.ERROR, "a poison message went back to its queue: storage failed"
-    EVIDENCE_DROPPED = "evidence_dropped", logging.INFO, "`count` originals passed EVIDENCE_DAYS and were deleted"
-    RUN_FINISHED = "run_finished", logging.INFO, "the heartbeat: `function` ended its run; alert on its absence"
+    REPORTS_COLLECTED = logging.INFO, "count mailbox", "`count` new rows from one reporting mailbox folder"
+    REPORT_DEFERRED = (
+        logging.WARNING,
+        "submission_id status code request_id",
+        "a report's content could not be read; tried again next run",
+    )
+    REPORT_DISAGREES = logging.INFO, "submission_id on", "a report's subject tells otherwise than its original `on`"
+    MAILBOX_UNREACHABLE = (
+        logging.WARNING,
+        "mailbox status code request_id",
+        "a mailbox gave no answer; whatever does not need it went on",
+    )
+    DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
+    POLICY_UNREADABLE = logging.WARNING, "status code request_id", "REPORT_DESTINATION=auto fell back to `mailbox`"
+    SOURCE_READ = logging.INFO, "source count", "`count` new rows or requests from one source beside the mailbox"
+    SOURCE_UNREADABLE = (
+        logging.WARNING,
+        "source status code request_id",
+        "a source gave no whole answer; the others were read",
+    )
+    SOURCE_ROWS_UNUSABLE = logging.WARNING, "source count", "`count` of a source's rows lack what is needed"
+    HUNTING_LIMITED = logging.WARNING, "left", "the query found too much at once; `left` rows come later"
+    REQUEST_ACCEPTED = logging.INFO, "submission_id kind reason", "an operator's message became a row"
+    REQUEST_REJECTED = (
+        logging.INFO,
+        "submission_id kind reason",
+        "an operator's message broke a rule; `reason` says which",
+    )
+    REQUEST_REPEATED = logging.INFO, "submission_id kind", "an operator's message seen before; nothing changed"
+    SLOTS_GIVEN = logging.INFO, "count left_today", "`count` rows were dispatched; `left_today` submissions remain"
+    SLOT_MISSED = logging.INFO, "submission_id", "a row reached its slot too late, or the slot was taken back"
+    SUBMITTED = logging.INFO, "submission_id seconds", "Microsoft has it; `seconds` since the report was received"
+    SUBMISSION_REFUSED = (
+        logging.WARNING,
+        "submission_id reason status code request_id seconds",
+        "Microsoft refused it for good; the row is rejected",
+    )
+    MATERIAL_GONE = (
+        logging.WARNING,
+        "submission_id reason",
+        "what was to be submitted cannot be had any more; the row is rejected",
+    )
+    ANSWER_LOST = (
+        logging.WARNING,
+        "submission_id reason status code request_id seconds",
+        "a POST's answer never came, or its worker stopped; the row is uncertain",
+    )
+    THROTTLED = (
+        logging.WARNING,
+        "submission_id reason status code request_id seconds",
+        "429 to a submission: nothing is sent for `seconds`",
+    )
+    NOT_ALLOWED = (
+        logging.WARNING,
+        "submission_id reason status code request_id seconds",
+        "401, 402, 403 or no token: submissions pause for `seconds`; check role and licence",
+    )
+    ATTEMPT_DELAYED = (
+        logging.INFO,
+        "submission_id reason code request_id seconds",
+        "a row waits anew, for its turn after `seconds`",
+    )
+    GAVE_UP = (
+        logging.WARNING,
+        "submission_id reason status code request_id seconds",
+        "a row failed, for `reason`; it can be replayed",
+    )
+    RECONCILED = logging.INFO, "submission_id found", "an uncertain row was `found` at Microsoft, or not"
+    SETTLED = (
+        logging.INFO,
+        "submission_id verdict agreement seconds",
+        "a final verdict; `seconds` since the report was received",
+    )
+    UNKNOWN_RESULT = (
+        logging.WARNING,
+        "submission_id",
+        "Microsoft used a word that the verdict table does not know",
+    )
+    EXPIRED = logging.WARNING, "submission_id", "no verdict by the deadline"
+    LISTING_FAILED = (
+        logging.WARNING,
+        "kind status code request_id",
+        "Microsoft's submissions could not be listed; tried next run",
+    )
+    POISON_RECORDED = (
+        logging.WARNING,
+        "queue message_hash reason",
+        "a message that failed every attempt has its final row",
+    )
+    POISON_UNRECORDED = (
+        logging.ERROR,
+        "message_hash error lost",
+        "a poison message went back to its queue: storage failed",
+    )
+    EVIDENCE_DROPPED = logging.INFO, "count", "`count` originals passed EVIDENCE_DAYS and were deleted"
+    BACKLOG = (
+        logging.INFO,
+        "lane count oldest_s",
+        "how many rows are in one `lane`, and how old; all seven are told after each settle run",
+    )
+    QUOTA_USED = (
+        logging.INFO,
+        "window window_limit today day_limit",
+        "what Microsoft's limits count of the app's own submissions, at each settle run",
+    )
+    BACKLOG_UNTOLD = (
+        logging.ERROR,
+        "error where",
+        "backlog and quota could not be read after settling; their alerts are blind until it passes",
+    )
+    RUN_FINISHED = (
+        logging.INFO,
+        "function count seconds",
+        "the heartbeat: a timer function ended its run well, after `seconds`; alert on its absence",
+    )
+    RUN_FAILED = (
+        logging.ERROR,
+        "function error where",
+        "an invocation failed; the host repeats a queue message, a timer runs again at its next time",
+    )
 
-    def __init__(self, label: str, level: int, meaning: str) -> None:
-        self.label = label
+    def __init__(self, level: int, fields: str, meaning: str) -> None:
         self.level = level
+        self.fields: tuple[str, ...] = tuple(fields.split())
         self.meaning = meaning
+
+    @property
+    def label(self) -> str:
+        """The name in the log."""
+        return self.name.lower()
 
 
 def emit(event: Event, **fields: str | float | None) -> None:
     """Write one event. Values must be safe to log: pass addresses and ids of strangers through `fingerprint`.
 
-    Graph's own codes go in as they are, kept to one word, so that none can pass for another field.
+    Graph's own codes go in as they are, kept to one word, so that none can pass for another field. A field that is
+    None is left out.
     """
     if not _logger.isEnabledFor(event.level):
         return
-    told = " ".join(f"{name}={_word(value)}" for name, value in fields.items() if value is not None)
-    _logger.log(event.level, "event=%s %s", event.label, told)
+    told = {name: _safe(value) for name, value in fields.items() if value is not None}
+    line = " ".join(f"{name}={value}" for name, value in told.items())
+    _logger.log(event.level, "event=%s %s", event.label, line, extra={"event": event.label, **told})
 
 
-def _word(value: str | float) -> str:
+def _safe(value: str | float) -> str | float:
+    """A number as it is, anything else as one word."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
     return "_".join(clean(str(value), LONGEST_VALUE).split())
+
+
+@contextmanager
+def failures_told(function: str) -> Iterator[None]:
+    """Tell what fails within, by its type and place, and let it rise.
+
+    While the worker exports telemetry itself, the host exports no exception of an invocation (Functions host,
+    `OpenTelemetryConfigurationExtensions`). The exception's text is left out: it may repeat what a stranger wrote.
+    """
+    try:
+        yield
+    except Exception as error:
+        emit(Event.RUN_FAILED, function=function, error=type(error).__name__, where=raised_at(error))
+        raise
+
+
+def raised_at(error: BaseException) -> str | None:
+    """File and line of the package `shared` that an exception came through last; None where it came through none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE) and frame.filename != __file__]
+    return f"{Path(ours[-1].filename).relative_to(_PACKAGE.parent).as_posix()}:{ours[-1].lineno}" if ours else None
 
 
 def quiet_libraries() -> None:

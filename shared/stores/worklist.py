@@ -185,6 +185,10 @@ class Worklist:
         """Every covered entry, those of one holder together."""
         return self._section("4")
 
+    def entries(self) -> AsyncIterator[WorkItem]:
+        """Every entry whose row is not final, one by one: a scan that holds no more than a page at once."""
+        return self._between("1", "5")
+
     async def move(self, before: WorkItem, after: WorkItem) -> bool:
         """Move an entry on; False when it was not there any more, then nothing was written."""
         return await self._all_or_none(_step(before, after))
@@ -315,8 +319,11 @@ class Worklist:
         if quota.strikes:
             await self._write_quota(replace(quota, strikes=0, closed_reason=None, poisoned_at=()), [])
 
-    async def _section(self, section: str) -> AsyncIterator[WorkItem]:
-        async for row in self._table.scan(PARTITION, section, chr(ord(section) + 1)):
+    def _section(self, section: str) -> AsyncIterator[WorkItem]:
+        return self._between(section, chr(ord(section) + 1))
+
+    async def _between(self, from_row: str, below_row: str) -> AsyncIterator[WorkItem]:
+        async for row in self._table.scan(PARTITION, from_row, below_row):
             yield _item(row)
 
     async def _write_quota(self, quota: Quota, writes: list[Write]) -> Quota | None:

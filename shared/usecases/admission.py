@@ -20,6 +20,7 @@ from shared.domain.submissions import Material
 from shared.stores.items import Claim, Holding, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import LANES, WorkItem, Worklist
+from shared.telemetry import Event, emit
 from shared.usecases.campaigns import Campaigns
 
 _LISTED = frozenset({State.PENDING, State.COVERED, State.FAILED})
@@ -152,6 +153,7 @@ class Admission:
         """A row that never reached the worklist, and whose content is gone by now, cannot go on."""
         entry = WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
         if not await self._worklist.holds(entry):
+            emit(Event.GAVE_UP, submission_id=entry.outcome.key.submission_id, reason="material_gone")
             failed = move(stored.outcome, State.FAILED, reason="material_gone")
             await self._outcomes.advance([Change(stored.outcome, failed, stored.etag)])
 

@@ -21,6 +21,7 @@ from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.admission import Admission, Candidate
 from shared.usecases.destination import ReportDestination
+from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.reading import ReportPlace, ReportReader
 from shared.usecases.sources import Sources
 
@@ -93,7 +94,7 @@ class CollectReports:
             try:
                 new += await self._read_folder(folder, checkpoint, stop_at)
             except GraphError as error:
-                _unreachable(folder, error)
+                tell_unreachable(box.address, error)
         return new
 
     async def _reports_reach_microsoft(self) -> bool:
@@ -139,7 +140,7 @@ class CollectReports:
             since = self._clock.now() - LISTED_BACK
             return await self._take(folder, await self._mail.recent(folder.box.address, folder.box.folder, since))
         except GraphError as error:
-            _unreachable(folder, error)
+            tell_unreachable(folder.box.address, error)
             return 0
 
     async def _take(self, folder: Folder, reports: Sequence[ReportHead]) -> int:
@@ -170,9 +171,15 @@ class CollectReports:
         try:
             return await self._reader.read(place)
         except Refused as error:
-            return _failed(self._reader, place, "report_unavailable", error)
+            return _failed(self._reader, place, error)
         except GraphError as error:
-            emit(Event.REPORT_DEFERRED, submission_id=place.key.submission_id, status=error.status, code=error.code)
+            emit(
+                Event.REPORT_DEFERRED,
+                submission_id=place.key.submission_id,
+                status=error.status,
+                code=error.code,
+                request_id=error.request_id,
+            )
             return folder.deferred(report, self._clock.now())
 
     async def _is_known(self, folder: Folder, place: ReportPlace) -> bool:
@@ -200,28 +207,27 @@ class CollectReports:
             if isinstance(again, DeferredReport):
                 if self._clock.now() - report.first_failed_at < GIVE_UP_AFTER:
                     continue
-                emit(Event.GAVE_UP, submission_id=folder.place(report.head).key.submission_id)
-                again = self._reader.failed(folder.place(report.head), "report_unavailable")
+                place = folder.place(report.head)
+                emit(Event.GAVE_UP, submission_id=place.key.submission_id, reason="report_unavailable")
+                again = self._reader.failed(place, "report_unavailable")
             new += await self._let_in([again]) if again else 0
             await self._checkpoints.done(report)
         return new
 
 
-def _failed(reader: ReportReader, place: ReportPlace, reason: str, error: GraphError) -> Candidate:
-    return reader.failed(
-        place,
-        reason,
-        error_code=error.code,
-        error_message=error.message,
-        error_request_id=error.request_id,
-    )
-
-
-def _unreachable(folder: Folder, error: GraphError) -> None:
+def _failed(reader: ReportReader, place: ReportPlace, error: Refused) -> Candidate:
     emit(
-        Event.MAILBOX_UNREACHABLE,
-        mailbox=fingerprint(folder.box.address),
+        Event.GAVE_UP,
+        submission_id=place.key.submission_id,
+        reason="report_unavailable",
         status=error.status,
         code=error.code,
         request_id=error.request_id,
+    )
+    return reader.failed(
+        place,
+        "report_unavailable",
+        error_code=error.code,
+        error_message=error.message,
+        error_request_id=error.request_id,
     )

@@ -23,6 +23,7 @@ from shared.stores.items import ItemStore, KnownRequest
 from shared.stores.outcomes import OutcomeStore
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Admission, Candidate, Claimed
+from shared.usecases.mailboxes import tell_unreachable
 
 if TYPE_CHECKING:
     from shared.codecs.manual_message import BadManualMessage
@@ -176,9 +177,12 @@ class IntakeManual:
             # 401 or no token is about our identity: it will pass, and must not burn the request.
             if error.status == 403 and isinstance(message, MessageByInternetId):
                 return _rejected(outcome, "mailbox_not_readable", "message.mailbox: give messageId or content instead")
+            if error.status != 403:
+                tell_unreachable(message.mailbox, error)
         except GraphError as error:
             if error.status == 404:
                 return _rejected(outcome, "mailbox_not_found", "message.mailbox: no such mailbox in this tenant")
+            tell_unreachable(message.mailbox, error)
         known = _with_looked_up_facts(outcome, message, found)
         return Candidate(known, _material(message, found, _note(request)))
 

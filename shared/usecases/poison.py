@@ -31,7 +31,7 @@ class RecordPoisonManual:
         """Give the message its final row; safe to call again."""
         try:
             await self._intake.give_up(body)
-            emit(Event.POISON_RECORDED, queue="manual-submissions-poison", message=fingerprint(body))
+            emit(Event.POISON_RECORDED, queue="manual-submissions-poison", message_hash=fingerprint(body))
         except Exception as error:  # noqa: BLE001 - a poison function must not fail
             await send_back(self._poison_queue, body, error)
 
@@ -48,9 +48,14 @@ class RecordPoisonSubmission:
         """Fail the row that the message names, unless it may be at Microsoft; safe to call again."""
         try:
             await self._record(read_message(body))
-            emit(Event.POISON_RECORDED, queue="submissions-poison", message=fingerprint(body))
+            emit(Event.POISON_RECORDED, queue="submissions-poison", message_hash=fingerprint(body))
         except UnreadableMessage:
-            emit(Event.POISON_RECORDED, queue="submissions-poison", message=fingerprint(body), reason="unreadable")
+            emit(
+                Event.POISON_RECORDED,
+                queue="submissions-poison",
+                message_hash=fingerprint(body),
+                reason="unreadable",
+            )
         except Exception as error:  # noqa: BLE001 - a poison function must not fail
             await send_back(self._poison_queue, body, error)
 
@@ -82,8 +87,8 @@ class RecordPoisonSubmission:
 
 async def send_back(queue: WorkQueue, body: str, error: Exception) -> None:
     """Put a message back for later; where even that fails, say so: the host deletes the message after this."""
-    emit(Event.POISON_UNRECORDED, message=fingerprint(body), error=type(error).__name__)
+    emit(Event.POISON_UNRECORDED, message_hash=fingerprint(body), error=type(error).__name__)
     try:
         await queue.send(body, AGAIN_AFTER_S)
     except Exception as again:  # noqa: BLE001 - a poison function must not fail
-        emit(Event.POISON_UNRECORDED, message=fingerprint(body), error=type(again).__name__, lost=True)
+        emit(Event.POISON_UNRECORDED, message_hash=fingerprint(body), error=type(again).__name__, lost=True)

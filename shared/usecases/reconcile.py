@@ -75,6 +75,8 @@ class Reconciler:
         decision = after_nothing_found(item.failures)
         after = move(stored.outcome, decision.state, reason=decision.reason)
         failures = item.failures + decision.counts
+        if decision.state is State.FAILED:
+            emit(Event.GAVE_UP, submission_id=after.key.submission_id, reason=decision.reason)
         waiting = replace(item, failures=failures, due_at=self._clock.now(), sent_at=None)
         await self._closer.step(waiting, stored, after)
 

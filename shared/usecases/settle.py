@@ -184,6 +184,7 @@ class SettleOutcomes:
                 fresh = replace(item, outcome=stored.outcome, etag=stored.etag)
                 await self._closer.close([(fresh, move(stored.outcome, State.EXPIRED, reason="no_verdict"))])
             else:
+                emit(Event.GAVE_UP, submission_id=item.outcome.key.submission_id, reason="never_reconciled")
                 await self._closer.step(item, stored, move(stored.outcome, State.FAILED, reason="never_reconciled"))
 
     async def _drop_old_evidence(self) -> None:

@@ -28,6 +28,7 @@ from shared.ports import Clock, ThreatSubmissions
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist, slot_time
 from shared.telemetry import Event, emit
+from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.material import MaterialGone, MaterialSource
 
 STAMP_GOOD_FOR = timedelta(seconds=2)
@@ -98,9 +99,11 @@ class Submit:
         try:
             order = await self._material.order(held.stored.outcome, held.item.material)
         except MaterialGone as error:
+            emit(Event.MATERIAL_GONE, submission_id=held.item.outcome.key.submission_id, reason=error.reason)
             await self._finish_unsent(held, State.REJECTED, error.reason)
             return
         except GraphError as error:
+            tell_unreachable(held.item.material.mailbox or "", error)
             await self._give_back(held)
             await self._back_to_waiting(held, MAILBOX_SILENT, **error_facts(error))
             return
@@ -194,7 +197,14 @@ class Submit:
             is_probe=False,
         )
         await self._worklist.move(held.item, waiting)
-        emit(Event.ATTEMPT_DELAYED, submission_id=after.key.submission_id, reason=decision.reason)
+        emit(
+            Event.ATTEMPT_DELAYED,
+            submission_id=after.key.submission_id,
+            reason=decision.reason,
+            code=facts.get("error_code"),
+            request_id=facts.get("error_request_id"),
+            seconds=int(delay.total_seconds()),
+        )
 
     async def _finish(
         self, held: Held, state: State, *, reason: str, sent_at: datetime | None = None, **facts: Any
@@ -256,19 +266,22 @@ def error_facts(error: GraphError) -> dict[str, str | None]:
 
 
 def tell(held: Held, error: GraphError, decision: Decision) -> None:
-    """Write the event that belongs to a failed submission."""
+    """Write the event that belongs to a failed submission; one that only waits is told when it does."""
     events = {
         THROTTLED: Event.THROTTLED,
         "not_allowed": Event.NOT_ALLOWED,
         "answer_lost": Event.ANSWER_LOST,
         "refused_by_microsoft": Event.SUBMISSION_REFUSED,
     }
-    usual = events.get(decision.reason, Event.ATTEMPT_DELAYED)
+    event = Event.GAVE_UP if decision.state is State.FAILED else events.get(decision.reason)
+    if event is None:
+        return
     emit(
-        Event.GAVE_UP if decision.state is State.FAILED else usual,
+        event,
         submission_id=held.item.outcome.key.submission_id,
+        reason=decision.reason,
         status=error.status,
         code=error.code,
         request_id=error.request_id,
-        seconds=int(decision.delay.total_seconds()),
+        seconds=int(decision.delay.total_seconds()) or None,
     )

@@ -60,6 +60,7 @@ class Sweeper:
         if stored.outcome.state is State.DISPATCHED:
             await self._unsent(item)
         elif stored.outcome.state is State.SUBMITTING:
+            emit(Event.ANSWER_LOST, submission_id=item.outcome.key.submission_id, reason="worker_stopped")
             uncertain = move(stored.outcome, State.UNCERTAIN, reason="worker_stopped")
             await self._step(replace(item, sent_at=sent_at), stored, uncertain)
         else:
