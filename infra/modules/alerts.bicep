@@ -12,13 +12,14 @@ param location string
 @description('Beginning of every name.')
 param namePrefix string
 
-param tags object
+@description('Tags of everything.')
+param tags { *: string }
 
 @description('Resource id of the Log Analytics workspace that holds the app\'s traces.')
 param workspaceId string
 
 @description('Resource ids of the action groups that are told. With none, alerts show in the portal only.')
-param actionGroupIds array
+param actionGroupIds string[]
 
 @description('Submissions in 15 minutes that the app is given.')
 param quotaPer15Min int
@@ -40,6 +41,7 @@ var backlog = loadTextContent('../queries/backlog.kql')
 var quota = loadTextContent('../queries/quota.kql')
 var notAllowed = loadTextContent('../queries/not_allowed.kql')
 var unreadable = loadTextContent('../queries/unreadable.kql')
+var slotsMissed = loadTextContent('../queries/slots_missed.kql')
 var deferred = loadTextContent('../queries/deferred.kql')
 var poison = loadTextContent('../queries/poison.kql')
 var ended = loadTextContent('../queries/ended.kql')
@@ -64,7 +66,7 @@ type rule = {
   @description('Only these values of that column; all where none is named.')
   only: string[]?
   every: 'PT5M' | 'PT15M' | 'PT1H'
-  window: 'PT30M' | 'PT1H' | 'PT2H' | 'PT6H'
+  window: 'PT30M' | 'PT1H' | 'PT2H'
   resolves: bool
 
   @description('For an alert that does not resolve.')
@@ -89,8 +91,8 @@ var rules rule[] = [
     every: 'PT5M'
     window: 'PT1H'
     resolves: true
-    says: 'A timer function has not ended a run for ${silentMinutes} minutes. No report is collected, no row gets a slot or no verdict is fetched until it runs again; nothing is lost, everything waits.'
-    first: 'See whether the portal lists the app\'s functions. If it lists none, a setting is wrong: read the log stream. If it does, restart the app. Before the first deployment of the code this alert is as it should be.'
+    says: 'A timer function has not ended a run well for ${silentMinutes} minutes. No report is collected, no row gets a slot or no verdict is fetched until it runs again; nothing is lost, everything waits.'
+    first: 'See whether the portal lists the app\'s functions. If it lists none, a setting is wrong: read the log stream. If it does, see `failures`; then restart the app. Until the code is deployed this alert is as it should be; it fires also when the workspace has reached its daily cap.'
   }
   {
     name: 'not-allowed'
@@ -119,7 +121,7 @@ var rules rule[] = [
     window: 'PT30M'
     resolves: true
     says: 'An urgent row has waited for 30 minutes. Slots are kept free for such rows in each 15 minutes, so two windows passed without one of the ${quotaPer15Min} submissions for it: a pause, a full quota, or a flood of urgent rows.'
-    first: 'See whether `not-allowed`, `throttled` or `quota` fires too: each explains it. If none does, look at the workbook for who sends so many.'
+    first: 'See whether `not-allowed`, `throttled`, `quota` or `slots-missed` fires too: each explains it. If none does, search the row\'s events: `metadata_not_ready` means that Microsoft does not know the mail yet, and the row is tried again by itself.'
   }
   {
     name: 'late-others'
@@ -137,19 +139,17 @@ var rules rule[] = [
     first: 'See in the workbook whether the backlog grows. One large bulk request in the lane `low` goes by itself; a lane `normal` that grows needs more quota or fewer reports.'
   }
   {
-    name: 'stuck-in-flight'
-    title: 'Rows are stuck in their slots'
+    name: 'slots-missed'
+    title: 'Rows miss their slots'
     severity: 2
-    query: backlog
-    measure: 'oldest_minutes'
-    above: 60
-    per: 'lane'
-    only: ['in_flight']
+    query: slotsMissed
+    measure: 'missed'
+    above: 10
     every: 'PT15M'
-    window: 'PT30M'
+    window: 'PT1H'
     resolves: true
-    says: 'A row has been in flight for an hour. Slots are taken back after five minutes, so messages are not read from the queue `submissions` and what has no slot waits behind them.'
-    first: 'See whether the function `submit` runs and fails (`failures`), and whether the identity may read and release messages: run the doctor.'
+    says: 'More than ten times in an hour a row was given a slot and nothing was sent in its five minutes. The rows wait for another slot, and those behind them wait longer.'
+    first: 'See whether the function `submit` runs and fails (`failures`). If it does not run, the app does not read the queue `submissions`: run the doctor, which reads and releases a message there.'
   }
   {
     name: 'stuck-uncertain'
@@ -172,13 +172,13 @@ var rules rule[] = [
     severity: 2
     query: backlog
     measure: 'oldest_minutes'
-    above: (verdictDeadlineHours + 2) * 60
+    above: (verdictDeadlineHours + 48) * 60
     per: 'lane'
     only: ['at_microsoft', 'covered']
     every: 'PT1H'
     window: 'PT2H'
     resolves: true
-    says: 'A row waits for its verdict two hours longer than the ${verdictDeadlineHours} hours after which it should have expired: settle_outcomes ends its runs, but does not get to this row.'
+    says: 'A report was received ${verdictDeadlineHours + 48} hours ago and its row still waits for a verdict. It should have expired ${verdictDeadlineHours} hours after its submission, or a day later while Microsoft\'s list could not be read: settle_outcomes does not get to it.'
     first: 'See whether `unreadable` fires for `listing_failed`, then whether settle_outcomes is stopped by its time limit (`failures`).'
   }
   {
@@ -191,7 +191,7 @@ var rules rule[] = [
     every: 'PT15M'
     window: 'PT30M'
     resolves: true
-    says: 'Nine tenths of the ${quotaPerDay} submissions of a day are used. When all are, every row waits, also the urgent ones, until the day is over.'
+    says: 'More than nine tenths of the ${quotaPerDay} submissions of 24 hours are used. When all are, every row waits, also the urgent ones, until the oldest submission is a day old.'
     first: 'Stop bulk requests to the queue `manual-submissions` for today. See in the workbook where the rows come from.'
   }
   {
@@ -218,7 +218,7 @@ var rules rule[] = [
     every: 'PT15M'
     window: 'PT1H'
     resolves: true
-    says: 'A reporting mailbox, a source, Microsoft\'s list of submissions or the report policy could not be read in any quarter of the last hour. What it holds waits there; reports in a mailbox are read when it answers again.'
+    says: 'A reading of a mailbox, of a source, of Microsoft\'s list of submissions, of the report policy or of the app\'s own backlog failed in every quarter of the last hour. What it holds waits there; reports in a mailbox are read when it answers again.'
     first: 'Read `answers` in the query\'s result: 403 or 404 is a missing grant or mailbox, so run the doctor. 5xx is an outage: see Microsoft\'s service health.'
   }
   {
@@ -296,7 +296,7 @@ var rules rule[] = [
     resolves: false
     quiet: 'PT6H'
     says: 'A row failed after all its retries. Microsoft never judges that mail unless the row is replayed.'
-    first: 'Read `codes` in the query\'s result, repair the cause, then replay the rows in `ids`.'
+    first: 'Read `reasons` in the query\'s result, repair the cause, then replay the rows in `ids`.'
   }
   {
     name: 'refused'
@@ -312,7 +312,7 @@ var rules rule[] = [
     resolves: false
     quiet: 'PT6H'
     says: 'More than ten submissions in two hours were refused for good. A single one is a matter of its mail; many have a common cause, such as a change of Microsoft\'s interface, which is beta.'
-    first: 'Read `codes` in the query\'s result and compare the rows\' ErrorMessage in the table `outcomes`. Shadow mode (SUBMISSION_MODE) keeps further rows from being refused.'
+    first: 'Read `reasons` in the query\'s result and compare the rows\' ErrorMessage in the table `outcomes`. Shadow mode (SUBMISSION_MODE) keeps further rows from being refused.'
   }
   {
     name: 'unknown-result'

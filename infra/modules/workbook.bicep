@@ -9,7 +9,8 @@ param location string
 @description('Beginning of the title.')
 param namePrefix string
 
-param tags object
+@description('Tags of the workbook.')
+param tags { *: string }
 
 @description('Resource id of the Log Analytics workspace that holds the app\'s traces.')
 param workspaceId string
@@ -18,10 +19,7 @@ param workspaceId string
 type chart = {
   title: string
   query: string
-  shown: 'table' | 'timechart' | 'barchart'
-
-  @description('Percent of the width.')
-  width: '50' | '100'
+  shown: 'table' | 'timechart'
 
   @description('What stands there when the query finds nothing.')
   empty: string
@@ -34,98 +32,84 @@ var charts chart[] = [
     title: 'Is it alive? Each timer\'s last run'
     query: loadTextContent('../queries/heartbeat.kql')
     shown: 'table'
-    width: '50'
     empty: 'No timer is known.'
   }
   {
     title: 'What waits now, by lane'
     query: loadTextContent('../queries/backlog.kql')
     shown: 'table'
-    width: '50'
     empty: 'settle_outcomes has told no backlog in this time.'
   }
   {
     title: 'What waits, over time'
     query: loadTextContent('../queries/backlog_over_time.kql')
     shown: 'timechart'
-    width: '50'
     empty: 'settle_outcomes has told no backlog in this time.'
   }
   {
     title: 'How much comes in and goes out, each hour'
     query: loadTextContent('../queries/flow.kql')
     shown: 'timechart'
-    width: '50'
     empty: 'Nothing came in and nothing went out in this time.'
   }
   {
     title: 'How much of the quota is used'
     query: loadTextContent('../queries/quota.kql')
     shown: 'table'
-    width: '50'
     empty: 'settle_outcomes has told no use of the quota in this time.'
   }
   {
     title: 'How much of the quota is used, over time, in percent'
     query: loadTextContent('../queries/quota_over_time.kql')
     shown: 'timechart'
-    width: '50'
     empty: 'settle_outcomes has told no use of the quota in this time.'
   }
   {
     title: 'Minutes from the report to its submission and to its verdict'
     query: loadTextContent('../queries/speed.kql')
     shown: 'table'
-    width: '50'
     empty: 'Nothing was submitted in this time.'
   }
   {
     title: 'What Microsoft says, and whether it agrees with who reported'
     query: loadTextContent('../queries/verdicts.kql')
     shown: 'table'
-    width: '50'
     empty: 'No verdict came in this time.'
   }
   {
     title: 'What went wrong, by kind'
     query: loadTextContent('../queries/problems.kql')
     shown: 'table'
-    width: '50'
     empty: 'Nothing went wrong in this time.'
   }
   {
     title: 'Rows that ended otherwise than they should'
     query: loadTextContent('../queries/ended.kql')
     shown: 'table'
-    width: '50'
     empty: 'No row ended otherwise than it should.'
   }
   {
     title: 'Messages that failed every attempt'
     query: loadTextContent('../queries/poison.kql')
     shown: 'table'
-    width: '50'
     empty: 'No message failed every attempt.'
   }
   {
     title: 'Functions that fail'
     query: loadTextContent('../queries/failures.kql')
     shown: 'table'
-    width: '50'
     empty: 'No function failed.'
   }
   {
     title: 'Mailboxes, sources and lists that could not be read'
     query: loadTextContent('../queries/unreadable.kql')
     shown: 'table'
-    width: '50'
     empty: 'Everything could be read.'
   }
   {
     title: 'When Microsoft refused the app'
     query: loadTextContent('../queries/not_allowed.kql')
     shown: 'table'
-    width: '50'
     empty: 'Microsoft refused nothing.'
   }
 ]
@@ -166,7 +150,7 @@ var parts = [
   for chart in charts: {
     type: 3
     name: chart.title
-    customWidth: chart.width
+    customWidth: '50'
     content: {
       version: 'KqlItem/1.0'
       query: '${events}${chart.query}'
