@@ -35,29 +35,24 @@ param verdictDeadlineHours int
 @maxValue(55)
 param silentMinutes int = 30
 
-var events = loadTextContent('../queries/_events.kql')
-var heartbeat = loadTextContent('../queries/heartbeat.kql')
-var backlog = loadTextContent('../queries/backlog.kql')
-var quota = loadTextContent('../queries/quota.kql')
-var notAllowed = loadTextContent('../queries/not_allowed.kql')
-var unreadable = loadTextContent('../queries/unreadable.kql')
-var slotsMissed = loadTextContent('../queries/slots_missed.kql')
-var deferred = loadTextContent('../queries/deferred.kql')
-var poison = loadTextContent('../queries/poison.kql')
-var ended = loadTextContent('../queries/ended.kql')
-var throttled = loadTextContent('../queries/throttled.kql')
-var failures = loadTextContent('../queries/failures.kql')
-
 @description('What a rule says of itself; the rest is the same for all.')
 type rule = {
-  @description('Its name after the prefix, and its heading in docs/monitoring.md.')
+  @description('Its name after the prefix, and its row in docs/monitoring.md.')
   name: string
+
+  @description('What its alerts are called.')
   title: string
+
+  @description('How bad it is; the scale stands above.')
   severity: 0 | 1 | 2 | 3
+
+  @description('The question, without the query that reads the events.')
   query: string
 
-  @description('Column of the query that is compared, and the number above which it is an alert.')
+  @description('Column of the query that is compared.')
   measure: string
+
+  @description('The number above which it is an alert.')
   above: int
 
   @description('Column that tells one alert from another; none for a query of one row.')
@@ -65,11 +60,17 @@ type rule = {
 
   @description('Only these values of that column; all where none is named.')
   only: string[]?
+
+  @description('How often the question is asked.')
   every: 'PT5M' | 'PT15M' | 'PT1H'
+
+  @description('How far back the question looks.')
   window: 'PT30M' | 'PT1H' | 'PT2H'
+
+  @description('Whether the alert ends by itself when its condition does.')
   resolves: bool
 
-  @description('For an alert that does not resolve.')
+  @description('For an alert that does not resolve: how long it says nothing after it fired.')
   quiet: ('PT1H' | 'PT6H' | 'P1D')?
 
   @description('What happened, and what is at stake.')
@@ -79,12 +80,16 @@ type rule = {
   first: string
 }
 
+@description('The query that every other begins with.')
+var events = loadTextContent('../queries/_events.kql')
+
+@description('What is watched, the whole of it.')
 var rules rule[] = [
   {
     name: 'silent'
     title: 'A timer is silent'
     severity: 0
-    query: heartbeat
+    query: loadTextContent('../queries/heartbeat.kql')
     measure: 'silent_minutes'
     above: silentMinutes
     per: 'function'
@@ -98,7 +103,7 @@ var rules rule[] = [
     name: 'not-allowed'
     title: 'Microsoft refuses the app'
     severity: 1
-    query: notAllowed
+    query: loadTextContent('../queries/not_allowed.kql')
     measure: 'refusals'
     above: 0
     per: 'status'
@@ -112,7 +117,7 @@ var rules rule[] = [
     name: 'late-urgent'
     title: 'Urgent rows wait too long'
     severity: 1
-    query: backlog
+    query: loadTextContent('../queries/backlog.kql')
     measure: 'oldest_minutes'
     above: 30
     per: 'lane'
@@ -127,7 +132,7 @@ var rules rule[] = [
     name: 'late-others'
     title: 'Rows wait longer than a day'
     severity: 2
-    query: backlog
+    query: loadTextContent('../queries/backlog.kql')
     measure: 'oldest_minutes'
     above: 24 * 60
     per: 'lane'
@@ -142,7 +147,7 @@ var rules rule[] = [
     name: 'slots-missed'
     title: 'Rows miss their slots'
     severity: 2
-    query: slotsMissed
+    query: loadTextContent('../queries/slots_missed.kql')
     measure: 'missed'
     above: 10
     every: 'PT15M'
@@ -155,7 +160,7 @@ var rules rule[] = [
     name: 'stuck-uncertain'
     title: 'Rows stay uncertain'
     severity: 2
-    query: backlog
+    query: loadTextContent('../queries/backlog.kql')
     measure: 'oldest_minutes'
     above: 60
     per: 'lane'
@@ -170,7 +175,7 @@ var rules rule[] = [
     name: 'past-deadline'
     title: 'Rows outlive the deadline for verdicts'
     severity: 2
-    query: backlog
+    query: loadTextContent('../queries/backlog.kql')
     measure: 'oldest_minutes'
     above: (verdictDeadlineHours + 48) * 60
     per: 'lane'
@@ -185,7 +190,7 @@ var rules rule[] = [
     name: 'quota'
     title: 'The day\'s quota is nearly used'
     severity: 2
-    query: quota
+    query: loadTextContent('../queries/quota.kql')
     measure: 'day_percent'
     above: 90
     every: 'PT15M'
@@ -198,7 +203,7 @@ var rules rule[] = [
     name: 'throttled'
     title: 'Microsoft throttles submissions'
     severity: 2
-    query: throttled
+    query: loadTextContent('../queries/throttled.kql')
     measure: 'answers'
     above: 10
     every: 'PT15M'
@@ -211,7 +216,7 @@ var rules rule[] = [
     name: 'unreadable'
     title: 'Something cannot be read for an hour'
     severity: 1
-    query: unreadable
+    query: loadTextContent('../queries/unreadable.kql')
     measure: 'failing_quarters'
     above: 3
     per: 'what'
@@ -225,7 +230,7 @@ var rules rule[] = [
     name: 'deferred'
     title: 'Reports cannot be read'
     severity: 2
-    query: deferred
+    query: loadTextContent('../queries/deferred.kql')
     measure: 'reports'
     above: 0
     every: 'PT1H'
@@ -238,7 +243,7 @@ var rules rule[] = [
     name: 'poison'
     title: 'A message failed every attempt'
     severity: 2
-    query: poison
+    query: loadTextContent('../queries/poison.kql')
     measure: 'messages'
     above: 0
     per: 'event'
@@ -254,7 +259,7 @@ var rules rule[] = [
     name: 'poison-unrecorded'
     title: 'A poison message could not be recorded'
     severity: 1
-    query: poison
+    query: loadTextContent('../queries/poison.kql')
     measure: 'messages'
     above: 0
     per: 'event'
@@ -270,7 +275,7 @@ var rules rule[] = [
     name: 'expired'
     title: 'Rows expired without a verdict'
     severity: 2
-    query: ended
+    query: loadTextContent('../queries/ended.kql')
     measure: 'rows'
     above: 0
     per: 'event'
@@ -286,7 +291,7 @@ var rules rule[] = [
     name: 'gave-up'
     title: 'Rows were given up'
     severity: 2
-    query: ended
+    query: loadTextContent('../queries/ended.kql')
     measure: 'rows'
     above: 0
     per: 'event'
@@ -302,7 +307,7 @@ var rules rule[] = [
     name: 'refused'
     title: 'Microsoft refuses many submissions'
     severity: 2
-    query: ended
+    query: loadTextContent('../queries/ended.kql')
     measure: 'rows'
     above: 10
     per: 'event'
@@ -318,7 +323,7 @@ var rules rule[] = [
     name: 'unknown-result'
     title: 'Microsoft used an unknown word'
     severity: 3
-    query: ended
+    query: loadTextContent('../queries/ended.kql')
     measure: 'rows'
     above: 0
     per: 'event'
@@ -334,7 +339,7 @@ var rules rule[] = [
     name: 'failures'
     title: 'A function fails again and again'
     severity: 2
-    query: failures
+    query: loadTextContent('../queries/failures.kql')
     measure: 'failures'
     above: 5
     per: 'function'

@@ -17,16 +17,23 @@ param workspaceId string
 
 @description('What one part of the workbook asks, and how it shows the answer.')
 type chart = {
+  @description('The question, in words.')
   title: string
+
+  @description('The question, without the query that reads the events.')
   query: string
+
+  @description('How the answer is shown.')
   shown: 'table' | 'timechart'
 
   @description('What stands there when the query finds nothing.')
   empty: string
 }
 
+@description('The query that every other begins with.')
 var events = loadTextContent('../queries/_events.kql')
 
+@description('The questions, in the order in which they stand on the page.')
 var charts chart[] = [
   {
     title: 'Is it alive? Each timer\'s last run'
@@ -114,6 +121,7 @@ var charts chart[] = [
   }
 ]
 
+@description('The choice of a time range, which every question is asked for.')
 var timeRange = {
   type: 9
   name: 'time range'
@@ -124,7 +132,7 @@ var timeRange = {
     resourceType: 'microsoft.operationalinsights/workspaces'
     parameters: [
       {
-        id: guid(workspaceId, 'range')
+        id: guid(resourceGroup().id, namePrefix, 'range')
         version: 'KqlParameterItem/1.0'
         name: 'range'
         label: 'Time range'
@@ -146,6 +154,7 @@ var timeRange = {
   }
 }
 
+@description('Each question as the workbook wants it.')
 var parts = [
   for chart in charts: {
     type: 3
@@ -167,7 +176,7 @@ var parts = [
 ]
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
-  name: guid(workspaceId, 'defender-submissions')
+  name: guid(resourceGroup().id, namePrefix, 'workbook')
   location: location
   tags: tags
   kind: 'shared'
