@@ -24,21 +24,41 @@ param pipelinesGroupId string
 @description('Object id of the Entra group that looks after the app; empty grants nothing.')
 param administratorsGroupId string
 
+@description('A row: who gets which role on what, and why.')
 type Grant = {
+  @description('The app\'s identity, or one of the groups.')
   who: 'app' | 'operators' | 'pipelines' | 'administrators'
+  @description('One of `roleIds`.')
   role: string
+  @description('What kind of resource the role is for.')
   scope: 'hostStorage' | 'dataStorage' | 'queue' | 'table' | 'container' | 'applicationInsights'
   @description('The queue, table or container; empty for a whole resource.')
   name: string
+  @description('What it is needed for; shown in the portal with the assignment.')
   reason: string
 }
 
+@description('Somebody of the tenant.')
 type Principal = {
+  @description('Object id.')
   id: string
+  @description('Told so that ARM does not look for an identity that was made a moment ago.')
   type: 'ServicePrincipal' | 'Group'
 }
 
-// Built-in roles of Azure (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
+@description('What an assignment says.')
+type Assignment = {
+  @description('Object id of who gets the role.')
+  principalId: string
+  @description('What kind of principal that is.')
+  principalType: 'ServicePrincipal' | 'Group'
+  @description('Resource id of the role.')
+  roleDefinitionId: string
+  @description('Why.')
+  description: string
+}
+
+@description('Built-in roles of Azure (learn.microsoft.com/azure/role-based-access-control/built-in-roles).')
 var roleIds = {
   'Monitoring Metrics Publisher': '3913510d-42f4-4e42-8a64-420c390055eb'
   'Storage Blob Data Contributor': 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
@@ -50,6 +70,7 @@ var roleIds = {
   'Storage Table Data Reader': '76199698-9eea-4c19-bc75-cec21354c6b6'
 }
 
+@description('Every grant.')
 var grants Grant[] = [
   // The host's own storage.
   {
@@ -66,7 +87,9 @@ var grants Grant[] = [
     name: ''
     reason: 'The host makes a table of diagnostic events each month and writes to it'
   }
-  // The data. The queue roles that look sufficient, Reader with Message Processor and Sender, cannot give a message back.
+  // The data. A transaction goes to the account's address. Microsoft says that each of its parts is authorised by itself,
+  // not at which scope, and has no word on roles for single tables there; the account holds no table but these five. The
+  // queue roles that look sufficient, Reader with Message Processor and Sender, cannot give a message back.
   {
     who: 'app'
     role: 'Storage Table Data Contributor'
@@ -189,11 +212,14 @@ var grants Grant[] = [
   }
 ]
 
+@description('The groups by who they are; empty for none.')
 var groupIds = {
   operators: operatorsGroupId
   pipelines: pipelinesGroupId
   administrators: administratorsGroupId
 }
+
+@description('Everybody who appears in `grants`.')
 var principals = {
   app: { id: appPrincipalId, type: 'ServicePrincipal' }
   operators: { id: operatorsGroupId, type: 'Group' }
@@ -201,12 +227,19 @@ var principals = {
   administrators: { id: administratorsGroupId, type: 'Group' }
 }
 
+@description('The rows for somebody who is there.')
 var granted = filter(grants, grant => grant.who == 'app' || !empty(groupIds[?grant.who]))
+@description('Those on the host\'s storage account.')
 var onHostStorage = filter(granted, grant => grant.scope == 'hostStorage')
+@description('Those on the data account as a whole.')
 var onDataStorage = filter(granted, grant => grant.scope == 'dataStorage')
+@description('Those on single queues.')
 var onQueues = filter(granted, grant => grant.scope == 'queue')
+@description('Those on single tables.')
 var onTables = filter(granted, grant => grant.scope == 'table')
+@description('Those on single containers.')
 var onContainers = filter(granted, grant => grant.scope == 'container')
+@description('Those on Application Insights.')
 var onApplicationInsights = filter(granted, grant => grant.scope == 'applicationInsights')
 
 resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -252,7 +285,8 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
   name: applicationInsightsName
 }
 
-func assignment(principal Principal, roleId string, reason string) object => {
+@description('The properties of an assignment.')
+func assignment(principal Principal, roleId string, reason string) Assignment => {
   principalId: principal.id
   principalType: principal.type
   roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleId)
