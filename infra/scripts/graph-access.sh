@@ -22,9 +22,9 @@ Usage: graph-access.sh --identity OBJECT_ID [--with-alerts] [--with-hunting] [--
   --what-if             print what would change, and change nothing
   --undo                remove every permission that graph-permissions.json lists
 
-Needs az, signed in to the app's tenant as Privileged Role Administrator, and python3. Run it as often as you like: what
-stands is left alone. Ends with 0 when all is as asked, 1 on an error, 2 on a wrong option, and 3 when the identity holds
-a permission that opens every mailbox of the tenant.
+Needs az, signed in to the app's tenant as Privileged Role Administrator, and python3. Run it as often as you like:
+what stands is left alone. Ends with 0 when all is as asked, 1 on an error, 2 on a wrong option, and 3 when the identity
+holds a permission that opens every mailbox of the tenant.
 END
 }
 
