@@ -4,9 +4,10 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 RUN_313 := .tools/py313/bin/python
 TEST_WORKERS ?= 2
+PACKAGE_PYTHON ?= 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-worker check lint types imports bicep test test-313 test-main fuzz demo bench clean
+.PHONY: help setup setup-worker check lint types imports bicep test test-313 test-main fuzz demo bench wheels package clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -38,7 +39,7 @@ test-313: setup-worker ## the unit tests on Python 3.13, where one is found
 	@if [ -x $(RUN_313) ]; then set -x; $(RUN_313) -m pytest -n $(TEST_WORKERS) tests/unit; \
 	else echo "No Python 3.13 was found: the unit tests run on this clone's Python only."; fi
 
-test-main: setup-worker ## all tests on this clone's Python, the quick ones first
+test-main: setup-worker wheels ## all tests on this clone's Python, the quick ones first
 	$(RUN) -m pytest -n $(TEST_WORKERS)
 
 fuzz: setup ## 200,000 odd inputs (FUZZ_INPUTS) for everything that reads what strangers wrote
@@ -50,6 +51,12 @@ demo: setup ## forty reports from the mailbox to their verdicts, on this machine
 bench: setup ## speed, memory and quota figures against a baseline of the same run
 	$(RUN) -m local.bench
 
+wheels: setup ## download what the deployment package is made of; a second run skips what stands
+	@$(RUN) -m local.package --python $(PACKAGE_PYTHON) --wheels-only
+
+package: setup ## the deployment package, dist/*.zip, for PACKAGE_PYTHON (3.11, 3.12, 3.13)
+	@$(RUN) -m local.package --python $(PACKAGE_PYTHON)
+
 clean: ## remove what set-up and the tools made
-	rm -rf .venv .tools .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .tools dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

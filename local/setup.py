@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", action="store_true", help="also what runs on Python 3.13, where one is found")
     wanted = parser.parse_args(arguments)
     try:
-        with _alone():
+        with only_run():
             for step in plan(worker=wanted.worker):
                 report(step)
     except SetupError as error:
@@ -215,6 +215,16 @@ def run(command: Sequence[str | Path], *, cwd: Path = ROOT) -> None:
         subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True)
 
 
+@contextlib.contextmanager
+def only_run() -> Iterator[None]:
+    """Hold the clone for one run of set-up: a second waits, then finds what it would build standing."""
+    TOOLS_FOLDER.mkdir(exist_ok=True)
+    with (TOOLS_FOLDER / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _LOG_FILE.unlink(missing_ok=True)
+        yield
+
+
 def _install_pip(python: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheel = fetch_pip(Path(folder))
@@ -244,16 +254,6 @@ def _base_python() -> Path:
 def _last_output() -> str:
     lines = _LOG_FILE.read_text(errors="replace").splitlines() if _LOG_FILE.exists() else []
     return "\n".join(f"  | {line}" for line in lines[-12:])
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    # Two runs of `make` in one clone would build the same folders at once; the second waits, then finds them standing.
-    TOOLS_FOLDER.mkdir(exist_ok=True)
-    with (TOOLS_FOLDER / "setup.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _LOG_FILE.unlink(missing_ok=True)
-        yield
 
 
 if __name__ == "__main__":
