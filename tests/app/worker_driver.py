@@ -1,9 +1,10 @@
 """The Functions host's half of a conversation with the official worker library; run by Python 3.13, not a test itself.
 
-`python worker_driver.py <app folder>` loads the app as the platform's worker does and prints what was indexed. Then
-each line of standard input is a JSON list of invocations, run side by side, and answered by one line with a JSON list
-of results; an empty line is answered with the names of the imported modules. The library gets its message classes
-injected by the process around it, which is in no package registry; the stand-ins below keep what they are given.
+`python worker_driver.py <app folder> [<folder to import from>...]` loads the app as the platform's worker does and
+prints what was indexed. Then each line of standard input is a JSON list of invocations, run side by side, and answered
+by one line with a JSON list of results; an empty line is answered with the imported modules and where they lie. The
+library gets its message classes injected by the process around it, which is in no package registry; the stand-ins
+below keep what they are given.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import json
 import sys
 import uuid
 from collections.abc import Mapping
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 Json = dict[str, Any]
@@ -121,7 +122,12 @@ async def converse(folder: str) -> None:
         if asked:
             tell(list(await asyncio.gather(*(host.invoke(one) for one in json.loads(asked)))))
         else:
-            tell(sorted(sys.modules))
+            tell({name: place_of(module) for name, module in sorted(sys.modules.items())})
+
+
+def place_of(module: ModuleType) -> str | None:
+    """Return a module's file; the folder of a package without one; None for what Python itself holds."""
+    return getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
 
 
 def tell(answer: object) -> None:
@@ -131,5 +137,5 @@ def tell(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, sys.argv[1])
+    sys.path[:0] = sys.argv[1:]
     asyncio.run(converse(sys.argv[1]))

@@ -1,0 +1,213 @@
+"""The app in the platform's worker for Python 3.13, with storage and Graph of its own, driven as the host drives it.
+
+`tests/app/worker_driver.py` runs in the worker's process and plays the host towards the worker's library; storage is
+Azurite, Graph the simulator. Invariant: the process is gone behind the `with` block.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.data.tables import TableClient
+from azure.storage.queue import QueueClient
+
+from local.graph_simulator import GraphSimulator, SimulatedTenant, SubmissionTraps
+from local.sample_tenant import DOMAINS, REPORTING_MAILBOX, TENANT_ID, read_original, wrap_as_report_button
+from local.setup import worker_python
+from shared.adapters.storage import API_VERSION
+from shared.codecs.rows import read_outcome
+from shared.domain.model import Category, Outcome, State
+from tests.support.stage import settings_for
+
+DRIVER = Path(__file__).resolve().parents[1] / "app" / "worker_driver.py"
+QUEUES = {
+    "intake_manual": "manual-submissions",
+    "submit": "submissions",
+    "record_poison_manual": "manual-submissions-poison",
+    "record_poison_submission": "submissions-poison",
+}
+TIMERS = ("collect_reports", "dispatch", "settle_outcomes")
+NO_WORKER = "no Functions worker on Python 3.13 was set up: `make setup-worker` does where it finds a Python 3.13"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """A worker that has loaded an app, or tried to: `found` is what it told about that."""
+
+    process: asyncio.subprocess.Process
+    found: Mapping[str, Any]
+
+    async def invoke(self, *invocations: dict[str, Any]) -> list[dict[str, Any]]:
+        """Run these invocations side by side; return their results in order."""
+        results: list[dict[str, Any]] = await self._ask(json.dumps(invocations))
+        return results
+
+    async def modules(self) -> dict[str, str | None]:
+        """Return the modules that the worker has imported by now, each with its file or folder where it has one."""
+        imported: dict[str, str | None] = await self._ask("")
+        return imported
+
+    async def _ask(self, line: str) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.process.stdin.drain()
+        return await told_by(self.process)
+
+
+async def told_by(process: asyncio.subprocess.Process) -> Any:
+    """Return the process's next line, parsed."""
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), timeout=60)
+    assert line, "the worker ended"
+    return json.loads(line)
+
+
+@asynccontextmanager
+async def worker(
+    folder: Path, settings: Mapping[str, str], *, alone_with: Sequence[Path] = ()
+) -> AsyncIterator[WorkerProcess]:
+    """Run a worker on an app's folder with these app settings; skip the test where there is no Python 3.13.
+
+    With `alone_with` it can import from the app's folder, these folders and the standard library, and nothing else.
+    """
+    python = worker_python()
+    if python is None:
+        pytest.skip(NO_WORKER)
+    process = await asyncio.create_subprocess_exec(
+        python,
+        *(("-I", "-S") if alone_with else ("-P",)),
+        DRIVER,
+        folder,
+        *alone_with,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **settings},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
+    try:
+        yield WorkerProcess(process, await told_by(process))
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await asyncio.wait_for(process.wait(), timeout=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The app as it is deployed, running in a worker against storage and Graph of its own."""
+
+    worker: WorkerProcess
+    graph: GraphSimulator
+    connection: str
+
+    async def run(self, name: str, body: str | None = None) -> None:
+        """Invoke one function as the host would; fails unless it succeeds and returns nothing."""
+        result = (await self.worker.invoke(invocation(name, body)))[0]
+        assert result == {"succeeded": True, "error": None, "is_void": True}, name
+
+    def outcomes(self) -> list[Outcome]:
+        """Return the rows of the table `outcomes`."""
+        with TableClient.from_connection_string(self.connection, "outcomes") as table:
+            return [read_outcome(dict(entity)) for entity in table.list_entities()]
+
+    def taken(self, queue: str) -> list[str]:
+        """Take every visible message off a queue; returns their bodies."""
+        with QueueClient.from_connection_string(self.connection, queue, api_version=API_VERSION) as client:
+            messages = list(client.receive_messages(max_messages=32))
+            for message in messages:
+                client.delete_message(message)
+            return [message.content for message in messages]
+
+
+@asynccontextmanager
+async def run_site(folder: Path, connection: str, *, alone_with: Sequence[Path] = ()) -> AsyncIterator[Site]:
+    """Run the app in `folder`, with a tenant whose verdicts come at once."""
+    tenant = SimulatedTenant(tenant_id=TENANT_ID, domains=DOMAINS)
+    tenant.add_mailbox(REPORTING_MAILBOX)
+    async with GraphSimulator(tenant) as graph:
+        graph.control.set_submission_traps(SubmissionTraps(settle_at_once=True))
+        async with worker(folder, settings_for(graph.base_url, connection), alone_with=alone_with) as running:
+            yield Site(running, graph, connection)
+
+
+def invocation(name: str, body: str | None = None) -> dict[str, Any]:
+    """Return what the host sends to run a function: a timer's state, or a queue message with its metadata."""
+    if name in TIMERS:
+        status = {"Last": "2026-11-23T12:00:00+00:00", "Next": "2026-11-23T12:02:00+00:00", "LastUpdated": "x"}
+        timer = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": True}
+        return {"function": name, "parameter": "timer", "data": {"json": json.dumps(timer)}, "metadata": {}}
+    return {
+        "function": name,
+        "parameter": "message",
+        "data": {"string": body},
+        "metadata": message_metadata(body or ""),
+    }
+
+
+def message_metadata(body: str) -> dict[str, dict[str, str]]:
+    """Return the metadata as the host sends it: a JSON body's own keys replace it, as recorded from the real host."""
+    moment = {"json": '"2026-11-30T12:00:00+00:00"'}
+    metadata = {
+        "Id": {"string": "6b9d2f4e"},
+        "PopReceipt": {"string": "AgAAAA"},
+        "DequeueCount": {"json": "1"},
+        "ExpirationTime": moment,
+        "InsertionTime": moment,
+        "NextVisibleTime": moment,
+    }
+    try:
+        own = json.loads(body)
+    except ValueError:
+        return metadata
+    names = {name.lower(): name for name in metadata}
+    own = own if isinstance(own, dict) else {}
+    return metadata | {names[key.lower()]: {"string": str(own[key])} for key in own if key.lower() in names}
+
+
+async def live_through_a_report(site: Site) -> None:
+    """Collect, dispatch, submit, deliver once more and settle one report; fails where a step leaves another state."""
+    now = datetime.now(UTC)
+    mail = wrap_as_report_button(
+        read_original("card-suspended-ja", now),
+        reporter="alice.meyer@contoso.example",
+        category=Category.PHISHING,
+        received_at=now,
+        mailbox=REPORTING_MAILBOX,
+    )
+    site.graph.tenant.deliver(REPORTING_MAILBOX, mail)
+    await site.run("collect_reports")
+    await site.run("dispatch")
+    assert [one.state for one in site.outcomes()] == [State.DISPATCHED]
+    message = site.taken("submissions")[0]
+    results = await site.worker.invoke(invocation("submit", message), invocation("submit", message))
+    assert [one["succeeded"] for one in results] == [True, True]
+    assert [one.state for one in site.outcomes()] == [State.SUBMITTED]
+    await site.run("settle_outcomes")
+    outcome = site.outcomes()[0]
+    assert outcome.state is State.SETTLED
+    assert outcome.verdict is not None
+    assert len(site.graph.control.list_submissions()) == 1
+
+
+def assert_all_indexed(site: Site) -> None:
+    """Fail unless the worker found the seven functions, each bound to its queue or schedule and to nothing else."""
+    found = site.worker.found["functions"]
+    assert {name: bindings[0].get("queueName") for name, bindings in found.items()} == {
+        **dict.fromkeys(TIMERS),
+        **QUEUES,
+    }
+    assert {bindings[0].get("schedule") for bindings in found.values()} == {
+        None,
+        "%COLLECT_SCHEDULE%",
+        "%DISPATCH_SCHEDULE%",
+        "%SETTLE_SCHEDULE%",
+    }
+    assert [len(bindings) for bindings in found.values()] == [1] * 7
