@@ -1,0 +1,45 @@
+"""The doctor's real instruments: the clients of the app, opened without making anything.
+
+`bootstrap.connect` makes missing tables and queues in local work; an examination must find them missing. So it opens
+the same clients, and nothing else.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import httpx
+
+from shared.adapters.graph.mail import GraphMail
+from shared.adapters.storage import AzureTable
+from shared.adapters.system_clock import SystemClock
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, ServiceClients, open_credential, open_graph, open_storage
+from shared.bootstrap_sources import source_ports
+from shared.doctor.ports import Instruments
+from shared.doctor.probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe
+from shared.settings import Settings
+
+
+async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Instruments:
+    """Everything outside, under these settings; `resources` closes it."""
+    credential = await open_credential(settings, resources)
+    transport = await open_graph(settings, credential, resources)
+    clients = await open_storage(settings.submissions_storage, credential, resources)
+    tokens = CredentialTokens(credential)
+    client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False))
+    return Instruments(
+        clock=SystemClock(),
+        web=HttpWeb(client, settings.graph_base_url, tokens),
+        tokens=tokens,
+        graph=transport,
+        mail=GraphMail(transport),
+        sources=source_ports(transport),
+        service_urls=tuple(str(service.url) for service in (clients.queues, clients.tables, clients.blobs)),
+        queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in QUEUES],
+        tables=_tables(clients),
+        containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in CONTAINERS],
+    )
+
+
+def _tables(clients: ServiceClients) -> list[TableProbe]:
+    return [TableProbe(name, AzureTable(clients.tables.get_table_client(name))) for name in TABLES]
