@@ -1,6 +1,7 @@
 """Which sources the app may read: a grant or a licence can be missing for each of them, and for no other.
 
-The five sources share no fate: closing one leaves the answers of the others as they are. Documented: the permission
+The sources share no fate: closing one leaves the answers of the others as they are. Only THREAT_SUBMISSIONS is more
+than a source: closing it closes all of the beta API, user submissions and report policy too. Documented: the permission
 names, and 401 and 403 for a missing token, role or licence (learn.microsoft.com/graph/errors). Assumed: the wording,
 the code of the licence error, and 404 for an endpoint that a cloud does not have.
 """
@@ -15,6 +16,7 @@ class Source(StrEnum):
     """Where reports come from, or what tells where they go."""
 
     MAILBOX = "mailbox"  # everything under /users
+    THREAT_SUBMISSIONS = "threat_submissions"  # everything under threatSubmission: the app's role, or the beta itself
     USER_SUBMISSIONS = "user_submissions"  # lists of emailThreats whose filter asks for `source eq 'user'`
     REPORT_POLICY = "report_policy"  # emailThreatSubmissionPolicies
     ALERTS = "alerts"  # alerts_v2
@@ -33,6 +35,7 @@ class Access(StrEnum):
 
 _ROLES = {
     Source.MAILBOX: "Mail.Read,Mail.ReadWrite",
+    Source.THREAT_SUBMISSIONS: "ThreatSubmission.ReadWrite.All",
     Source.USER_SUBMISSIONS: "ThreatSubmission.Read.All,ThreatSubmission.ReadWrite.All",
     Source.REPORT_POLICY: "ThreatSubmission.Read.All,ThreatSubmissionPolicy.ReadWrite.All",
     Source.ALERTS: "SecurityAlert.Read.All,SecurityAlert.ReadWrite.All",
@@ -58,25 +61,31 @@ class SourceAccess:
         """Refuse a call to a source that is closed. Raises RefusedError."""
         if not self._closed:
             return
-        source = _find_source(call)
-        refusal = None if source is None else _refuse(source, self._closed.get(source, Access.GRANTED))
-        if refusal is not None:
-            raise refusal
+        for source in _find_sources(call):
+            refusal = _refuse(source, self._closed.get(source, Access.GRANTED))
+            if refusal is not None:
+                raise refusal
 
 
-def _find_source(call: GraphCall) -> Source | None:
+def _find_sources(call: GraphCall) -> tuple[Source, ...]:
     match call.target.names:
         case ("users", *_):
-            return Source.MAILBOX
-        case ("security", "threatsubmission", "emailthreats") if call.method == "GET":
-            return Source.USER_SUBMISSIONS if "'user'" in call.target.query.get("$filter", "") else None
+            return (Source.MAILBOX,)
+        case ("security", "threatsubmission", "emailthreats") if _asks_for_users(call):
+            return (Source.THREAT_SUBMISSIONS, Source.USER_SUBMISSIONS)
         case ("security", "threatsubmission", "emailthreatsubmissionpolicies", *_):
-            return Source.REPORT_POLICY
+            return (Source.THREAT_SUBMISSIONS, Source.REPORT_POLICY)
+        case ("security", "threatsubmission", *_):
+            return (Source.THREAT_SUBMISSIONS,)
         case ("security", "alerts_v2", *_):
-            return Source.ALERTS
+            return (Source.ALERTS,)
         case ("security", "runhuntingquery" | "microsoft.graph.security.runhuntingquery"):
-            return Source.HUNTING
-    return None
+            return (Source.HUNTING,)
+    return ()
+
+
+def _asks_for_users(call: GraphCall) -> bool:
+    return call.method == "GET" and "'user'" in call.target.query.get("$filter", "")
 
 
 def _refuse(source: Source, access: Access) -> RefusedError | None:
