@@ -71,12 +71,8 @@ def _find_sources(call: GraphCall) -> tuple[Source, ...]:
     match call.target.names:
         case ("users", *_):
             return (Source.MAILBOX,)
-        case ("security", "threatsubmission", "emailthreats") if _asks_for_users(call):
-            return (Source.THREAT_SUBMISSIONS, Source.USER_SUBMISSIONS)
-        case ("security", "threatsubmission", "emailthreatsubmissionpolicies", *_):
-            return (Source.THREAT_SUBMISSIONS, Source.REPORT_POLICY)
-        case ("security", "threatsubmission", *_):
-            return (Source.THREAT_SUBMISSIONS,)
+        case ("security", "threatsubmission", *rest):
+            return (Source.THREAT_SUBMISSIONS, *_find_beta_source(call, rest))
         case ("security", "alerts_v2", *_):
             return (Source.ALERTS,)
         case ("security", "runhuntingquery" | "microsoft.graph.security.runhuntingquery"):
@@ -84,8 +80,10 @@ def _find_sources(call: GraphCall) -> tuple[Source, ...]:
     return ()
 
 
-def _asks_for_users(call: GraphCall) -> bool:
-    return call.method == "GET" and "'user'" in call.target.query.get("$filter", "")
+def _find_beta_source(call: GraphCall, rest: list[str]) -> tuple[Source, ...]:
+    if rest == ["emailthreats"] and call.method == "GET" and "'user'" in call.target.query.get("$filter", ""):
+        return (Source.USER_SUBMISSIONS,)
+    return (Source.REPORT_POLICY,) if rest[:1] == ["emailthreatsubmissionpolicies"] else ()
 
 
 def _refuse(source: Source, access: Access) -> RefusedError | None:
