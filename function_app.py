@@ -38,8 +38,9 @@ async def _use_cases() -> App:
     global _made  # noqa: PLW0603 - one per worker process, like the settings
     async with _making:
         if _made is None:
-            from shared.bootstrap import build, connect  # noqa: PLC0415 - a cold start imports the triggers only
+            from shared.bootstrap import build, connect, send_events  # noqa: PLC0415 - a cold start imports the triggers only
 
+            send_events(os.environ)
             _made = build(settings, await connect(settings, _resources))
     return _made
 

@@ -12,7 +12,7 @@ import enum
 import hashlib
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,10 @@ from shared.domain.text import clean
 
 LOGGER = __name__
 LONGEST_VALUE = 200
+CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+WORKER_EXPORTS = "PYTHON_ENABLE_OPENTELEMETRY"
+"""With this app setting the host exports no line that came through the worker, so that what we send ourselves is told
+once (capability `WorkerOpenTelemetryEnabled`; Functions host, `OpenTelemetryConfigurationExtensions`)."""
 _logger = logging.getLogger(LOGGER)
 _PACKAGE = Path(__file__).parent
 
@@ -55,6 +59,7 @@ FIELDS = {
     "where": "file and line of our code that an exception came through last",
     "window": "submissions sent in the last 15 minutes",
     "window_limit": "QUOTA_PER_15_MIN less QUOTA_RESERVED_FOR_PEOPLE: what the app may send in 15 minutes",
+    "wrong": "how many of them are wrong or unclear",
 }
 """What each field means, the same in every event. Units are in the names; `seconds` speaks for itself."""
 
@@ -177,6 +182,16 @@ class Event(enum.Enum):
         "function count seconds",
         "the heartbeat: a timer function ended its run well, after `seconds`; alert on its absence",
     )
+    EVENTS_UNSENT = (
+        logging.ERROR,
+        "error",
+        "events cannot be sent to Application Insights: this one is seen in the log stream only",
+    )
+    EXAMINED = (
+        logging.INFO,
+        "count wrong error",
+        "the doctor ran in the app because an administrator asked; `count` lines, `error` where it ended early",
+    )
     RUN_FAILED = (
         logging.ERROR,
         "function error where",
@@ -233,6 +248,12 @@ def raised_at(error: BaseException) -> str | None:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE) and frame.filename != __file__]
     return f"{Path(ours[-1].filename).relative_to(_PACKAGE.parent).as_posix()}:{ours[-1].lineno}" if ours else None
+
+
+def is_sent_by_us(environment: Mapping[str, str]) -> bool:
+    """Whether the app sends its events itself; otherwise the host forwards their lines. Read as the worker reads it."""
+    switch = environment.get(WORKER_EXPORTS, "").strip().lower()
+    return switch in {"1", "true", "t", "yes", "y"} and bool(environment.get(CONNECTION_STRING))
 
 
 def quiet_libraries() -> None:

@@ -104,7 +104,18 @@ def test_all_are_async_and_say_what_they_do(indexed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "spared", ["azure.data", "azure.identity", "azure.storage", "httpx", "msgraph", "msgraph_core", "pydantic"]
+    "spared",
+    [
+        "azure.data",
+        "azure.identity",
+        "azure.monitor",
+        "azure.storage",
+        "httpx",
+        "msgraph",
+        "msgraph_core",
+        "opentelemetry",
+        "pydantic",
+    ],
 )
 def test_a_cold_start_imports_the_triggers_only(indexed: dict[str, Any], spared: str) -> None:
     """Indexing imports no client library: they are imported by the first invocation that needs them."""

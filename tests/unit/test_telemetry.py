@@ -101,9 +101,9 @@ def test_no_event_carries_content_or_an_address() -> None:
 
 
 def test_nothing_else_writes_to_a_log() -> None:
-    """Every line passes through the register."""
+    """Every line passes through the register; the export hands on what does, and a command prints to who runs it."""
     loggers = [file.name for file in SHARED.rglob("*.py") if re.search(r"import logging|\bprint\(", file.read_text())]
-    assert loggers == ["telemetry.py"]
+    assert set(loggers) - {"command.py"} == {"event_export.py", "telemetry.py"}
 
 
 def test_an_event_is_one_line_of_fields(caplog: pytest.LogCaptureFixture) -> None:
