@@ -1,25 +1,37 @@
 // The deployment as environment variables describe it: those of an azd environment (`azd env set NAME value`), of a
-// shell, or of the deployment workflow. A variable that is not set, or set to nothing, leaves main.bicep's default, with
-// one exception: submissionMode is 'shadow' until you ask for 'live', because a first deployment should submit nothing.
-// What is not here, such as quotas and schedules, is set in a parameter file of your own: begin with a copy of
+// shell, or of the workflow in .github/workflows/deploy.yml. One that is not set, or set to nothing, leaves the default
+// of main.bicep, but for SUBMISSION_MODE: a deployment that nobody told to go live goes in the shadow.
+// What has no variable here, such as a quota or a schedule, is set in a parameter file of your own: begin with a copy of
 // production.bicepparam.
 
 using 'main.bicep'
 
-var given = {
-  alertEmails: readEnvironmentVariable('ALERT_EMAILS', '')
-  defenderAlerts: readEnvironmentVariable('DEFENDER_ALERTS', '')
-}
+import { partsOf, valueOr } from 'environment.bicep'
 
-param reportingMailboxes = filter(
-  map(split(readEnvironmentVariable('REPORTING_MAILBOXES', ''), ','), one => trim(one)),
-  one => !empty(one)
-)
-param tenantDomains = filter(
-  map(split(readEnvironmentVariable('TENANT_DOMAINS', ''), ','), one => trim(one)),
-  one => !empty(one)
-)
-param defenderAlerts = empty(given.defenderAlerts) ? 'off' : given.defenderAlerts
-param privateNetworking = bool(empty(readEnvironmentVariable('PRIVATE_NETWORKING', ''))
-  ? 'false'
-  : readEnvironmentVariable('PRIVATE_NETWORKING', ''))
+// `any` leaves it to the deployment to refuse a value that main.bicep does not allow: here it is not known yet.
+
+param namePrefix = valueOr(readEnvironmentVariable('NAME_PREFIX', ''), 'defendersub')
+
+param reportingMailboxes = partsOf(readEnvironmentVariable('REPORTING_MAILBOXES', ''))
+param tenantDomains = partsOf(readEnvironmentVariable('TENANT_DOMAINS', ''))
+param reportDestination = any(valueOr(readEnvironmentVariable('REPORT_DESTINATION', ''), 'auto'))
+param simulationMarks = readEnvironmentVariable('SIMULATION_MARKS', '')
+param submissionMode = any(valueOr(readEnvironmentVariable('SUBMISSION_MODE', ''), 'shadow'))
+param evidenceDays = int(valueOr(readEnvironmentVariable('EVIDENCE_DAYS', ''), '30'))
+
+param userSubmissions = any(valueOr(readEnvironmentVariable('USER_SUBMISSIONS', ''), 'off'))
+param defenderAlerts = any(valueOr(readEnvironmentVariable('DEFENDER_ALERTS', ''), 'off'))
+param huntingQuery = readEnvironmentVariable('HUNTING_QUERY', '')
+param huntingCategory = any(valueOr(readEnvironmentVariable('HUNTING_CATEGORY', ''), 'phishing'))
+
+param pythonVersion = any(valueOr(readEnvironmentVariable('PYTHON_VERSION', ''), '3.13'))
+param publishingAccess = any(valueOr(readEnvironmentVariable('PUBLISHING_ACCESS', ''), 'Enabled'))
+
+param operatorsGroupId = readEnvironmentVariable('OPERATORS_GROUP_ID', '')
+param pipelinesGroupId = readEnvironmentVariable('PIPELINES_GROUP_ID', '')
+param administratorsGroupId = readEnvironmentVariable('ADMINISTRATORS_GROUP_ID', '')
+
+param privateNetworking = bool(valueOr(readEnvironmentVariable('PRIVATE_NETWORKING', ''), 'false'))
+param storageReplication = any(valueOr(readEnvironmentVariable('STORAGE_REPLICATION', ''), 'Standard_LRS'))
+
+param alertEmails = partsOf(readEnvironmentVariable('ALERT_EMAILS', ''))

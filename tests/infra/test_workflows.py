@@ -1,0 +1,148 @@
+"""The GitHub workflows and azure.yaml: least rights, no secret, and nothing named that is not there."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PARAMETERS = ROOT / "infra" / "main.bicepparam"
+OURS = re.compile(r"(?<![\w./-])\.?(?:infra|docs|local|shared|tests|\.github)/[\w./-]*\w")
+by_file = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return a YAML file's content."""
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    return content
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every job of every workflow, with its name."""
+    for file in WORKFLOWS:
+        for name, job in read(file)["jobs"].items():
+            yield f"{file.name}: {name}", job
+
+
+def steps(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a job's steps; none for a job that is another workflow."""
+    found: list[dict[str, Any]] = job.get("steps", [])
+    return found
+
+
+def signs_in(job: dict[str, Any]) -> bool:
+    """Tell whether a job signs in to Azure."""
+    return any(step.get("uses", "").startswith("azure/login@") for step in steps(job))
+
+
+def test_there_are_two_workflows() -> None:
+    """One that checks and one that deploys; the rules below look at both."""
+    assert [file.name for file in WORKFLOWS] == ["ci.yml", "deploy.yml"]
+
+
+@by_file
+def test_no_secret_is_used(file: Path) -> None:
+    """Not one secret: nothing to leak, nothing to rotate."""
+    assert "secrets" not in file.read_text()
+
+
+def test_rights_are_the_least() -> None:
+    """Only jobs that sign in to Azure may ask for an OIDC token; no job may do more than read the repository."""
+    assert {file.name: read(file)["permissions"] for file in WORKFLOWS} == {
+        "ci.yml": {"contents": "read"},
+        "deploy.yml": {},
+    }
+    for name, job in jobs():
+        expected = {"contents": "read", **({"id-token": "write"} if signs_in(job) else {})}
+        assert job.get("permissions", {"contents": "read"}) == expected, name
+
+
+def test_who_signs_in_does_so_from_an_environment() -> None:
+    """Azure trusts an environment of the repository, whose reviewers approve; and the deployment has its own."""
+    environments = {name: job["environment"] for name, job in jobs() if signs_in(job)}
+    assert environments == {
+        "deploy.yml: what-if": "${{ inputs.target }}-what-if",
+        "deploy.yml: deploy": "${{ inputs.target }}",
+    }
+
+
+def test_nothing_is_deployed_before_it_was_tested_and_shown() -> None:
+    """The deployment waits for the what-if and the package, the what-if for the tests."""
+    deploy = read(ROOT / ".github" / "workflows" / "deploy.yml")
+    assert deploy["jobs"]["test"]["uses"] == "./.github/workflows/ci.yml"
+    assert deploy["jobs"]["what-if"]["needs"] == "test"
+    assert deploy["jobs"]["deploy"]["needs"] == ["package", "what-if"]
+    assert deploy["concurrency"] == {"group": "deploy-${{ inputs.target }}", "cancel-in-progress": False}
+
+
+def test_no_checkout_leaves_credentials() -> None:
+    """What a later step runs finds no token in the clone's configuration."""
+    checkouts = [step for _, job in jobs() for step in steps(job) if "actions/checkout@" in step.get("uses", "")]
+    assert len(checkouts) == 4
+    assert [step["with"] for step in checkouts] == [{"persist-credentials": False}] * 4
+
+
+@by_file
+def test_every_make_target_exists(file: Path) -> None:
+    """A workflow calls no target that the Makefile lacks."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    called = set(re.findall(r"\bmake ([\w-]+)", file.read_text()))
+    assert called
+    assert called - targets == set()
+
+
+@pytest.mark.parametrize("file", [*WORKFLOWS, ROOT / "azure.yaml"], ids=lambda file: file.name)
+def test_every_path_exists(file: Path) -> None:
+    """A workflow and azure.yaml name no file of ours that is not there; docs/deploy.md is written last."""
+    named = set(OURS.findall(file.read_text())) - {"docs/deploy.md"}
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_the_deployment_passes_every_variable_that_the_parameters_read() -> None:
+    """What main.bicepparam reads arrives under its own name, in the what-if and in the deployment alike."""
+    read_there = set(re.findall(r"readEnvironmentVariable\('(\w+)'", PARAMETERS.read_text()))
+    assert len(read_there) > 15
+    found = {name: job["env"] for name, job in jobs() if signs_in(job)}
+    for name, environment in found.items():
+        passed = {key for key, value in environment.items() if value == f"${{{{ vars.{key} }}}}"}
+        assert passed - {"RESOURCE_GROUP"} == read_there, name
+
+
+def test_zizmor_finds_nothing() -> None:
+    """No injection, no credential left behind, no action that is not pinned, says the linter for workflows."""
+    zizmor = Path(sys.executable).with_name("zizmor")  # requirements-dev.txt brings it
+    command = [
+        str(zizmor),
+        "--offline",
+        "--no-progress",
+        "--quiet",
+        "--config",
+        ".github/zizmor.yml",
+        ".github/workflows",
+    ]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_azd_finds_the_app_and_the_infrastructure() -> None:
+    """azure.yaml names main.bicep and one function app, whose Bicep carries the tag that azd looks for."""
+    azure = read(ROOT / "azure.yaml")
+    assert azure["infra"] == {"provider": "bicep", "path": "infra", "module": "main"}
+    assert (ROOT / "infra" / "main.bicep").is_file()
+    assert list(azure["services"]) == ["app"]
+    assert "'azd-service-name': 'app'" in (ROOT / "infra" / "modules" / "app.bicep").read_text()
+
+
+def test_azure_yaml_has_no_key_that_azd_does_not_know() -> None:
+    """The keys that are used stand in azd's schema v1.0 (github.com/Azure/azure-dev, schemas/v1.0/azure.yaml.json)."""
+    azure = read(ROOT / "azure.yaml")
+    assert azure.keys() <= {"name", "resourceGroup", "infra", "services", "hooks", "requiredVersions"}
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", azure["name"])
+    assert azure["services"]["app"] == {"project": ".", "language": "py", "host": "function", "remoteBuild": True}
+    assert azure["hooks"]["postprovision"] == {"posix": {"shell": "sh", "run": "infra/scripts/next-steps.sh"}}
