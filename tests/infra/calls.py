@@ -33,12 +33,6 @@ def calls_in_code(settings: Settings) -> set[Call]:
     return {(port.name, method) for owner, name, port in _holders(app) for method in _methods(type(owner), name)}
 
 
-def named(ports: Ports) -> Iterator[tuple[str, Any]]:
-    """The ports of the storage, each with its name."""
-    for kind, group in (("table", ports.tables), ("queue", ports.queues), ("container", ports.containers)):
-        yield from ((f"{kind} {name}", port) for name, port in group.items())
-
-
 def _named_ports() -> Ports:
     other: Any = object()
 

@@ -1,7 +1,7 @@
-"""The app's whole life, recorded: over Azurite and the Graph simulator, every request as it leaves the clients.
+"""The app's whole life and an examination by its doctor, recorded: every request as it leaves the clients.
 
-What operators do, and what the Functions host does with the queues, goes through clients that are not recorded: only
-what our own code sends is here.
+Storage is Azurite and Graph the simulator. What people do, and what the Functions host does with the queues, goes
+through clients that are not recorded: only what our own code sends is here.
 """
 
 from collections.abc import AsyncIterator
@@ -19,18 +19,28 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.graph_simulator import RequestRecord
 from local.graph_simulator.faults import Scope, answer_status, lose_answer
 from shared.adapters.storage import API_VERSION, AzureBlobs, AzureQueue, AzureTable
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, build
+from shared.bootstrap import CONTAINERS, QUEUES, TABLES, ServiceClients, build
 from shared.codecs.submission_message import SubmissionMessage, read_message, write_message
+from shared.doctor.examination import examine
+from shared.doctor.findings import Mark
+from shared.doctor.instruments import open_instruments
+from shared.doctor.plan import Options, checks
+from shared.doctor.ports import Instruments
+from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe
+from shared.doctor.rendering import as_json
 from shared.domain.lifecycle import is_final
 from shared.domain.model import OutcomeKey
 from shared.ports import Ports
 from shared.settings import Settings
+from shared.stores.examinations import ExaminationRequest, Examinations
 from tests.flow import test_sources, test_wire
-from tests.infra.calls import Call, named
+from tests.infra.calls import Call
 from tests.infra.operations import Operation, Sent, operations
 from tests.support.reports import BEN, as_item, ask, original, report_with, url_request
 from tests.support.stage import Stage, StageClock, stage
 
+REHEARSED = {"queue_poison", "queue_release", "table_write", "container_write"}
+"""The doctor's lines that write."""
 EVERY_SOURCE = {"USER_SUBMISSIONS": "on", "DEFENDER_ALERTS": "on", "HUNTING_QUERY": test_sources.QUERY}
 
 
@@ -117,6 +127,22 @@ async def live_through(connection: str) -> Recording:
     return recording
 
 
+async def be_examined(connection: str) -> Recording:
+    """Everything that the doctor ever does inside the app: asked for by an administrator, with leave to write."""
+    async with recorded_stage(connection, EVERY_SOURCE) as (on, recording):
+        await Examinations(on.ports.tables["runstate"], on.clock).ask(
+            ExaminationRequest("1", on.clock.time, write=True)
+        )
+        examinations = Examinations(recording.ports.tables["runstate"], on.clock)
+        request = await examinations.begin()
+        assert request is not None
+        tools = await _recorded_instruments(on, connection, recording)
+        findings = [one async for one in examine(checks(on.settings, Options(write=request.write), tools))]
+        assert {one.name for one in findings if one.mark is Mark.OK} >= REHEARSED
+        await examinations.answer(request, as_json(findings))
+    return recording
+
+
 async def _hurry(on: Stage, recording: Recording) -> None:
     """Take requests in and dispatch them within one millisecond: two events of a row then want the same key."""
     app = build(on.settings, replace(recording.ports, clock=StandingClock(on.clock.time)))
@@ -161,15 +187,13 @@ async def _record_poison(on: Stage, recording: Recording) -> None:
 
 
 async def _recorded_ports(on: Stage, connection: str, recording: Recording) -> Ports:
-    tables, queues, blobs = _clients(connection, recording)
-    for client in (tables, queues, blobs):
-        await on.resources.enter_async_context(client)
+    clients = await _clients(on, connection, recording)
     made: dict[str, Any] = {
-        **{f"table {name}": AzureTable(tables.get_table_client(name)) for name in TABLES},
-        **{f"queue {name}": AzureQueue(queues.get_queue_client(name)) for name in QUEUES},
-        **{f"container {name}": AzureBlobs(blobs.get_container_client(name)) for name in CONTAINERS},
+        **{f"table {name}": AzureTable(clients.tables.get_table_client(name)) for name in TABLES},
+        **{f"queue {name}": AzureQueue(clients.queues.get_queue_client(name)) for name in QUEUES},
+        **{f"container {name}": AzureBlobs(clients.blobs.get_container_client(name)) for name in CONTAINERS},
     }
-    noted = {name: Noted(name, made[name], recording.calls) for name, _ in named(on.ports)}
+    noted = {name: Noted(name, port, recording.calls) for name, port in made.items()}
     return replace(
         on.ports,
         tables={name: noted[f"table {name}"] for name in TABLES},
@@ -178,17 +202,28 @@ async def _recorded_ports(on: Stage, connection: str, recording: Recording) -> P
     )
 
 
-def _clients(connection: str, recording: Recording) -> tuple[TableServiceClient, QueueServiceClient, BlobServiceClient]:
-    """Clients as `connect` makes them; nothing is repeated, so that an absent service shows at once."""
+async def _recorded_instruments(on: Stage, connection: str, recording: Recording) -> Instruments:
+    clients = await _clients(on, connection, recording)
+    return replace(
+        await open_instruments(on.settings, on.resources),
+        queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in QUEUES],
+        tables=[TableProbe(name, AzureTable(clients.tables.get_table_client(name))) for name in TABLES],
+        containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in CONTAINERS],
+    )
+
+
+async def _clients(on: Stage, connection: str, recording: Recording) -> ServiceClients:
+    """Clients as `open_storage` makes them; nothing is repeated, so that an absent service shows at once."""
 
     def how(service: str) -> dict[str, Any]:
         return {"transport": RecordingTransport(service, recording), "retry_total": 0}
 
-    return (
-        TableServiceClient.from_connection_string(connection, **how("table")),
-        QueueServiceClient.from_connection_string(connection, api_version=API_VERSION, **how("queue")),
-        BlobServiceClient.from_connection_string(connection, api_version=API_VERSION, **how("blob")),
-    )
+    tables = TableServiceClient.from_connection_string(connection, **how("table"))
+    queues = QueueServiceClient.from_connection_string(connection, api_version=API_VERSION, **how("queue"))
+    blobs = BlobServiceClient.from_connection_string(connection, api_version=API_VERSION, **how("blob"))
+    for client in (tables, queues, blobs):
+        await on.resources.enter_async_context(client)
+    return ServiceClients(tables, queues, blobs)
 
 
 def _sent(service: str, request: Any) -> Sent:

@@ -14,7 +14,7 @@ from tests.infra.calls import calls_in_code
 from tests.infra.grants import GROUPS, INFRA, Grant, group_ids, read_grants
 from tests.infra.host_operations import DOCUMENTED_ROLES, HOST_OPERATIONS
 from tests.infra.operations import NEEDS, Operation, Resource, Sent, operations
-from tests.infra.recording import Recording, live_through
+from tests.infra.recording import Recording, be_examined, live_through
 from tests.infra.roles import ROLES
 
 DEPLOYMENTS = ("trial", "production")
@@ -134,6 +134,12 @@ def test_the_app_may_do_what_it_does(needed: set[Operation], deployment: str) ->
 def test_the_app_needs_every_grant(needed: set[Operation], deployment: str) -> None:
     """Without any one of its grants something would be refused."""
     assert spare(needed, grants_of("app", deployment)) == []
+
+
+def test_the_doctor_may_do_what_it_tries(azurite: Azurite) -> None:
+    """An examination inside the app needs nothing beyond what the app needs anyway."""
+    tried = asyncio.run(be_examined(azurite.new_account())).operations()
+    assert refused(tried, grants_of("app")) == []
 
 
 def test_no_smaller_role_would_do_for_the_app(needed: set[Operation]) -> None:
