@@ -16,6 +16,7 @@ from shared.telemetry import FIELDS, Event, emit, failures_told, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / "shared"
+PAGE = (ROOT / "docs" / "telemetry.md").read_text()
 DEPLOYED = [ROOT / "function_app.py", *sorted(SHARED.rglob("*.py"))]
 CONTENT = {"subject", "sender", "recipient", "reporter", "requested_by", "url", "token", "body", "content"}
 """Field names under which mail content or an address would reach the log."""
@@ -64,6 +65,23 @@ def test_every_field_has_one_meaning() -> None:
     assert {field for event in Event for field in event.fields} == set(FIELDS)
     assert all(re.fullmatch("[a-z_]+", field) for field in FIELDS)
     assert not NOT_OURS & set(FIELDS)
+
+
+def rows_under(heading: str) -> list[str]:
+    """Return the rows of the page's table under a heading, its head left out."""
+    lines = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    return [line for line in lines if line.startswith("| `")]
+
+
+def test_the_page_is_the_register() -> None:
+    """Whoever writes a query finds each event with its level, fields and meaning, and each field, on the page."""
+    events = [
+        f"| `{event.label}` | {logging.getLevelName(event.level).lower()} "
+        f"| {', '.join(f'`{field}`' for field in event.fields)} | {event.meaning} |"
+        for event in Event
+    ]
+    assert rows_under("Events") == events
+    assert rows_under("Fields") == [f"| `{name}` | {meaning} |" for name, meaning in FIELDS.items()]
 
 
 def test_every_call_tells_declared_fields() -> None:
