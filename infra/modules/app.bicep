@@ -83,8 +83,9 @@ var platformSettings = {
   AZURE_CLIENT_ID: identity.properties.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
-  // The worker exports its own telemetry; through the host as well, everything would be told twice.
-  PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+  // The app sends its own events; through the host as well, everything would be told twice. docs/telemetry.md tells
+  // why it is this setting and not PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY.
+  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   SIMULATION_MARKS: simulationMarks
 }
 
