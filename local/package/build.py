@@ -1,7 +1,7 @@
 """Builds the zip from the repo's files and the wheels.
 
 Files are laid out in a temporary folder as they will lie on the platform, compiled there, and packed in the order of
-their names with one date and one mode. Invariant: the zip is written whole, after every check but that of its size.
+their names with one date and one mode. Invariant: there is a zip only where every check has passed.
 """
 
 from __future__ import annotations
@@ -56,22 +56,26 @@ def package_name(root: Path, python_version: str) -> str:
     return f"{project['name']}-{project['version']}-py{python_version.replace('.', '')}.zip"
 
 
-def build_package(root: Path, wheels: Path, python: Path | None, file: Path) -> Package:
+def build_package(
+    root: Path, wheels: Path, python: Path | None, file: Path, *, most_zipped_bytes: int = MOST_ZIPPED_BYTES
+) -> Package:
     """Build the package of the repo at `root` and a folder of wheels into `file`.
 
     `python` compiles the modules; with None they are deployed as sources only. Raises PackageError for a file that
     nobody expects, two wheels that bring the same file, a module that does not compile, and a zip that is too large.
     """
+    file.unlink(missing_ok=True)
     found = tuple(list_files(wheels))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, draft = Path(name, "wwwroot"), Path(name, file.name)
         parts = dict(_lay_out(root, [one for one in found if one.reason is None], folder))
         if python:
             compile_folder(folder, python)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        packed = tuple(_pack(folder, parts, file))
-    _require_small(file)
-    content = file.read_bytes()
+        packed = tuple(_pack(folder, parts, draft))
+        content = draft.read_bytes()
+    _require_small(file.name, len(content), most_zipped_bytes)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
     left_out = tuple(one for one in found if one.reason)
     return Package(file, hashlib.sha256(content).hexdigest(), len(content), packed, left_out)
 
@@ -105,7 +109,7 @@ def _pack(folder: Path, parts: dict[str, str], file: Path) -> Iterator[PackedFil
             entry = ZipInfo(path, _FIRST_DATE)
             entry.create_system = _UNIX
             entry.external_attr = _MODE << 16
-            archive.writestr(entry, (folder / path).read_bytes(), ZIP_DEFLATED, compresslevel=9)
+            archive.writestr(entry, (folder / path).read_bytes(), ZIP_DEFLATED)
             yield PackedFile(parts[_source_of(path)], path, entry.file_size, entry.compress_size)
 
 
@@ -115,10 +119,9 @@ def _source_of(path: str) -> str:
     return f"{before}{name.split('.')[0]}.py" if pycache else path
 
 
-def _require_small(file: Path) -> None:
-    size_bytes = file.stat().st_size
-    if size_bytes > MOST_ZIPPED_BYTES:
+def _require_small(name: str, size_bytes: int, most_bytes: int) -> None:
+    if size_bytes > most_bytes:
         raise PackageError(
-            f"{file.name} has {size_bytes:,} bytes, more than {MOST_ZIPPED_BYTES:,}: see what grew, then leave it out"
+            f"{name} would have {size_bytes:,} bytes, more than {most_bytes:,}: find out what grew, then leave it out"
             " or raise the limit"
         )

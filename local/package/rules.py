@@ -39,7 +39,6 @@ LEFT_OUT = (
     Rule("types, for checkers only", ("*.pyi", "py.typed")),
     Rule("C and Cython sources and what generates code", ("*.c", "*.h", "*.pyx", "*.pxd", "*.pxi", "*.cfg")),
     Rule("pages and pictures for browsers", ("*.js", "*.css", "*.png", "*.md")),
-    Rule("byte code of another build", ("__pycache__/", "*.pyc")),
     Rule("notes of the installer, which list what is left out here", ("*.dist-info/RECORD", "*.dist-info/WHEEL")),
     Rule("lists of build materials", ("*.dist-info/sboms/",)),
 )

@@ -18,6 +18,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from local.package.build import PACKAGES, Package, build_package, package_name
+from local.package.rules import LEFT_OUT
 from local.package.wheels import REQUIREMENTS, choose_pins, wheels_step
 from local.setup import ROOT, WORKER_FOLDER, only_run, worker_python
 from tests.support.worker_site import DRIVER, NO_WORKER, assert_all_indexed, live_through_a_report, run_site
@@ -90,6 +91,11 @@ def test_it_holds_what_runs_and_nothing_else(deployed: Deployed) -> None:
     )
     assert [path for path in files if re.search(unwanted, path)] == []
     assert {path.name for path in deployed.packages.iterdir()} >= {"azure", "msgraph_core", "kiota_http", "pydantic"}
+
+
+def test_every_rule_leaves_something_out(deployed: Deployed) -> None:
+    """A rule that covers nothing any more is taken away."""
+    assert {one.reason for one in deployed.package.left_out} == {rule.reason for rule in LEFT_OUT}
 
 
 def test_every_pinned_version_is_in_it(deployed: Deployed) -> None:
