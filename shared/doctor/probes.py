@@ -5,6 +5,7 @@ What the libraries raise ends here. Everything a rehearsal puts somewhere has a 
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ LIVES_S = 61
 RELEASED_S = 50
 """Seconds until a message that was given back would show: again less than it has left to live."""
 _TIMEOUT_S = 15.0
+_UNREAD_CODE = re.compile(r'(?:"code": ?"|<Code>)(\w{1,60})')
 
 
 class HttpWeb:
@@ -182,8 +184,13 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except HttpResponseError as error:
-        code = getattr(error, "error_code", None)
-        told = str(getattr(code, "value", code) or type(error).__name__)
-        raise StorageRefusedError(error.status_code, told) from None
+        raise StorageRefusedError(error.status_code, _code(error)) from None
     except (AzureError, StorageError) as error:
         raise StorageRefusedError(None, type(error).__name__) from None
+
+
+def _code(error: HttpResponseError) -> str:
+    """The service's code. A refused insert leaves the tables library unread: its code stands in the body."""
+    code = getattr(error, "error_code", None)
+    unread = _UNREAD_CODE.search(str(error))
+    return str(getattr(code, "value", code) or (unread and unread[1]) or type(error).__name__)
