@@ -252,8 +252,8 @@ var rules rule[] = [
     window: 'PT30M'
     resolves: false
     quiet: 'PT1H'
-    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless it is replayed.'
-    first: 'Find the exception of that time (`failures`), repair its cause, then replay the row.'
+    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless somebody asks for the item again.'
+    first: 'Find the exception of that time (`failures`), repair its cause, then ask for the item again.'
   }
   {
     name: 'poison-unrecorded'
@@ -300,8 +300,8 @@ var rules rule[] = [
     window: 'PT2H'
     resolves: false
     quiet: 'PT6H'
-    says: 'A row failed after all its retries. Microsoft never judges that mail unless the row is replayed.'
-    first: 'Read `reasons` in the query\'s result, repair the cause, then replay the rows in `ids`.'
+    says: 'A row failed after all its retries. Microsoft never judges that item unless somebody asks for it again.'
+    first: 'Read `reasons` in the query\'s result, repair the cause, then ask for the items of `ids` again.'
   }
   {
     name: 'refused'
