@@ -7,7 +7,8 @@ TEST_WORKERS ?= 2
 PACKAGE_PYTHON ?= 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-worker check lint types imports bicep test test-313 test-main fuzz demo bench wheels package clean
+.PHONY: help setup setup-worker check lint types imports bicep snapshot
+.PHONY: test test-313 test-main fuzz demo bench wheels package clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -30,8 +31,11 @@ types: setup ## mypy, strict, tests included
 imports: setup ## import-linter: arrows point inward
 	.venv/bin/lint-imports --no-logo
 
-bicep: setup ## build, lint rules and format of every Bicep file, where a compiler is installed
+bicep: setup ## build, lint rules, format and snapshots of the Bicep files, where a compiler is installed
 	@$(RUN) -m local.bicep_check
+
+snapshot: setup ## predict anew what the example deployments make: infra/*.snapshot.json
+	@$(RUN) -m local.bicep_snapshot
 
 test: test-313 test-main ## all tests, before them the unit tests on Python 3.13
 
