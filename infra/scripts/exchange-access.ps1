@@ -83,10 +83,10 @@ function Get-FilterClause([string] $Filter) {
     ($Filter.ToLowerInvariant() -replace '[(){}"''\s]', '') -split '-or' | Sort-Object -Unique
 }
 
-# Tells whether Exchange would let the app at a mailbox's mail by any role, also by one that was assigned by hand.
-function Test-MailAccess([guid] $ObjectId, [string] $Mailbox) {
-    $rows = Test-ServicePrincipalAuthorization -Identity "$ObjectId" -Resource $Mailbox
-    [bool] ($rows | Where-Object { "$($_.GrantedPermissions)" -match 'Mail\.' -and "$($_.InScope)" -eq 'True' })
+# The roles by which Exchange would let the app into a mailbox, also those that somebody assigned by hand.
+function Get-RoleInScope([guid] $ObjectId, [string] $Mailbox) {
+    Test-ServicePrincipalAuthorization -Identity "$ObjectId" -Resource $Mailbox |
+        Where-Object { "$($_.InScope)" -eq 'True' } | ForEach-Object { "$($_.RoleName)" }
 }
 
 $addresses = @($ReportingMailbox -split ',' | ForEach-Object { ($_ -split '/')[0].Trim() } | Where-Object { $_ })
@@ -194,12 +194,12 @@ if ($WhatIfPreference) {
     Write-Information 'Nothing was changed (-WhatIf), and so nothing is tested.'
     return
 }
-$closed = @($addresses | Where-Object { -not (Test-MailAccess $ObjectId $_) })
-$open = Test-MailAccess $ObjectId $ControlMailbox
+$closed = @($addresses | Where-Object { $role -notin @(Get-RoleInScope $ObjectId $_) })
+$open = @(Get-RoleInScope $ObjectId $ControlMailbox)
 foreach ($one in $addresses) { Write-Information "$one readable by the app: $($one -notin $closed)" }
-Write-Information "$ControlMailbox readable by the app: $open"
+Write-Information "$ControlMailbox readable by the app: $($open.Count -gt 0)"
 if ($open) {
-    throw "The app could read $ControlMailbox. Look at Get-ManagementRoleAssignment -RoleAssignee $ObjectId."
+    throw "The app has $($open -join ', ') on $ControlMailbox, which this script did not grant: remove that assignment."
 }
 if ($closed) {
     throw "The app could not read $($closed -join ', '). If this run has just granted it, run the script again."
