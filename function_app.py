@@ -101,6 +101,19 @@ async def settle_outcomes(timer: func.TimerRequest) -> None:
         settled = await use_cases.settle_outcomes.run()
         await use_cases.backlog.run()
         _heartbeat("settle_outcomes", settled, began_s)
+        await _examine_if_asked(use_cases)
+
+
+async def _examine_if_asked(use_cases: App) -> None:
+    """Run the doctor where an administrator has asked for it. Settling is done by then, and never fails for it."""
+    try:
+        request = await use_cases.examinations.begin()
+        if request is not None:
+            from shared.doctor.in_app import examine_for  # noqa: PLC0415 - hardly any run needs it
+
+            await examine_for(request, settings, use_cases.examinations)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no trouble of the settling
+        emit(Event.EXAMINED, count=0, wrong=0, error=type(error).__name__)
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions-poison", connection=STORAGE)

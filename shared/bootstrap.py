@@ -20,6 +20,7 @@ from shared.settings import Settings, StorageAccess
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.campaigns import CampaignStore
 from shared.stores.checkpoints import CheckpointStore
+from shared.stores.examinations import Examinations
 from shared.stores.items import ItemStore
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
@@ -69,6 +70,8 @@ class App:
     backlog: Backlog
     record_poison_manual: RecordPoisonManual
     record_poison_submission: RecordPoisonSubmission
+    examinations: Examinations
+    """Not a use case: whether an administrator has asked for the doctor, which stands above all of these."""
 
 
 def build(settings: Settings, ports: Ports) -> App:
@@ -93,6 +96,7 @@ def build(settings: Settings, ports: Ports) -> App:
         record_poison_submission=RecordPoisonSubmission(
             parts.outcomes, parts.worklist, ports.queues["submissions-poison"]
         ),
+        examinations=Examinations(ports.tables["runstate"], ports.clock),
     )
 
 
