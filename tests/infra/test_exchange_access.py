@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "infra" / "scripts" / "exchange-access.ps1"
 STUB = Path(__file__).with_name("exchange_stub.psm1")
 APP, OBJECT = "aaaaaaaa-1111-2222-3333-444444444444", "bbbbbbbb-1111-2222-3333-444444444444"
-LABEL = f"Defender Submissions {OBJECT}"
 REPORTS, JUNK, CONTROL = "phish@contoso.com", "junk@contoso.com", "ceo@contoso.com"
 GRANT = ["New-ServicePrincipal", "New-ManagementScope", "New-ManagementRoleAssignment"]
 SECOPS = ["New-SecOpsOverridePolicy", "New-ExoSecOpsOverrideRule"]
