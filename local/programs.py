@@ -1,4 +1,4 @@
-"""Finds on this machine the programs that set-up can build on: Node.js with npm, and Python 3.13.
+"""Finds on this machine the programs that set-up can build on: Node.js with npm, and Pythons.
 
 Standard library only, as set-up runs before anything is installed. Invariant: a program that is named here was run
 once and answered, because version managers put names on PATH that fail when called.
@@ -31,16 +31,23 @@ def major_version(node: str) -> int:
 
 
 def find_python_313() -> Path | None:
-    """Return the first Python 3.13 with pip on PATH or among pyenv's versions that runs; None if there is none."""
-    question = "import sys, venv, ensurepip; print(*sys.version_info[:2])"
-    candidates = (path for folder in _python_folders() for path in [folder / "python3.13"] if path.exists())
-    return next((path for path in candidates if ask([str(path), "-c", question]) == "3 13"), None)
+    """Return the first Python 3.13 with pip that `find_python` knows; None if there is none."""
+    return find_python("3.13", "venv", "ensurepip")
 
 
-def _python_folders() -> Iterator[Path]:
+def find_python(version: str, *modules: str) -> Path | None:
+    """Return the first Python of a version such as 3.12 on PATH or among pyenv's that runs and has these modules."""
+    question = f"import {', '.join(('sys', *modules))}; print(*sys.version_info[:2])"
+    candidates = (
+        path for folder in _python_folders(version) for path in [folder / f"python{version}"] if path.exists()
+    )
+    return next((path for path in candidates if ask([str(path), "-c", question]).split() == version.split(".")), None)
+
+
+def _python_folders(version: str) -> Iterator[Path]:
     yield from map(Path, os.get_exec_path())
     pyenv_root = os.environ.get("PYENV_ROOT") or ask(["pyenv", "root"]) or Path.home() / ".pyenv"
-    yield from sorted(Path(pyenv_root).glob("versions/3.13.*/bin"), reverse=True)
+    yield from sorted(Path(pyenv_root).glob(f"versions/{version}.*/bin"), reverse=True)
 
 
 def ask(command: Sequence[str]) -> str:

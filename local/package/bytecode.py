@@ -7,15 +7,12 @@ ignores it by its name.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from local.package.rules import PackageError
-from local.programs import ask
-from local.setup import worker_python
+from local.programs import find_python
 
 DEPLOYED_AT = "/home/site/wwwroot"
 """Where the platform puts the app; tracebacks name its files there."""
@@ -23,17 +20,9 @@ DEPLOYED_AT = "/home/site/wwwroot"
 
 def find_interpreter(python_version: str) -> Path | None:
     """Return a Python of that version on this machine, None if there is none."""
-    question = "import sys; print('%d.%d' % sys.version_info[:2])"
-    candidates = _candidates(python_version)
-    return next((path for path in candidates if ask([str(path), "-c", question]) == python_version), None)
-
-
-def _candidates(python_version: str) -> Iterator[Path]:
-    yield Path(sys.executable)
-    if python := worker_python():
-        yield python
-    if found := shutil.which(f"python{python_version}"):
-        yield Path(found)
+    if python_version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return Path(sys.executable)
+    return find_python(python_version)
 
 
 def compile_folder(folder: Path, python: Path) -> None:
@@ -41,17 +30,8 @@ def compile_folder(folder: Path, python: Path) -> None:
 
     Raises PackageError where one does not compile.
     """
-    compileall: list[str | Path] = [
-        python,
-        "-S",
-        "-P",
-        "-m",
-        "compileall",
-        "-q",
-        "--invalidation-mode",
-        "unchecked-hash",
-    ]
-    command = [*compileall, "-s", folder, "-p", DEPLOYED_AT, folder]
+    compileall = ["-S", "-P", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command = [str(python), *compileall, "-s", str(folder), "-p", DEPLOYED_AT, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PackageError(f"not every module compiles with {python}:\n{done.stdout}{done.stderr}")

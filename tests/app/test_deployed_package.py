@@ -4,6 +4,7 @@ The worker is the platform's own library on Python 3.13; it can import from the 
 standard library. Storage is Azurite, Graph the simulator, each in another process than the app.
 """
 
+import ast
 import platform
 import re
 import subprocess
@@ -80,6 +81,13 @@ def modules_of(folder: Path) -> Iterator[str]:
             yield ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
 
 
+def imports_of(folder: Path) -> set[str]:
+    """Return the modules that any line of `shared`, in a function or not, takes names from."""
+    trees = (ast.parse(path.read_text()) for path in (folder / "shared").rglob("*.py"))
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
 def test_it_holds_what_runs_and_nothing_else(deployed: Deployed) -> None:
     """Beside the app's own files there are packages only, and of these no tests, types, sources in C or models."""
     files = deployed.files()
@@ -136,9 +144,9 @@ async def test_a_report_reaches_its_verdict_from_the_package_alone(
 
 
 def test_every_module_imports_from_the_package_alone(deployed: Deployed) -> None:
-    """What a life cycle does not touch, such as sources that are switched on and the doctor, finds its packages too."""
+    """What a life cycle does not touch, such as the doctor and imports inside of functions, finds its packages too."""
     paths = [str(deployed.folder), str(deployed.packages)]
-    names = list(modules_of(deployed.folder))
+    names = [*modules_of(deployed.folder), *sorted(imports_of(deployed.folder))]
     code = f"import importlib, sys\nsys.path[:0] = {paths}\nfor name in {names}: importlib.import_module(name)"
     python = worker_python() or sys.executable
     done = subprocess.run([python, "-I", "-S", "-W", "error", "-c", code], capture_output=True, text=True, check=False)
