@@ -6,11 +6,12 @@ is not run again. The row holds the request and then its answer; the next reques
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.errors import Changed, Missing
-from shared.ports import Clock, Entity, Replace, Row, Table
+from shared.ports import Clock, Entity, Replace, Row, Table, Value
 
 PARTITION = "doctor"
 _ROW = "examination"
@@ -51,8 +52,8 @@ class Examinations:
         await self._table.write(Replace(_entity(request)))
 
     async def withdraw(self, request: ExaminationRequest) -> None:
-        """Take a request back: nobody waits for it any more."""
-        await self._table.write(Replace(_entity(request) | {"WithdrawnAt": self._clock.now()}))
+        """Take a request back: nobody waits for it any more. Another one that took its place stays."""
+        await self._add(request, {"WithdrawnAt": self._clock.now()})
 
     async def begin(self) -> ExaminationRequest | None:
         """The request that waits, marked as begun; None where there is none, or somebody else has begun it."""
@@ -67,12 +68,16 @@ class Examinations:
 
     async def answer(self, request: ExaminationRequest, text: str) -> None:
         """Write the answer of an examination that was begun, unless another has been asked for meanwhile."""
+        chunks = {f"Lines{start // _CHUNK:02d}": text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)}
+        await self._add(request, chunks | {"AnsweredAt": self._clock.now()})
+
+    async def _add(self, request: ExaminationRequest, more: Mapping[str, Value]) -> None:
+        """Add to a request's row while it is that request's."""
         row = await self._table.get(PARTITION, _ROW)
         if row is None or row.entity.get("RequestId") != request.request_id:
             return
-        chunks = {f"Answer{start // _CHUNK:02d}": text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)}
         try:
-            await self._table.write(Replace(row.entity | chunks | {"AnsweredAt": self._clock.now()}, row.etag))
+            await self._table.write(Replace({**row.entity, **more}, row.etag))
         except (Changed, Missing):
             return
 
@@ -82,7 +87,7 @@ class Examinations:
         if row is None:
             return None
         entity = row.entity
-        answer = "".join(str(entity[name]) for name in sorted(entity) if name.startswith("Answer0"))
+        answer = "".join(str(entity[name]) for name in sorted(entity) if name.startswith("Lines"))
         is_answered = "AnsweredAt" in entity
         return ExaminationState(str(entity.get("RequestId")), "BegunAt" in entity, answer if is_answered else None)
 
