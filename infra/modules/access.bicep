@@ -228,7 +228,11 @@ var principals = {
 }
 
 @description('The rows for somebody who is there.')
-var granted = filter(grants, grant => grant.who == 'app' || !empty(groupIds[?grant.who]))
+var present = filter(grants, grant => grant.who == 'app' || !empty(groupIds[?grant.who]))
+@description('What each of them says. Azure takes a role at a scope once for each principal, and one group may play two parts.')
+var said = map(present, grant => [groupIds[?grant.who] ?? grant.who, grant.role, grant.scope, grant.name])
+@description('Those rows, without what an earlier one says already.')
+var granted = filter(present, (grant, i) => indexOf(said, said[i]) == i)
 @description('Those on the host\'s storage account.')
 var onHostStorage = filter(granted, grant => grant.scope == 'hostStorage')
 @description('Those on the data account as a whole.')
