@@ -92,8 +92,10 @@ async def test_evidence_that_is_gone_is_told(caplog: pytest.LogCaptureFixture) -
         await evidence.drop_days_before("99991231")
         await on.app.dispatch.run()
         await on.deliver_submissions()
-        assert (await only_row(on)).state is State.REJECTED
-        assert [one["reason"] for one in told(caplog, Event.MATERIAL_GONE)] == ["evidence_gone"]
+        row = await only_row(on)
+        assert row.state is State.REJECTED
+        (gone,) = told(caplog, Event.MATERIAL_GONE)
+        assert gone == {"submission_id": row.key.submission_id, "reason": "evidence_gone"}
 
 
 async def test_a_row_that_never_has_an_effect_is_given_up_aloud(caplog: pytest.LogCaptureFixture) -> None:
