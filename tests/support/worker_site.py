@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -128,13 +129,20 @@ class Site:
 
 
 @asynccontextmanager
-async def run_site(folder: Path, connection: str, *, alone_with: Sequence[Path] = ()) -> AsyncIterator[Site]:
-    """Run the app in `folder`, with a tenant whose verdicts come at once."""
+async def run_site(
+    folder: Path,
+    connection: str,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    alone_with: Sequence[Path] = (),
+) -> AsyncIterator[Site]:
+    """Run the app in `folder`, with a tenant whose verdicts come at once; `settings` are added to its own."""
     tenant = SimulatedTenant(tenant_id=TENANT_ID, domains=DOMAINS)
     tenant.add_mailbox(REPORTING_MAILBOX)
     async with GraphSimulator(tenant) as graph:
         graph.control.set_submission_traps(SubmissionTraps(settle_at_once=True))
-        async with worker(folder, settings_for(graph.base_url, connection), alone_with=alone_with) as running:
+        everything = {**settings_for(graph.base_url, connection), **settings}
+        async with worker(folder, everything, alone_with=alone_with) as running:
             yield Site(running, graph, connection)
 
 
