@@ -113,20 +113,38 @@ class Settings:
             name.lower(): _parsed(name, parse, given.get(name, default), problems)
             for name, (parse, default) in _RULES.items()
         }
-        storage = {
-            part: _parsed(name, parse, given[name], problems)
-            for name, (part, parse) in _STORAGE_RULES.items()
-            if name in given
-        }
+        storage = _storage_access(given, problems)
         problems += _storage_problems(given) + _reserve_problems(values)
         if problems:
             raise SettingsError(tuple(problems))
-        return cls(submissions_storage=StorageAccess(**storage), **values)
+        return cls(submissions_storage=storage, **values)
 
 
 def setting_names() -> tuple[str, ...]:
     """Every name that `Settings.load` knows, with both ways to reach the data account."""
     return (HOST_STORAGE, *_STORAGE_RULES, *_RULES)
+
+
+def load_storage_access(mapping: Mapping[str, str]) -> StorageAccess:
+    """How to reach the data account, from its settings alone; as complete as they are, none for what is not named.
+
+    Raises `SettingsError` naming every wrong one.
+    """
+    given = {name: value.strip() for name, value in mapping.items() if value.strip()}
+    problems: list[str] = []
+    access = _storage_access(given, problems)
+    if problems:
+        raise SettingsError(tuple(problems))
+    return access
+
+
+def _storage_access(given: Mapping[str, str], problems: list[str]) -> StorageAccess:
+    parts = {
+        part: _parsed(name, parse, given[name], problems)
+        for name, (part, parse) in _STORAGE_RULES.items()
+        if name in given
+    }
+    return StorageAccess(**parts)
 
 
 def _parsed(name: str, parse: Callable[[str], object], value: str | None, problems: list[str]) -> Any:

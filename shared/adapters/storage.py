@@ -76,8 +76,20 @@ class AzureTable:
         values = {"partition": partition, "from_row": from_row, "below_row": below_row}
         if only is not None:
             query, values = f"{query} and {only[0]} eq @only", {**values, "only": only[1]}
+        async for row in self.search(query, values, limit):
+            yield row
+
+    async def search(
+        self, query: str, values: Mapping[str, Any], limit: int | None = None, *, columns: Sequence[str] | None = None
+    ) -> AsyncIterator[Row]:
+        """The rows that an OData filter admits, ascending by key, a page in memory at a time; at most `limit`.
+
+        `values` are the filter's @names; `columns` are all that is read, where given, beside what the service adds.
+        """
         page_rows = None if limit is None else min(limit, PAGE_ROWS)
-        found = self._client.query_entities(query, parameters=values, results_per_page=page_rows)
+        found = self._client.query_entities(
+            query, parameters=dict(values), results_per_page=page_rows, select=None if columns is None else [*columns]
+        )
         seen = 0
         async for entity in found:
             yield _row(entity)
@@ -118,6 +130,11 @@ class AzureBlobs:
     async def put(self, name: str, content: bytes) -> None:
         """Write a blob, replacing what was there."""
         await self._client.upload_blob(name, content, overwrite=True)
+
+    async def put_new(self, name: str, content: bytes) -> None:
+        """Write a blob unless one of that name is there, which then stays as it is."""
+        with suppress(ResourceExistsError):
+            await self._client.upload_blob(name, content, overwrite=False)
 
     async def get(self, name: str, limit_bytes: int) -> bytes | None:
         """The content cut to `limit_bytes` + 1 bytes, or None."""

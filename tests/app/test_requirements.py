@@ -13,7 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-DEPLOYED = [ROOT / "function_app.py", *sorted((ROOT / "shared").rglob("*.py"))]
+NOT_DEPLOYED = ROOT / "shared" / "cli"
+SHARED = [file for file in sorted((ROOT / "shared").rglob("*.py")) if not file.is_relative_to(NOT_DEPLOYED)]
+DEPLOYED = [ROOT / "function_app.py", *SHARED]
 OURS = {"shared", *sys.stdlib_module_names}
 
 

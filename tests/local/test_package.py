@@ -92,7 +92,7 @@ def tracked_files() -> list[str]:
 
 
 def test_funcignore_leaves_what_is_deployed() -> None:
-    """Of the repo's files, those that `func`, azd and `make package` deploy are the app's, and all of them."""
+    """Of the repo's files, `func`, azd and `make package` deploy the app's and all of them; not the command line."""
     tracked = set(tracked_files())
     left = set(read_funcignore(ROOT).match_files(tracked, negate=True))
     own = {path for path in tracked if path.startswith("shared/") and not path.startswith(COMMAND_LINE)}

@@ -1,0 +1,1 @@
+"""`submissions`, the command line for operators, administrators and pipelines. See `__main__.py`."""

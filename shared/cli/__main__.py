@@ -1,0 +1,145 @@
+"""`submissions`, or `python -m shared.cli`: the command line for operators, administrators and pipelines.
+
+How a command is added: write `shared/cli/<noun>.py` with a `click.command` that takes `session: Session` by
+`@click.pass_obj`, and put one line into `COMMANDS`: its name, where it is, and the first sentence of its docstring (a
+test holds the two together). Reading goes through `session.connect()`, showing through `session.output`; what goes
+wrong is raised as `CommandError`, anything else is explained by `errors.explained`, and `ctx.exit(code)` ends early.
+The invariant: `--help` imports no command, because a shell completes names with every Tab.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import click
+
+from shared.cli.connection import ACCOUNT_VARIABLE, Connection, choose_place, open_connection
+from shared.cli.errors import ExitCode, explained
+from shared.cli.output import FORMS, Form, Output, choose_output
+
+DEBUG_VARIABLE = "SUBMISSIONS_DEBUG"
+BROKEN_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended: the reader of a pipe has seen enough."""
+
+
+class Entry(NamedTuple):
+    """Where a command is, as `module:attribute`, and its line in the list of commands."""
+
+    place: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Entry]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the options that all commands share ask for."""
+
+    account: str | None = None
+    is_local: bool = False
+    form: Form | None = None
+    no_color: bool = False
+
+    @property
+    def output(self) -> Output:
+        """How to show what was found."""
+        return choose_output(self.form, is_coloured=not (self.no_color or os.environ.get("NO_COLOR")))
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """The data account, for an `async with` block. Raises `click.UsageError` where none is named."""
+        return open_connection(choose_place(self.account, is_local=self.is_local, environment=os.environ))
+
+
+def _take(ctx: click.Context, option: click.Parameter, value: object) -> None:
+    """Keep an option in the session; the last place where it was given counts."""
+    session = ctx.obj or Session()
+    ctx.obj = replace(session, **{str(option.name): value}) if value else session
+
+
+_TAKEN: Final[dict[str, Any]] = {"callback": _take, "expose_value": False}
+SHARED_OPTIONS: Final = [
+    click.Option(["--account"], metavar="NAME", help=f"The data's storage account. Also {ACCOUNT_VARIABLE}.", **_TAKEN),
+    click.Option(["--local", "is_local"], is_flag=True, help="Azurite, see `python -m local up`.", **_TAKEN),
+    click.Option(
+        ["--output", "form"], type=click.Choice(FORMS), help="Else table on a terminal, tsv in a pipe.", **_TAKEN
+    ),
+    click.Option(["--no-color"], is_flag=True, help="Also NO_COLOR; colours are for terminals only.", **_TAKEN),
+]
+"""They may stand before the command's name or behind it."""
+
+
+class CommandTable(click.Group):
+    """The commands of `COMMANDS`, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Their names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command.params += [option for option in SHARED_OPTIONS if option not in command.params]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the list of commands without importing them."""
+        if not COMMANDS:
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+submissions = CommandTable(
+    name="submissions",
+    params=[*SHARED_OPTIONS],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help="""Ask Microsoft about mail, URLs and files, and read what came of it.
+
+    You are signed in as yourself, for example with `az login`. `submissions COMMAND --help` has examples.
+    """,
+    epilog="Exit codes: 0 done; 1 some of it was refused or failed; 2 wrong use; 3 not signed in or not allowed; "
+    "4 not found; 5 time ran out while waiting; 130 interrupted.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    try:
+        return submissions.main(arguments, prog_name="submissions", standalone_mode=False) or ExitCode.DONE
+    except click.ClickException as error:
+        return _end(error)
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _end_unread()
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one line
+        return _end(explained(error), error)
+
+
+def _end(shown: click.ClickException, cause: Exception | None = None) -> int:
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(cause or shown)
+    with suppress(BrokenPipeError):
+        shown.show()
+    return shown.exit_code
+
+
+def _end_unread() -> int:
+    """End quietly; the interpreter would complain when it flushes standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
