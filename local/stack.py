@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from local.azurite import DEFAULT_PORTS, FREE_PORTS, Azurite
 from local.graph_simulator import GraphSimulator, SimulatedTenant
-from local.sample_tenant import DOMAINS, REPORTING_MAILBOX, SIMULATED_VERDICTS, TENANT_ID, populate
+from local.sample_tenant import CONTROL_MAILBOX, DOMAINS, REPORTING_MAILBOX, SIMULATED_VERDICTS, TENANT_ID, populate
 from local.setup import SetupError
 
 GRAPH_PORT = 8089
@@ -57,6 +57,7 @@ async def start_stack(
     """
     tenant = SimulatedTenant(TENANT_ID, DOMAINS)
     message_ids = populate(tenant, now, with_reports=with_reports)
+    tenant.add_mailbox(CONTROL_MAILBOX, app_may_read=False)
     async with GraphSimulator(tenant, port=graph_port) as graph, Azurite(storage_ports) as azurite:
         for item, verdict in SIMULATED_VERDICTS.items():
             graph.control.set_verdict(item, verdict)

@@ -4,7 +4,14 @@ Everything is written for this project, about companies that do not exist, with 
 examples (RFC 2606, 5737, 3849). Each report and each queue message comes with the row it must end in.
 """
 
-from local.sample_tenant.directory import DOMAINS, PEOPLE, REPORTING_MAILBOX, SHARED_MAILBOXES, TENANT_ID
+from local.sample_tenant.directory import (
+    CONTROL_MAILBOX,
+    DOMAINS,
+    PEOPLE,
+    REPORTING_MAILBOX,
+    SHARED_MAILBOXES,
+    TENANT_ID,
+)
 from local.sample_tenant.manual_messages import (
     SIMULATED_VERDICTS,
     SampleManualMessage,
@@ -23,6 +30,7 @@ from local.sample_tenant.wrappers import (
 )
 
 __all__ = [
+    "CONTROL_MAILBOX",
     "DOMAINS",
     "ORIGINALS",
     "PEOPLE",

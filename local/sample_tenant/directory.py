@@ -26,3 +26,5 @@ PAYROLL: Final = "payroll@fabrikam.example"
 
 PEOPLE: Final = (ANNA, BEN, CARLA, CLAIRE, DAVID, LAYLA, ELIF, FELIX, GRACE, HARUTO)
 SHARED_MAILBOXES: Final = (ACCOUNTS, PAYROLL)
+CONTROL_MAILBOX: Final = "board@contoso.example"
+"""A mailbox that the app must not be able to read, for the doctor to try."""

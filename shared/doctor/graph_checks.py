@@ -113,7 +113,7 @@ async def _attachments(mail: MailSource, box: ReportingMailbox, page: ReportPage
         await mail.attachments(box.address, page.reports[0].message_id)
     except GraphError as error:
         return graph_trouble(error, _ATTACHMENTS)
-    return ok(f"{len(page.reports)} mails, attachments too")
+    return ok(f"{len(page.reports)} listed, attachments too")
 
 
 async def control_mailbox(mail: MailSource, address: str) -> Result:

@@ -124,7 +124,7 @@ def _control(address: str | None, tools: Instruments) -> Check:
     )
 
 
-def _left_out(name: str, tried: str, why: str, remedy: str) -> Check:
+def _left_out(name: str, tried: str, why: str, remedy: str = "") -> Check:
     async def run() -> Result:
         return not_tried(why, remedy)
 
@@ -161,8 +161,8 @@ def _effects(options: Options, tools: Instruments) -> Iterator[Check]:
     containers = [container for container in tools.containers if container.name in WRITTEN_CONTAINERS]
     move = "put and delete a message in both poison queues"
     release = "put, give back and delete a message in each queue"
-    row = f"insert, merge and delete a row in {_names(tables)}"
-    blob = f"write and delete a blob in {_names(containers)}"
+    row = f"insert, merge, delete in {_names(tables)}"
+    blob = f"write, delete in {_names(containers)}"
     each = (
         Check("queue_poison", move, partial(poisoning, tools.queues, _QUEUE_ROLE), ("queues",)),
         Check("queue_release", release, partial(releasing, tools.queues, _QUEUE_ROLE), ("queues",)),
@@ -170,7 +170,7 @@ def _effects(options: Options, tools: Instruments) -> Iterator[Check]:
         Check("container_write", blob, partial(writing, containers, _BLOB), ("containers",)),
     )
     for check in each:
-        yield check if options.write else _left_out(check.name, check.tried, "reads only", "Ask for it with --write.")
+        yield check if options.write else _left_out(check.name, check.tried, "only with --write")
 
 
 def _names(stores: Sequence[Store]) -> str:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from local.graph_simulator import GraphSimulator, MailItem, SimulatedTenant
-from local.sample_tenant import DOMAINS, REPORTING_MAILBOX, TENANT_ID
+from local.sample_tenant import CONTROL_MAILBOX, DOMAINS, REPORTING_MAILBOX, TENANT_ID
 from shared.bootstrap import ServiceClients, connect, open_storage
 from shared.doctor.examination import examine
 from shared.doctor.findings import FAILING, Finding, Mark
@@ -15,7 +15,6 @@ from shared.doctor.ports import Instruments
 from shared.settings import Settings
 from tests.support.stage import START, settings_for
 
-CONTROL_MAILBOX = "ceo@contoso.example"
 SUBJECT = "Quarterly figures, confidential"
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from local.graph_simulator import Access, Fault, FaultKind, Scope, Source
 from local.graph_simulator.faults import answer_body, answer_html, answer_status, omit_rows, throttle
-from local.sample_tenant import REPORTING_MAILBOX
+from local.sample_tenant import CONTROL_MAILBOX, REPORTING_MAILBOX
 from shared.adapters.system_clock import SystemClock
 from shared.doctor.findings import Finding, Mark
 from shared.doctor.ports import Instruments
-from tests.doctor.clinic import CONTROL_MAILBOX, SUBJECT, Clinic, by_name, clinic, failing
+from tests.doctor.clinic import SUBJECT, Clinic, by_name, clinic, failing
 from tests.doctor.refusing_proxy import Refusal, refusing_proxy
 
 OTHER = "abuse@fabrikam.example"

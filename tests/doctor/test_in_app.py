@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from local.memory_storage import MemoryTable
+from local.sample_tenant import CONTROL_MAILBOX
 from shared.adapters.storage import AzureTable
 from shared.doctor.asking import Answer, NoExaminationError, Patience, ask_app, read_answer
 from shared.doctor.findings import Mark
@@ -15,7 +16,7 @@ from shared.doctor.in_app import examine_for
 from shared.doctor.rendering import as_json
 from shared.settings import Settings
 from shared.stores.examinations import PARTITION, ExaminationRequest, Examinations
-from tests.doctor.clinic import CONTROL_MAILBOX, Clinic, clinic, failing
+from tests.doctor.clinic import Clinic, clinic, failing
 from tests.doctor.processes import ended, run_doctor, run_settle, started
 from tests.doctor.refusing_proxy import Refusal, refusing_proxy
 from tests.support.stage import START, StageClock
