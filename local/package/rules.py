@@ -42,7 +42,11 @@ LEFT_OUT = (
     Rule("notes of the installer, which list what is left out here", ("*.dist-info/RECORD", "*.dist-info/WHEEL")),
     Rule("lists of build materials", ("*.dist-info/sboms/",)),
 )
-"""The first rule that covers a file counts. `*.dist-info` stays, as OpenTelemetry finds its parts by entry points."""
+"""The first rule that covers a file counts.
+
+Of `*.dist-info` the names, versions and entry points stay: Kiota asks for its own version when it is imported, and
+OpenTelemetry and pydantic look for entry points.
+"""
 
 EXPECTED_OF_PACKAGES = (
     "*.py",
