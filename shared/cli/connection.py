@@ -21,6 +21,7 @@ from shared.settings import DATA_STORAGE, SettingsError, StorageAccess, load_sto
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.data.tables.aio import TableClient
 
     from shared.adapters.storage import AzureBlobs, AzureQueue, AzureTable
 
@@ -99,12 +100,17 @@ class Connection:
 
     def table(self, name: str) -> AzureTable:
         """A table, for example `outcomes`."""
-        from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 - dear, and not every command reads tables
+        from shared.adapters.storage import AzureTable  # noqa: PLC0415 - dear, and not every command reads tables
 
-        from shared.adapters.storage import AzureTable  # noqa: PLC0415
+        return AzureTable(self.table_client(name))
+
+    def table_client(self, name: str) -> TableClient:
+        """The library's own client of a table, for filters and `Timestamp`, which `AzureTable` does not have."""
+        from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 - as above
 
         service = self._service(TableServiceClient, self._access.table_service_uri, _TABLE_PATIENCE)
-        return AzureTable(service.get_table_client(name))
+        client: TableClient = service.get_table_client(name)
+        return client
 
     def queue(self, name: str) -> AzureQueue:
         """A queue, for example `manual-submissions`."""
