@@ -137,7 +137,7 @@ param pythonVersion string = '3.13'
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Most instances of each function. With 3 + 1 messages at once (host.json), one stays within the four requests that Graph answers at once for a mailbox. Older documentation tells of a platform minimum of 40; multiply before you raise it.')
+@description('Most instances of each function. With four messages at once (host.json), one stays within the four requests that Graph answers at once for a mailbox. Older documentation tells of a platform minimum of 40; multiply before you raise it.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 1

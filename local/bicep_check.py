@@ -87,7 +87,7 @@ def _format_problems(compiler: BicepCompiler, file: Path) -> Iterator[str]:
 def _snapshot_problems(compiler: BicepCompiler, file: Path) -> Iterator[str]:
     snapshot = snapshot_of(file)
     if file.suffix == ".bicepparam" and snapshot.exists() and (changes := find_changes(compiler, file)):
-        yield f"{snapshot}: out of date; look at what changes, then run `make snapshot`\n{changes}"
+        yield f"{snapshot}: not what is predicted now; look at what changes, then run `make snapshot`\n{changes}"
 
 
 if __name__ == "__main__":

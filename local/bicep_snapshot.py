@@ -59,7 +59,8 @@ def write_snapshot(compiler: BicepCompiler, parameters: Path) -> Path:
 def find_changes(compiler: BicepCompiler, parameters: Path) -> str:
     """Return which resources would be predicted otherwise than the kept snapshot tells; "" if none.
 
-    The compiler compares resources only: outputs that changed go unnoticed here.
+    Where the compiler cannot compare, its reason is returned. It compares resources only: outputs that changed go
+    unnoticed here.
     """
     done = compiler.run("snapshot", parameters, "--mode=validate", *_MADE_UP)
     return "" if done.returncode == 0 else _COLOUR.sub("", done.stderr + done.stdout).strip()

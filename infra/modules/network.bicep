@@ -2,6 +2,7 @@
 // Graph, Exchange and Application Insights are still reached over the internet, from the addresses of the platform.
 // Operators, pipelines and administrators need a way in (VPN, ExpressRoute or peering) and must resolve the zones below;
 // where an organisation has such zones already, it links its own network to these or moves the records to its own.
+// The subscription must have the resource provider Microsoft.App registered: Flex Consumption joins the subnet by it.
 
 @description('Azure region.')
 param location string
@@ -92,6 +93,8 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
+// One after another: a storage account refuses a second endpoint while it still takes up the first.
+@batchSize(1)
 resource privateEndpoints 'Microsoft.Network/privateEndpoints@2025-09-01' = [
   for endpoint in endpoints: {
     name: '${namePrefix}-${endpoint.name}'

@@ -140,7 +140,7 @@ def test_an_old_snapshot_is_a_problem(compiler: BicepCompiler, tmp_path: Path) -
     assert check(compiler, parameters).problems == ()
     template.write_text(RESOURCE.replace("first", "second"))
     (only,) = check(compiler, parameters).problems
-    assert only.startswith(f"{snapshot_of(parameters)}: out of date")
+    assert only.startswith(f"{snapshot_of(parameters)}: not what is predicted now")
     assert "userAssignedIdentities/second" in only
 
 
