@@ -36,7 +36,9 @@ class Entry(NamedTuple):
     summary: str
 
 
-COMMANDS: Final[dict[str, Entry]] = {}
+COMMANDS: Final[dict[str, Entry]] = {
+    "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,47 @@
+"""How far a command is, on standard error: a bar for what has an end, a line for what is waited for.
+
+The invariant: where nobody watches, nothing is written. Both vanish when they are done, so that they stand in nothing
+that is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from shared.cli.output import width
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@contextmanager
+def gauge(label: str, total: int, *, is_coloured: bool) -> Iterator[Callable[[], None]]:
+    """A bar of `total` steps; yields what is called after each."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*parts, console=_console(is_coloured=is_coloured), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def live_line(label: str, *, is_coloured: bool) -> Iterator[Callable[[str], None]]:
+    """A line that lives; yields what changes its text, which must hold nothing that a stranger wrote."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with _console(is_coloured=is_coloured).status(label) as status:
+        yield status.update
+
+
+def _console(*, is_coloured: bool) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - dear, and only terminals need it
+
+    return Console(stderr=True, width=width(), no_color=not is_coloured, highlight=False, markup=False)
