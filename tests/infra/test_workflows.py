@@ -1,5 +1,6 @@
 """The GitHub workflows and azure.yaml: least rights, no secret, and nothing named that is not there."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PARAMETERS = ROOT / "infra" / "main.bicepparam"
 OURS = re.compile(r"(?<![\w./-])\.?(?:infra|docs|local|shared|tests|\.github)/[\w./-]*\w")
+SHELLS = {"bash": ["bash", "--noprofile", "--norc", "-eo", "pipefail"]}
+"""How GitHub starts a shell that is named; one that is not named is `bash -e` (docs.github.com, workflow syntax)."""
 by_file = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
 
 
@@ -81,6 +84,21 @@ def test_nothing_is_deployed_before_it_was_tested_and_shown() -> None:
     assert deploy["concurrency"] == {"group": "deploy-${{ inputs.target }}", "cancel-in-progress": False}
 
 
+def test_a_what_if_that_fails_ends_the_workflow(tmp_path: Path) -> None:
+    """Nobody approves what could not be shown: `tee` hides a failed command unless the shell is told to look."""
+    az = tmp_path / "az"
+    az.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
+    az.chmod(0o755)
+    deploy = read(ROOT / ".github" / "workflows" / "deploy.yml")
+    script = next(step["run"] for step in steps(deploy["jobs"]["what-if"]) if "what-if" in step.get("run", ""))
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    environment |= {"RESOURCE_GROUP": "group", "PARAMETERS": "infra/main.bicepparam"}
+    command = [*SHELLS[deploy["defaults"]["run"]["shell"]], "-c", script]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 3
+    assert "--validation-level ProviderNoRbac" in ran.stdout  # its identity may read, and nothing else
+
+
 def test_no_checkout_leaves_credentials() -> None:
     """What a later step runs finds no token in the clone's configuration."""
     checkouts = [step for _, job in jobs() for step in steps(job) if "actions/checkout@" in step.get("uses", "")]
@@ -145,4 +163,7 @@ def test_azure_yaml_has_no_key_that_azd_does_not_know() -> None:
     assert azure.keys() <= {"name", "resourceGroup", "infra", "services", "hooks", "requiredVersions"}
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", azure["name"])
     assert azure["services"]["app"] == {"project": ".", "language": "py", "host": "function", "remoteBuild": True}
-    assert azure["hooks"]["postprovision"] == {"posix": {"shell": "sh", "run": "infra/scripts/next-steps.sh"}}
+    assert azure["hooks"]["postprovision"] == {
+        # What a hook prints stays on the screen only so (Azure/azure-dev, issues 1551 and 6206).
+        "posix": {"shell": "sh", "run": "infra/scripts/next-steps.sh", "interactive": True}
+    }
