@@ -26,7 +26,10 @@ POLICIES = f"{ROOT}/emailThreatSubmissionPolicies"
 SOURCE_SPAN = timedelta(hours=1)
 """How far back a source is asked: enough to prove it, little to read."""
 
-_GRANT = "Grant it with infra/scripts/graph-access.sh. A token keeps its roles for up to a day: restart the app then."
+_GRANT = (
+    "Grant it with infra/scripts/graph-access.sh. Azure keeps a managed identity's token for up to a day, and nothing "
+    "forces a new one: a grant may take that long to show."
+)
 _ROLE_HELD = "The role is there, and Graph forbids it all the same: look at the tenant's licence and wait an hour."
 _SCOPE = (
     "give the identity `Application Mail.Read` in Exchange Online, with a management scope that holds the reporting "
@@ -172,7 +175,7 @@ async def _list(graph: Graph, path: str) -> dict[str, Any]:
 async def report_destination(graph: Graph, settings: Settings) -> Result:
     """Where users' reports go: by the setting, or by the tenant's policy."""
     try:
-        policies = await _policies(graph)
+        policies = (await graph.get_json("read the report policy", POLICIES, HEADERS)).get("value")
     except GraphError as error:
         trouble = graph_trouble(error, _POLICY)
         return _by_setting(settings, f"the policy cannot be read: {trouble.found}") or trouble
@@ -181,16 +184,6 @@ async def report_destination(graph: Graph, settings: Settings) -> Result:
     if not policies:
         return _by_setting(settings, "the tenant has no policy") or wrong("the tenant has no policy", _SET_IT)
     return _by_policy(policies, settings)
-
-
-async def _policies(graph: Graph) -> Any:
-    """The tenant's policies as Graph tells them; whether it says that there is none by 404 or by an empty list."""
-    try:
-        return (await graph.get_json("read the report policy", POLICIES, HEADERS)).get("value")
-    except Refused as error:
-        if error.status == 404:
-            return []
-        raise
 
 
 _SET_IT = (

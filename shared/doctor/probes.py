@@ -5,6 +5,7 @@ What the libraries raise ends here. Everything a rehearsal puts somewhere has a 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ LIVES_S = 61
 RELEASED_S = 50
 """Seconds until a message that was given back would show: again less than it has left to live."""
 _TIMEOUT_S = 15.0
+_TOKEN_S = 40.0
+"""Outside Azure nobody answers where a managed identity is asked for, and the library tries for long."""
 _UNREAD_CODE = re.compile(r'(?:"code": ?"|<Code>)(\w{1,60})')
 
 
@@ -77,8 +80,9 @@ class CredentialTokens:
         if self._credential is None or scope.startswith("http://"):
             return LOCAL_TOKEN
         try:
-            return (await self._credential.get_token(scope)).token
-        except AzureError as error:
+            async with asyncio.timeout(_TOKEN_S):
+                return (await self._credential.get_token(scope)).token
+        except (AzureError, TimeoutError) as error:
             raise NoTokenError(type(error).__name__) from None
 
 

@@ -42,9 +42,9 @@ async def silent_run() -> Result:
     return ok("never")
 
 
-async def marks(*checks: Check, check_time_s: float = 5) -> dict[str, Mark]:
+async def marks(*checks: Check) -> dict[str, Mark]:
     """Return the marks of an examination, by name."""
-    return {finding.name: finding.mark async for finding in examine(checks, check_time_s)}
+    return {finding.name: finding.mark async for finding in examine(checks)}
 
 
 # --- What is tried --------------------------------------------------------------------------------------------------
@@ -93,9 +93,10 @@ async def test_a_fault_of_the_doctor_is_a_line() -> None:
 
 async def test_silence_is_a_line() -> None:
     """What never answers is left after its time."""
-    assert await marks(Check("a", "t", silent_run), Check("b", "t", answering(ok(""))), check_time_s=0.01) == {
-        "a": Mark.UNCLEAR, "b": Mark.OK
-    }  # fmt: skip
+    checks = [Check("a", "t", silent_run), Check("b", "t", answering(ok("")))]
+    found = [one async for one in examine(checks, 0.01)]
+    assert [one.mark for one in found] == [Mark.UNCLEAR, Mark.OK]
+    assert found[0].found.startswith("no answer within")
 
 
 async def test_texts_are_cleaned() -> None:

@@ -146,6 +146,12 @@ async def test_control_mailbox_unknown(tenant: Clinic) -> None:
     assert_only(findings, "control_mailbox", Mark.UNCLEAR, "exists in this tenant")
 
 
+async def test_control_mailbox_refused_for_another_reason(tenant: Clinic) -> None:
+    """Only a 403 shows that there is a scope: a token that is not taken at all proves nothing."""
+    tenant.graph.control.add_fault(answer_status(401, Scope(path=f"/users/{CONTROL_MAILBOX}")))
+    assert_only(await tenant.examine(), "control_mailbox", Mark.UNCLEAR, "lines above")
+
+
 async def test_control_mailbox_not_named(tenant: Clinic) -> None:
     """Without one the line is not tried, says how to name one, and does not fail."""
     findings = await tenant.examine(control_mailbox=None)

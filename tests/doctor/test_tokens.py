@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ from shared.doctor.findings import Mark, Result
 from shared.doctor.graph_checks import roles_in_token
 from shared.doctor.ground_checks import identity, scopes
 from shared.doctor.ports import NoTokenError
+from shared.doctor.roles import needed_roles
 from shared.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 TENANT = "6b9d2f4e-3c1a-4f7e-9a55-0d1c2e3f4a5b"
 ELSEWHERE = "11111111-2222-3333-4444-555555555555"
 GRAPH = "https://graph.microsoft.com/.default"
@@ -147,6 +150,14 @@ async def test_exactly_the_roles_that_are_needed() -> None:
     assert (await roles(submit)).mark is Mark.OK
     assert (await roles(submit, alerts, DEFENDER_ALERTS="on")).mark is Mark.OK
     assert (await roles(submit, hunt, HUNTING_QUERY="EmailEvents")).mark is Mark.OK
+
+
+@pytest.mark.parametrize("switched", [{}, {"DEFENDER_ALERTS": "on"}, {"HUNTING_QUERY": "EmailEvents"}])
+def test_the_roles_are_those_that_the_deployment_grants(switched: dict[str, str]) -> None:
+    """What the doctor wants in the token is what `infra/graph-permissions.json` grants under the same settings."""
+    listed = json.loads((ROOT / "infra" / "graph-permissions.json").read_text())
+    granted = {one["name"] for one in listed if one["when"] == "always" or one["when"] in switched}
+    assert set(needed_roles(settings(**switched))) == granted
 
 
 async def test_a_role_is_missing() -> None:
