@@ -37,7 +37,11 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final[dict[str, Entry]] = {
+    "list": Entry("shared.cli.listing:list_outcomes", "List reports and requests, newest first."),
+    "show": Entry("shared.cli.showing:show_outcome", "Show one report or request: every column, and its history."),
+    "watch": Entry("shared.cli.watching:watch_changes", "Watch changes of state and verdict as they come."),
     "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
+    "feed": Entry("shared.cli.feed:feed", "Print what has changed since the last time."),
 }
 
 

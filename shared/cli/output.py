@@ -33,12 +33,13 @@ WIDTH_UNKNOWN = 140
 class Column:
     """A column of a table: the record's field, and how it is shown.
 
-    `share` is its part of the width that is left over; 0 for one that is never cut. It is left out of tables on screens
-    narrower than `from_width` characters; JSON and TSV always have it.
+    `size` is how wide it may be, 0 for as wide as its text; `share`, in place of it, its part of the width that is left
+    over. It is left out of tables on screens narrower than `from_width` characters; JSON and TSV always have it.
     """
 
     field: str
     heading: str
+    size: int = 0
     share: int = 0
     from_width: int = 0
     is_right_aligned: bool = False
@@ -112,21 +113,29 @@ class Output:
         self.console().print(grid)
 
 
-def table(columns: Sequence[Column], records: Iterable[Record]) -> Any:
-    """The records as a Rich table, a line each, cut to the terminal's width."""
+def table(
+    columns: Sequence[Column], records: Iterable[Record], *, is_fixed: bool = False, has_head: bool = True
+) -> Any:
+    """The records as a Rich table, a line each, cut to the terminal's width.
+
+    `is_fixed` gives columns their whole size, so that tables of single lines stand below each other.
+    """
     from rich.table import Table  # noqa: PLC0415 - dear, and only tables need it
     from rich.text import Text  # noqa: PLC0415
 
     visible = [column for column in columns if column.from_width <= width()]
-    found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=False)
+    found = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=has_head, expand=True
+    )
     for column in visible:
         found.add_column(
             column.heading,
             no_wrap=True,
             overflow="ellipsis",
             ratio=column.share or None,
+            width=column.size or None if is_fixed else None,
+            max_width=column.size or None,
             justify="right" if column.is_right_aligned else "left",
-            min_width=len(column.heading) if column.share else None,
         )
     for record in records:
         found.add_row(*(Text(shown(record.get(column.field)), overflow="ellipsis") for column in visible))

@@ -1,0 +1,42 @@
+"""Moments as people write them: an age such as `24h`, a day, or a time.
+
+Pure but for the clock that ages are counted from. Every moment is aware UTC; a day is its first moment, UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+
+_AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Moment(click.ParamType[datetime]):
+    """`30m`, `24h`, `7d`, `2w`: so long ago; `2026-11-23`, `2026-11-23T14:00` or with an offset: then, else UTC."""
+
+    name = "when"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The moment; a value that is none ends the command with wrong use."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return read_moment(str(value), datetime.now(UTC))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-11-23T14:00Z)", param, ctx)
+
+
+MOMENT: Final = Moment()
+
+
+def read_moment(text: str, now: datetime) -> datetime:
+    """The moment that a text names, ages counted back from `now`. Raises ValueError or OverflowError for none."""
+    age = _AGE.fullmatch(text)
+    if age:
+        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,0 +1,114 @@
+"""Which rows of `outcomes` or of the feed are wanted, as options say it and as the table service is asked.
+
+The invariant: the service does the sorting out, day by day and a page at a time. Days outside the range are never
+asked for, so neither time nor memory grows with what stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from shared.domain import keys
+from shared.domain.model import Kind, State, Verdict
+from shared.domain.text import address
+from shared.ports import Entity
+
+if TYPE_CHECKING:
+    from shared.adapters.storage import AzureTable
+
+MOST_COMPARISONS = 15
+"""Of one filter (Microsoft Learn, "Querying tables and entities": "up to 15 discrete comparisons")."""
+_RANGE_COMPARISONS = 3
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Values of which a row must have one in one of the columns."""
+
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def comparisons(self) -> int:
+        """How many the service counts."""
+        return len(self.columns) * len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows received from `since` up to but not including `until` (aware UTC), in which all of `wanted` holds."""
+
+    since: datetime
+    until: datetime
+    wanted: Sequence[Wanted] = field(default_factory=tuple)
+
+    def days(self) -> list[str]:
+        """The partitions that hold such rows, ascending."""
+        if self.since >= self.until:
+            return []
+        span = (self.until - timedelta(microseconds=1)).date() - self.since.date()
+        return [keys.day(self.since + timedelta(days=number)) for number in range(span.days + 1)]
+
+    async def rows(self, table: AzureTable, day: str, columns: Sequence[str] | None = None) -> AsyncIterator[Entity]:
+        """The day's rows in the order of their ids, a page in memory at a time; of `columns` alone where given."""
+        begin = "PartitionKey eq @day and ReceivedAt ge @since and ReceivedAt lt @until"
+        query, values = narrowed(begin, {"day": day, "since": self.since, "until": self.until}, self.wanted)
+        async for row in table.search(query, values, columns=columns):
+            yield row.entity
+
+
+def narrowed(query: str, values: Mapping[str, Any], wanted: Sequence[Wanted]) -> tuple[str, dict[str, Any]]:
+    """The OData filter that also asks for `wanted`, and the values of its names."""
+    parts, named = [query], dict(values)
+    for number, one in enumerate(wanted):
+        names = {f"wanted{number}_{place}": value for place, value in enumerate(one.values)}
+        named |= names
+        parts.append("(" + " or ".join(f"{column} eq @{name}" for column in one.columns for name in names) + ")")
+    return " and ".join(parts), named
+
+
+_FILTERS: Final = (
+    click.option("--state", multiple=True, type=click.Choice([*State]), help="In this state; may be repeated."),
+    click.option("--verdict", multiple=True, type=click.Choice([*Verdict]), help="With this verdict; may be repeated."),
+    click.option("--kind", multiple=True, type=click.Choice([*Kind]), help="What is submitted; may be repeated."),
+    click.option("--reporter", metavar="ADDRESS", help="Who reported or requested it: the whole address."),
+    click.option("--sender", metavar="ADDRESS", help="Who sent the mail: the whole address."),
+    click.option("--campaign", metavar="ID", help="Rows of one campaign."),
+)
+
+
+def with_filters(command: Command) -> Command:
+    """Give a command the options that `read_filters` takes."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+def read_filters(options: Mapping[str, Any]) -> tuple[Wanted, ...]:
+    """What the options of `with_filters` ask for. Raises `click.UsageError` where it is more than the service takes."""
+    given = (
+        Wanted(("State",), tuple(map(str, options["state"]))),
+        Wanted(("Verdict",), tuple(map(str, options["verdict"]))),
+        Wanted(("Kind",), tuple(map(str, options["kind"]))),
+        Wanted(("Reporter", "RequestedBy"), _spellings(options["reporter"])),
+        Wanted(("Sender",), _spellings(options["sender"])),
+        Wanted(("CampaignId",), (options["campaign"],) if options["campaign"] else ()),
+    )
+    wanted = tuple(one for one in given if one.values)
+    if sum(one.comparisons for one in wanted) + _RANGE_COMPARISONS > MOST_COMPARISONS:
+        raise click.UsageError(f"too many values: a filter of the table service has {MOST_COMPARISONS} comparisons")
+    return wanted
+
+
+def _spellings(mail_address: str | None) -> tuple[str, ...]:
+    """An address as it was given and as the rows have it, with its domain in lower case."""
+    if not mail_address:
+        return ()
+    return tuple(dict.fromkeys([mail_address, address(mail_address) or mail_address]))
