@@ -3,7 +3,8 @@
 // The queries stand in ../queries and hold no limit: each tells a number, and the row says above which number it is an
 // alert. Severity: 0 it stands still, 1 somebody must act today, 2 somebody must act soon, 3 worth a look.
 // An alert with `resolves` describes a condition: it fires once and resolves when the condition ends. One without
-// describes what happened to single rows, which is not undone by waiting: it fires again at most once in `quiet`.
+// describes what happened to single rows, which is not undone by waiting: it fires again at most once in `quiet`, and
+// its `window` reaches back over `quiet` and one look more, so that what happened meanwhile is told then.
 // `window` is longer than `every` where single lines count, as a line may arrive some minutes late.
 
 @description('Azure region of the rules: that of the workspace.')
@@ -65,13 +66,13 @@ type rule = {
   every: 'PT5M' | 'PT15M' | 'PT1H'
 
   @description('How far back the question looks.')
-  window: 'PT30M' | 'PT1H' | 'PT2H'
+  window: 'PT30M' | 'PT1H' | 'PT2H' | 'PT6H' | 'P2D'
 
   @description('Whether the alert ends by itself when its condition does.')
   resolves: bool
 
   @description('For an alert that does not resolve: how long it says nothing after it fired.')
-  quiet: ('PT1H' | 'PT6H' | 'P1D')?
+  quiet: ('PT1H' | 'PT5H' | 'P1D')?
 
   @description('What happened, and what is at stake.')
   says: string
@@ -249,7 +250,7 @@ var rules rule[] = [
     per: 'event'
     only: ['poison_recorded']
     every: 'PT15M'
-    window: 'PT30M'
+    window: 'PT2H'
     resolves: false
     quiet: 'PT1H'
     says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless somebody asks for the item again.'
@@ -265,7 +266,7 @@ var rules rule[] = [
     per: 'event'
     only: ['poison_unrecorded']
     every: 'PT5M'
-    window: 'PT30M'
+    window: 'PT2H'
     resolves: false
     quiet: 'PT1H'
     says: 'A message that failed every attempt could not get its final row, as storage refused. It went back to its poison queue; where `lost` is above 0 not even that succeeded, and the message exists no more.'
@@ -281,7 +282,7 @@ var rules rule[] = [
     per: 'event'
     only: ['expired']
     every: 'PT1H'
-    window: 'PT2H'
+    window: 'P2D'
     resolves: false
     quiet: 'P1D'
     says: 'Microsoft gave no verdict within ${verdictDeadlineHours} hours. The row has ended; a pipeline that waits for a verdict gets none.'
@@ -297,9 +298,9 @@ var rules rule[] = [
     per: 'event'
     only: ['gave_up']
     every: 'PT1H'
-    window: 'PT2H'
+    window: 'PT6H'
     resolves: false
-    quiet: 'PT6H'
+    quiet: 'PT5H'
     says: 'A row failed after all its retries. Microsoft never judges that item unless somebody asks for it again.'
     first: 'Read `reasons` in the query\'s result, repair the cause, then ask for the items of `ids` again.'
   }
@@ -313,10 +314,10 @@ var rules rule[] = [
     per: 'event'
     only: ['submission_refused']
     every: 'PT1H'
-    window: 'PT2H'
+    window: 'PT6H'
     resolves: false
-    quiet: 'PT6H'
-    says: 'More than ten submissions in two hours were refused for good. A single one is a matter of its mail; many have a common cause, such as a change of Microsoft\'s interface, which is beta.'
+    quiet: 'PT5H'
+    says: 'More than ten submissions in six hours were refused for good. A single one is a matter of its mail; many have a common cause, such as a change of Microsoft\'s interface, which is beta.'
     first: 'Read `reasons` in the query\'s result and compare the rows\' ErrorMessage in the table `outcomes`. Shadow mode (SUBMISSION_MODE) keeps further rows from being refused.'
   }
   {
@@ -329,7 +330,7 @@ var rules rule[] = [
     per: 'event'
     only: ['unknown_result']
     every: 'PT1H'
-    window: 'PT2H'
+    window: 'P2D'
     resolves: false
     quiet: 'P1D'
     says: 'A verdict held a word that the app does not know. The row is settled with the verdict `unknown` and keeps Microsoft\'s words.'

@@ -114,13 +114,12 @@ def test_a_rule_has_times_that_azure_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if not rule["autoMitigate"]])
-def test_what_happened_once_is_neither_missed_nor_told_twice(name: str) -> None:
-    """Two looks overlap, as a line may arrive late; the second is muted."""
+def test_what_happened_once_is_not_missed(name: str) -> None:
+    """What happens while an alert keeps quiet is still in sight at the first look after it."""
     every, window, mute = (
         DURATIONS[RULES[name][k]] for k in ("evaluationFrequency", "windowSize", "muteActionsDuration")
     )
-    assert window >= 2 * every
-    assert mute >= window - every
+    assert window >= mute + every
 
 
 def test_silence_is_measured_within_the_window() -> None:
