@@ -11,8 +11,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.domain.headers import DELIVERY, ESSENTIAL, read_headers
-from shared.domain.originals import Closed
+from shared.domain.headers import DELIVERY, Headers
+from shared.domain.originals import Closed, Unreadable, read_original
 from shared.domain.tenant import Tenant
 from shared.domain.text import addresses, clean
 from shared.formats.mime_parts import walk
@@ -55,21 +55,37 @@ def read_content(path: Path) -> tuple[Content, bytes]:
     return Content(f"content/{hashlib.sha256(octets).hexdigest()}", path), octets
 
 
-def recipient_named_in(content: bytes) -> str:
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that the intake will be able to read: its octets, out of whatever wrapper, and its headers."""
+
+    mime: bytes
+    headers: Headers
+
+
+def open_mail(content: bytes) -> Mail:
+    """The mail in a file's bytes, found as the intake will find it; raises `UnusableContent` where there is none."""
+    opened = open_original(content, _NO_TENANT)
+    if isinstance(opened, Closed):
+        raise _unreadable(opened.detail or opened.reason)
+    facts = read_original(opened.mime, tenant=_NO_TENANT, reporter="")
+    if isinstance(facts, Unreadable):
+        raise _unreadable(facts.detail)
+    return Mail(opened.mime, facts.headers)
+
+
+def recipient_named_in(mail: Mail) -> str:
     """The one address to which a mail says it went; raises `UnusableContent` where it names none or several.
 
     Also where another mail lies in it: then it may be a report, whose recipient is not the original's.
     """
-    opened = open_original(content, _NO_TENANT)
-    if isinstance(opened, Closed):
-        detail = clean(opened.detail or opened.reason, 100)
-        raise UnusableContent("unreadable_content", f"path: holds no readable mail: {detail}")
-    headers = read_headers(opened.mime)
-    if not ESSENTIAL & headers.fields.keys():
-        raise UnusableContent("unreadable_content", "path: holds no readable mail: it has no headers")
-    if any(part.is_mail for part in walk(opened.mime)):
+    if any(part.is_mail for part in walk(mail.mime)):
         raise UnusableContent("missing_field", "recipient: is required, as the mail carries another mail")
-    named = {one for value in headers.values(*DELIVERY, "to", "cc") for one in addresses(value)}
+    named = {one for value in mail.headers.values(*DELIVERY, "to", "cc") for one in addresses(value)}
     if len({one.lower() for one in named}) != 1:
         raise UnusableContent("missing_field", f"recipient: is required, as the mail names {len(named)} recipients")
     return min(named)
+
+
+def _unreadable(why: str) -> UnusableContent:
+    return UnusableContent("unreadable_content", f"path: holds no readable mail: {clean(why, 100)}")

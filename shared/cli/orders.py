@@ -35,20 +35,17 @@ Drafts = Callable[[], Iterator[Draft | Refused]]
 Connecting = Callable[[], AbstractAsyncContextManager[Connection]]
 """Opens the data account for an `async with` block."""
 
-_SUBMISSION = Column(field="SubmissionId", heading="SUBMISSION")
-_REQUEST = Column(field="RequestId", heading="REQUEST", share=2)
-_COLUMNS = (
-    _SUBMISSION,
-    _REQUEST,
-    Column(field="Place", heading="FROM", share=1),
-    Column(field="Result", heading="RESULT"),
+_IDS = (
+    Column(field="SubmissionId", heading="SUBMISSION"),
+    Column(field="RequestId", heading="REQUEST", from_width=120),
 )
+_COLUMNS = (*_IDS, Column(field="Result", heading="RESULT"), Column(field="Place", heading="FROM", share=1))
 _FOLLOWED = (
-    _SUBMISSION,
-    _REQUEST,
+    *_IDS,
     Column(field="State", heading="STATE"),
-    Column(field="StateReason", heading="REASON", share=1),
     Column(field="Verdict", heading="VERDICT"),
+    Column(field="StateReason", heading="REASON", share=1),
+    Column(field="Place", heading="FROM", share=1),
 )
 _BAD_ENDS = frozenset({State.REJECTED, State.FAILED, State.EXPIRED})
 
@@ -216,7 +213,7 @@ def _sent(one: Sent) -> Record:
 
 
 def _record(submission_id: str, request_id: str, place: str, result: str) -> Record:
-    return {"SubmissionId": submission_id, "RequestId": request_id, "Place": place, "Result": result}
+    return {"SubmissionId": submission_id, "RequestId": request_id, "Result": result, "Place": place}
 
 
 def _followed(one: Sent, tally: Tally) -> Record:
@@ -224,6 +221,6 @@ def _followed(one: Sent, tally: Tally) -> Record:
     return {
         **_sent(one),
         "State": row.state.value if row else None,
-        "StateReason": row.state_reason if row else None,
         "Verdict": row.verdict.value if row and row.verdict else None,
+        "StateReason": row.state_reason if row else None,
     }

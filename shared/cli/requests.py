@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared.cli.contents import Content, UnusableContent, read_content, recipient_named_in
+from shared.cli.contents import Content, UnusableContent, open_mail, read_content, recipient_named_in
 from shared.codecs.manual_message import SCHEMA_VERSION, BadManualMessage, read_manual_message
 from shared.domain import keys
 from shared.domain.model import Kind
@@ -170,9 +170,10 @@ def _uploaded(fields: dict[str, Any], place: str, path: Path) -> tuple[Content, 
             fields[place] = {"name": path.name, **fields.get(place, {}), "content": content.name}
             return content, None
         fields[place] = {**fields.get(place, {}), "content": content.name}
+        mail = open_mail(octets)
         if "recipient" in fields:
             return content, None
-        fields["recipient"] = recipient_named_in(octets)
+        fields["recipient"] = recipient_named_in(mail)
         return content, fields["recipient"]
     except UnusableContent as error:
         raise BadManualMessage(error.reason, str(error)) from None

@@ -115,10 +115,10 @@ def email(
     note: str | None,
     **options: Any,
 ) -> None:
-    """Submit mails: .eml or .msg files, or mails in a mailbox by their ids.
+    """Submit mails, by their files or by their ids.
 
-    An uploaded mail's recipient is taken from its own headers where --recipient is missing and they name one address
-    only; the command says so.
+    Files are .eml or .msg; ids are of mails in one mailbox. An uploaded mail's recipient is taken from its own headers
+    where --recipient is missing and they name one address only; the command says so.
     """
     ends = None if expires is None else expiry(expires, datetime.now(UTC))
     entry = _given(action=action, expiresAt=ends, note=note)
@@ -152,7 +152,10 @@ Examples:
 @_options(("phishing", "malware", "notJunk"))
 @click.pass_context
 def file(ctx: click.Context, /, *, paths: tuple[str, ...], **options: Any) -> None:
-    """Submit files: each is uploaded, at most 3 MB, and never opened here."""
+    """Submit files.
+
+    Each is uploaded, may have 3 MB, and never opened here.
+    """
     ctx.exit(_carry_out(ctx.obj, "file", _paths(paths), options, {}))
 
 

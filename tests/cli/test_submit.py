@@ -249,7 +249,7 @@ async def test_a_bar_is_shown_to_whoever_watches(on: Account) -> None:
     assert "sending" in screen
     assert "/40" in screen
     assert "40 sent, 0 sent before" in screen
-    assert out.decode().count("\tsent\n") == out.decode().count("\n") == 40
+    assert out.decode().count("\tsent\t") == out.decode().count("\n") == 40
 
 
 def read_all(terminal: int) -> str:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.cli.contents import MOST_BYTES, UnusableContent, recipient_named_in
+from shared.cli.contents import MOST_BYTES, UnusableContent, open_mail, recipient_named_in
 from shared.cli.request_files import COLUMNS, MOST_LINE_BYTES, UnreadableFile, read_drafts
 from shared.cli.requests import Checked, Draft, Examiner, Ready, Refused, Repeated
 from shared.codecs.manual_message import manual_message_schema, read_manual_message
@@ -258,6 +258,12 @@ def carrying_a_mail() -> bytes:
     return head + original("lure") + b"\r\n--b--\r\n"
 
 
+def test_an_upload_that_is_no_mail_is_refused(tmp_path: Path) -> None:
+    """Whoever its recipient is said to be: the intake could not read it either."""
+    (tmp_path / "note.eml").write_bytes(b"call me back")
+    assert refusals(check_file("path,recipient\nnote.eml,bob@contoso.com\n", "email", tmp_path)) == [("line 2", "path")]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -273,7 +279,7 @@ def carrying_a_mail() -> bytes:
 def test_a_recipient_is_never_guessed(content: bytes, told: str) -> None:
     """Where the headers name none or several, or may be another mail's, the operator has to say it."""
     with pytest.raises(UnusableContent, match=told):
-        recipient_named_in(content)
+        recipient_named_in(open_mail(content))
 
 
 # --- Any input ------------------------------------------------------------------------------------------------------
