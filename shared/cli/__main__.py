@@ -42,6 +42,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     "watch": Entry("shared.cli.watching:watch_changes", "Watch changes of state and verdict as they come."),
     "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry("shared.cli.feed:feed", "Print what has changed since the last time."),
+    "export": Entry(
+        "shared.cli.export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."
+    ),
+    "schema": Entry("shared.cli.schema:print_schema", "Print the JSON schema of an operator's message."),
 }
 
 
