@@ -72,7 +72,9 @@ resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
     networkAcls: {
       // Without the network the app's addresses are not known beforehand; who may do what is up to access.bicep.
       defaultAction: isPrivate ? 'Deny' : 'Allow'
-      bypass: 'None'
+      // The lifecycle rules below are carried out by one of Microsoft's services, which a firewall may keep out ("Blob
+      // lifecycle management overview"). Like everybody else such a service needs a role to reach data, and none has one.
+      bypass: isPrivate ? 'AzureServices' : 'None'
     }
     encryption: {
       // A second layer of encryption costs nothing, and can be had only when an account is made.
