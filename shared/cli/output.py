@@ -54,8 +54,8 @@ class Output:
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody watches: tables on a terminal."""
-        return self.form == "table" and sys.stdout.isatty()
+        """Whether a line may be written again: tables on a terminal that takes more than plain text."""
+        return self.form == "table" and self.is_coloured
 
     def show_records(self, columns: Sequence[Column], records: Iterable[Record]) -> None:
         """Show many records: as a table, as a JSON array of whole records, or as TSV lines without a head.
@@ -90,8 +90,7 @@ class Output:
 
         return Console(
             width=width(),
-            force_terminal=sys.stdout.isatty() and self.is_coloured,
-            no_color=not self.is_coloured,
+            force_terminal=self.is_coloured,
             highlight=False,
             markup=False,
             emoji=False,
@@ -195,11 +194,13 @@ def _json(value: object, *, indent: int | None) -> str:
 
 
 def _cleaned(value: object) -> object:
-    """The value with clean text, and times as in the tables."""
+    """The value with clean text, and times to the microsecond, UTC."""
     if isinstance(value, Mapping):
         return {str(name): _cleaned(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(part) for part in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bool | int | float) or value is None:
         return value
     return shown(value)

@@ -6,9 +6,10 @@ asked for, so neither time nor memory grows with what stands there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -74,10 +75,17 @@ def narrowed(query: str, values: Mapping[str, Any], wanted: Sequence[Wanted]) ->
     return " and ".join(parts), named
 
 
-_FILTERS: Final = (
-    click.option("--state", multiple=True, type=click.Choice([*State]), help="In this state; may be repeated."),
-    click.option("--verdict", multiple=True, type=click.Choice([*Verdict]), help="With this verdict; may be repeated."),
-    click.option("--kind", multiple=True, type=click.Choice([*Kind]), help="What is submitted; may be repeated."),
+def _words(name: str, words: Iterable[StrEnum]) -> Callable[[Command], Command]:
+    """An option that takes any of some words, and may be repeated."""
+    values = [word.value for word in words]
+    told = f"{', '.join(values)}; may be repeated."
+    return click.option(name, multiple=True, type=click.Choice(values), metavar=name.strip("-").upper(), help=told)
+
+
+_FILTERS: Final[tuple[Callable[[Any], Any], ...]] = (
+    _words("--state", State),
+    _words("--verdict", Verdict),
+    _words("--kind", Kind),
     click.option("--reporter", metavar="ADDRESS", help="Who reported or requested it: the whole address."),
     click.option("--sender", metavar="ADDRESS", help="Who sent the mail: the whole address."),
     click.option("--campaign", metavar="ID", help="Rows of one campaign."),

@@ -43,6 +43,7 @@ _HISTORY: Final = (
     Column(field="StateReason", heading="REASON", share=1),
     Column(field="Verdict", heading="VERDICT", share=1),
 )
+_TOLD: Final = ("At", "Event", "PreviousState", "StateReason", "StateDetail", "Verdict", "Agreement")
 _LABEL: Final = Column(field="Label", heading="")
 
 
@@ -104,7 +105,8 @@ async def find_one(outcomes: AzureTable, sought: Sought, days: Sequence[str]) ->
         if meant:
             return meant[0]
     if not found:
-        raise NotFoundError(f"no row {sought.text} of the days {days[-1]} to {days[0]}; `--day` names another")
+        where = f"on {days[0]}" if len(days) == 1 else f"in the last {MOST_DAYS} days; --day names another"
+        raise NotFoundError(f"nothing with the id {sought.text} was received {where}")
     if len(found) > 1:
         ids = ", ".join(sorted({str(one["RowKey"])[:16] for one in found})[:5])
         raise CommandError(f"{sought.text} fits {len(found)} rows or more: {ids}", ExitCode.WRONG_USE)
@@ -157,8 +159,13 @@ def show(output: Output, record: dict[str, object], history: Sequence[Entity]) -
         output.console().print(table(_HISTORY, history))
         return
     if output.form == "json":
-        output.show_record({**record, "History": history})
+        output.show_record({**record, "History": [_told(event) for event in history]})
         return
     output.show_record(record)
     for event in history:
         output.show_line((_LABEL, *_HISTORY), {"Label": "History", **event})
+
+
+def _told(event: Entity) -> Entity:
+    """What of an event is history; the rest of it is a copy of the row."""
+    return {name: event[name] for name in _TOLD if name in event}
