@@ -9,7 +9,8 @@ if [ -n "${HUNTING_QUERY:-}" ]; then sources="$sources --with-hunting"; fi
 
 cat <<END
 
-Deployed. Two grants are left, each by the administrator who may. Until then submissions pause and nothing is lost.
+Deployed. Two grants are left, each by the administrator who may. If the app is not published yet, make them first: a token
+without them is kept by Azure for a day. Until then submissions pause and nothing is lost.
 
 1. Microsoft Graph, as Privileged Role Administrator (--what-if shows what it would do):
 
