@@ -127,9 +127,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: { instanceMemoryMB: instanceMemoryMB, maximumInstanceCount: maximumInstanceCount }
     }
     siteConfig: {
+      // No `ftpsState`: Flex Consumption has no FTP and refuses the deployment of an app that says so.
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
       // Here, not in a resource of their own: the app never stands without its settings, not even for a minute.
       appSettings: map(items({ ...submissionSettings, ...platformSettings }), setting => {

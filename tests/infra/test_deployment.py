@@ -23,6 +23,20 @@ LONGEST_NAMES = {
     "Microsoft.Web/sites": 32,
 }
 """Microsoft Learn, "Naming rules and restrictions for Azure resources"."""
+REFUSED_ON_FLEX = {
+    "alwaysOn",
+    "ftpsState",
+    "functionAppScaleLimit",
+    "functionsRuntimeScaleMonitoringEnabled",
+    "linuxFxVersion",
+    "netFrameworkVersion",
+    "powerShellVersion",
+    "preWarmedInstanceCount",
+    "use32BitWorkerProcess",
+    "windowsFxVersion",
+}
+"""By refusals that name them (Azure/terraform-azurerm-avm-res-web-site, pull request 345 and issue 360) and by Microsoft
+Learn, "Flex Consumption plan deprecations"."""
 PREVIEWS = {"Microsoft.Insights/diagnosticSettings": "no version without `preview` since 2016"}
 SECRETS = re.compile(
     r"AccountKey=|SharedAccessKey|SharedAccessSignature|[?&]sig=|-----BEGIN|listKeys|InstrumentationKey=[0-9a-f]"
@@ -103,13 +117,18 @@ def test_every_container_is_emptied_in_time(prediction: Prediction) -> None:
 
 
 def test_the_app_answers_over_tls_and_takes_no_password(prediction: Prediction) -> None:
-    """HTTPS from TLS 1.2 on, no FTP, and no publishing with a user name and a password."""
+    """HTTPS from TLS 1.2 on, and no publishing with a user name and a password."""
     app = prediction.only(SITE)
     assert app.properties["httpsOnly"] is True
     config = app.properties["siteConfig"]
-    assert (config["minTlsVersion"], config["scmMinTlsVersion"], config["ftpsState"]) == ("1.2", "1.2", "Disabled")
+    assert (config["minTlsVersion"], config["scmMinTlsVersion"]) == ("1.2", "1.2")
     policies = prediction.of(f"{SITE}/basicPublishingCredentialsPolicies")
     assert {policy.name: policy.properties["allow"] for policy in policies} == {"scm": False, "ftp": False}
+
+
+def test_the_app_says_nothing_that_flex_consumption_refuses(prediction: Prediction) -> None:
+    """Properties of other plans fail the deployment with error 51021, whatever their value is."""
+    assert REFUSED_ON_FLEX.isdisjoint(prediction.only(SITE).properties["siteConfig"])
 
 
 def test_the_app_has_one_identity_and_is_deployed_as_it(prediction: Prediction) -> None:
