@@ -35,8 +35,8 @@ REFUSED_ON_FLEX = {
     "use32BitWorkerProcess",
     "windowsFxVersion",
 }
-"""By refusals that name them (Azure/terraform-azurerm-avm-res-web-site, pull request 345 and issue 360) and by Microsoft
-Learn, "Flex Consumption plan deprecations"."""
+"""By refusals that name them (Azure/terraform-azurerm-avm-res-web-site, pull request 345 and issue 360) and by
+Microsoft Learn, "Flex Consumption plan deprecations"."""
 PREVIEWS = {"Microsoft.Insights/diagnosticSettings": "no version without `preview` since 2016"}
 SECRETS = re.compile(
     r"AccountKey=|SharedAccessKey|SharedAccessSignature|[?&]sig=|-----BEGIN|listKeys|InstrumentationKey=[0-9a-f]"
