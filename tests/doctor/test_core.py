@@ -196,11 +196,13 @@ class ServiceClock:
     clock: StageClock
     ahead_s: float = 0
     takes_s: float = 0
+    waits_s: float = 0
     headers: Mapping[str, str] = field(default_factory=dict)
 
     async def get(self, url: str) -> Reply:
         """Answer with the service's time, of which a header tells whole seconds only."""
         del url
+        self.clock.advance(seconds=self.waits_s)
         theirs = (self.clock.time + timedelta(seconds=self.ahead_s)).replace(microsecond=0)
         self.clock.advance(seconds=self.takes_s)
         return Reply(200, self.headers or {"date": format_datetime(theirs.astimezone(UTC), usegmt=True)}, b"")
@@ -228,6 +230,13 @@ async def test_how_far_clocks_may_differ(ahead_s: float, takes_s: float, mark: M
     """Three seconds, whatever the fraction of a second and however slow the answer: what is told is certain."""
     clock = StageClock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC) + timedelta(seconds=second))
     assert (await clocks(ServiceClock(clock, ahead_s, takes_s), clock, ["url"])).mark is mark
+
+
+@pytest.mark.parametrize("ahead_s", [-2.9, 0, 2.9])
+async def test_a_service_that_lets_wait(ahead_s: float) -> None:
+    """It may look at its clock at any moment of the request: half a minute of waiting is no difference."""
+    clock = StageClock()
+    assert (await clocks(ServiceClock(clock, ahead_s, waits_s=30), clock, ["url"])).mark is Mark.OK
 
 
 @pytest.mark.parametrize("told", ["", "yesterday", "2026-11-23T12:00:00Z"])

@@ -22,12 +22,12 @@ NO_POLICY = answer_body('{"value": []}', POLICIES)
 SOURCES = {"USER_SUBMISSIONS": "on", "DEFENDER_ALERTS": "on", "HUNTING_QUERY": "EmailEvents | take 5"}
 CLOSED = {
     "role missing": (Source.THREAT_SUBMISSIONS, Access.NOT_GRANTED, "graph_roles", r"Grant it with infra/scripts"),
-    "licence missing": (Source.THREAT_SUBMISSIONS, Access.NOT_LICENSED, "threat_submissions", r"licence"),
+    "licence missing": (Source.THREAT_SUBMISSIONS, Access.NOT_LICENSED, "threat_submissions", r"names the licence"),
     "beta endpoint gone": (Source.THREAT_SUBMISSIONS, Access.UNKNOWN_ENDPOINT, "threat_submissions", r"change log"),
     "mailbox forbidden": (Source.MAILBOX, Access.NOT_GRANTED, "mailbox", r"`Application Mail\.Read`.* scope"),
     "alerts' role missing": (Source.ALERTS, Access.NOT_GRANTED, "graph_roles", r"Grant it with"),
     "hunting's role missing": (Source.HUNTING, Access.NOT_GRANTED, "graph_roles", r"Grant it with"),
-    "alerts' licence missing": (Source.ALERTS, Access.NOT_LICENSED, "defender_alerts", r"licence"),
+    "alerts' licence missing": (Source.ALERTS, Access.NOT_LICENSED, "defender_alerts", r"names the licence"),
     "no hunting in this cloud": (Source.HUNTING, Access.UNKNOWN_ENDPOINT, "hunting", r"Defender portal"),
     "user submissions closed": (Source.USER_SUBMISSIONS, Access.NOT_GRANTED, "user_submissions", r"licence"),
     "policy gone": (Source.REPORT_POLICY, Access.UNKNOWN_ENDPOINT, "report_destination", r"Set REPORT_DESTINATION"),
@@ -234,13 +234,16 @@ async def test_the_refused_steps_are_named(tenant: Clinic) -> None:
 async def test_missing_stores(tenant: Clinic) -> None:
     """A queue, table or container that is not there is named, and not made."""
     await tenant.clients.queues.delete_queue("submissions-poison")
-    assert "submissions-poison: 404" in assert_only(await tenant.examine(), "queues", Mark.WRONG, "infra/").found
+    assert "submissions-poison: 404" in assert_only(await tenant.examine(), "queues", Mark.WRONG, "deploy infra/").found
     await tenant.clients.queues.create_queue("submissions-poison")
     await tenant.clients.tables.delete_table("worklist")
-    assert "worklist: 404 TableNotFound" in assert_only(await tenant.examine(), "tables", Mark.WRONG, "infra/").found
+    assert (
+        "worklist: 404 TableNotFound"
+        in assert_only(await tenant.examine(), "tables", Mark.WRONG, "deploy infra/").found
+    )
     await tenant.clients.tables.create_table("worklist")
     await tenant.clients.blobs.delete_container("evidence")
-    assert "evidence: 404" in assert_only(await tenant.examine(), "containers", Mark.WRONG, "infra/").found
+    assert "evidence: 404" in assert_only(await tenant.examine(), "containers", Mark.WRONG, "deploy infra/").found
 
 
 @pytest.mark.parametrize("refusal", [Refusal("GET", r"/items", 503, "ServerBusy")])
