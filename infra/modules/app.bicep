@@ -147,6 +147,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource ftpPasswords 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
+    dependsOn: [scmPasswords] // a site refuses two changes of its policies at once
     properties: { allow: false }
   }
 }
