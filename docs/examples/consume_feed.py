@@ -17,7 +17,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, TableEntity
 from azure.identity import DefaultAzureCredential
 
 from shared.cli.changes import Change, Cursor, Pass, first_query, queries, read_cursor, write_cursor
@@ -37,15 +37,14 @@ def consume(feed: TableClient, database: sqlite3.Connection) -> None:
     reading = Pass(cursor, began_at)
     for query in queries(cursor, first_day, began_at) if first_day else ():
         for page in feed.query_entities(query).by_page():
-            rows = [Change(row.metadata["timestamp"], row["RowKey"], row) for row in page]
-            store(database, [change for row in rows for change in reading.take(row)], reading)
+            store(database, [change for row in page for change in reading.take(as_change(row))], reading)
     store(database, reading.finish(), reading)
 
 
 def begin(feed: TableClient, cursor: Cursor) -> tuple[str | None, datetime]:
     """Return the partition of the first row from the cursor's day on, and when the service said so."""
     dates: list[str] = []
-    found: Iterator[dict[str, Any]] = feed.query_entities(
+    found: Iterator[TableEntity] = feed.query_entities(
         first_query(cursor),
         select=["PartitionKey"],
         results_per_page=1,
@@ -53,6 +52,12 @@ def begin(feed: TableClient, cursor: Cursor) -> tuple[str | None, datetime]:
     )
     first = next(found, None)
     return None if first is None else first["PartitionKey"], parsedate_to_datetime(dates[-1])
+
+
+def as_change(row: TableEntity) -> Change:
+    """Return the row with the service's own time of its append."""
+    metadata: Any = row.metadata
+    return Change(metadata["timestamp"], row["RowKey"], row)
 
 
 def store(database: sqlite3.Connection, changes: Iterable[Change], reading: Pass) -> None:
