@@ -12,6 +12,8 @@ from typing import Final
 import click
 
 _AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before the API existed. Each day of a range is asked for by itself: an age that is a slip would ask for thousands."""
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -36,7 +38,8 @@ MOMENT: Final = Moment()
 def read_moment(text: str, now: datetime) -> datetime:
     """The moment that a text names, ages counted back from `now`. Raises ValueError or OverflowError for none."""
     age = _AGE.fullmatch(text)
-    if age:
-        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
-    at = datetime.fromisoformat(text)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    at = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text)
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    if at < _EARLIEST:
+        raise ValueError(f"must not be before {_EARLIEST:%Y-%m-%d}")
+    return at

@@ -71,7 +71,8 @@ def narrowed(query: str, values: Mapping[str, Any], wanted: Sequence[Wanted]) ->
     for number, one in enumerate(wanted):
         names = {f"wanted{number}_{place}": value for place, value in enumerate(one.values)}
         named |= names
-        parts.append("(" + " or ".join(f"{column} eq @{name}" for column in one.columns for name in names) + ")")
+        either = " or ".join(f"{column} eq @{name}" for column in one.columns for name in names)
+        parts.append(f"( {either} )")  # the library ends a name at a blank, and at nothing else
     return " and ".join(parts), named
 
 
