@@ -52,20 +52,33 @@ async def _invocation(function: str) -> AsyncIterator[App]:
         yield await _use_cases()
 
 
-def _heartbeat(function: str, count: int, began_s: float) -> None:
-    """Tell that a timer's run ended well: nothing but the whole run stands before it."""
-    emit(Event.RUN_FINISHED, function=function, count=count, seconds=round(time.monotonic() - began_s, 1))
+@asynccontextmanager
+async def _run(function: str) -> AsyncIterator[App]:
+    """The use cases, for one run of a timer; its failure is told, and kept where the status of the app is read."""
+    async with _invocation(function) as use_cases:
+        try:
+            yield use_cases
+        except Exception as error:
+            await use_cases.heartbeats.failed(function, error)
+            raise
+
+
+async def _heartbeat(use_cases: App, function: str, count: int, began_s: float) -> None:
+    """Tell and keep that a timer's run ended well: nothing but the whole run stands before it."""
+    seconds = time.monotonic() - began_s
+    emit(Event.RUN_FINISHED, function=function, count=count, seconds=round(seconds, 1))
+    await use_cases.heartbeats.ended(function, count, seconds)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%COLLECT_SCHEDULE%", run_on_startup=False, use_monitor=True)
 async def collect_reports(timer: func.TimerRequest) -> None:
     """Read what is new in every reporting mailbox, then dispatch."""
     began_s = time.monotonic()
-    async with _invocation("collect_reports") as use_cases:
+    async with _run("collect_reports") as use_cases:
         new = await use_cases.collect_reports.run()
         if new:
             await use_cases.dispatch.run()
-        _heartbeat("collect_reports", new, began_s)
+        await _heartbeat(use_cases, "collect_reports", new, began_s)
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions", connection=STORAGE)
@@ -80,8 +93,8 @@ async def intake_manual(message: str) -> None:
 async def dispatch(timer: func.TimerRequest) -> None:
     """Give waiting rows the quota slots that fall due before the next run."""
     began_s = time.monotonic()
-    async with _invocation("dispatch") as use_cases:
-        _heartbeat("dispatch", await use_cases.dispatch.run(), began_s)
+    async with _run("dispatch") as use_cases:
+        await _heartbeat(use_cases, "dispatch", await use_cases.dispatch.run(), began_s)
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions", connection=STORAGE)
@@ -97,10 +110,10 @@ async def submit(message: str) -> None:
 async def settle_outcomes(timer: func.TimerRequest) -> None:
     """Fetch verdicts, reconcile uncertain rows, expire overdue ones; then tell what is left."""
     began_s = time.monotonic()
-    async with _invocation("settle_outcomes") as use_cases:
+    async with _run("settle_outcomes") as use_cases:
         settled = await use_cases.settle_outcomes.run()
         await use_cases.backlog.run()
-        _heartbeat("settle_outcomes", settled, began_s)
+        await _heartbeat(use_cases, "settle_outcomes", settled, began_s)
         await _examine_if_asked(use_cases)
 
 

@@ -21,6 +21,7 @@ from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.campaigns import CampaignStore
 from shared.stores.checkpoints import CheckpointStore
 from shared.stores.examinations import Examinations
+from shared.stores.heartbeats import Heartbeats
 from shared.stores.items import ItemStore
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
@@ -72,6 +73,8 @@ class App:
     record_poison_submission: RecordPoisonSubmission
     examinations: Examinations
     """Not a use case: whether an administrator has asked for the doctor, which stands above all of these."""
+    heartbeats: Heartbeats
+    """No use case either: what the timers leave behind of their runs."""
 
 
 def build(settings: Settings, ports: Ports) -> App:
@@ -97,6 +100,7 @@ def build(settings: Settings, ports: Ports) -> App:
             parts.outcomes, parts.worklist, ports.queues["submissions-poison"]
         ),
         examinations=Examinations(ports.tables["runstate"], ports.clock),
+        heartbeats=Heartbeats(ports.tables["runstate"], ports.clock, limits(settings)),
     )
 
 

@@ -182,6 +182,11 @@ class Event(enum.Enum):
         "function count seconds",
         "the heartbeat: a timer function ended its run well, after `seconds`; alert on its absence",
     )
+    HEARTBEAT_UNWRITTEN = (
+        logging.WARNING,
+        "function error",
+        "a timer's run could not be noted in the table `runstate`: whoever looks there sees an older one",
+    )
     EVENTS_UNSENT = (
         logging.ERROR,
         "error",

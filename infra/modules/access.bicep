@@ -187,14 +187,21 @@ var grants Grant[] = [
     role: 'Storage Table Data Contributor'
     scope: 'table'
     name: 'runstate'
-    reason: 'Ask the app to run its doctor, and read the answer'
+    reason: 'Ask the app to run its doctor, and read the answer; see when each timer last ran'
+  }
+  {
+    who: 'administrators'
+    role: 'Storage Table Data Reader'
+    scope: 'table'
+    name: 'worklist'
+    reason: 'See what waits, since when, and how much of the quota is used'
   }
   {
     who: 'administrators'
     role: 'Storage Table Data Reader'
     scope: 'table'
     name: 'outcomes'
-    reason: 'See what waits, failed or was rejected, and why'
+    reason: 'See what failed or was rejected, and why'
   }
   {
     who: 'administrators'

@@ -61,6 +61,7 @@ ROLES: Final = {
     ("table", "outcomes"): "Storage Table Data Reader",
     ("table", "outcomelog"): "Storage Table Data Reader",
     ("table", "runstate"): "Storage Table Data Contributor",
+    ("table", "worklist"): "Storage Table Data Reader",
     ("queue", "manual-submissions"): "Storage Queue Data Message Sender",
     ("blob", "submission-content"): "Storage Blob Data Contributor",
     ("blob", "rejected-messages"): "Storage Blob Data Reader",

@@ -122,6 +122,7 @@ async def live_through(connection: str) -> Recording:
         await _fail_some(on)
         await _finish(on)
         await _record_poison(on, recording)
+        await on.app.heartbeats.ended("dispatch", 0, 0.0)
         on.clock.advance(days=on.settings.evidence_days + 2)
         await on.round()
     return recording

@@ -29,6 +29,7 @@ TASKS = {
     "administrators": {
         Operation("Query Entities", table("outcomes")),
         Operation("Query Entities", table("outcomelog")),
+        Operation("Query Entities", table("worklist")),
         Operation("Query Entities", table("runstate")),
         Operation("Insert Or Replace Entity", table("runstate")),
         Operation("Get Blob", container("rejected-messages")),
