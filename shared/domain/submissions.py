@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 
 from shared.domain.model import Category, Kind
 
+OLDEST_REPORT = timedelta(days=30)
+"""Microsoft takes mail up to 30 days old (Defender documentation, "admin submissions", 2025-09)."""
+
 
 @dataclass(frozen=True, slots=True)
 class AllowOrBlock:

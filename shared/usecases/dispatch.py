@@ -17,11 +17,11 @@ from shared.codecs.submission_message import SubmissionMessage, write_message
 from shared.domain.lifecycle import is_final, move
 from shared.domain.model import Outcome, OutcomeKey, Priority, SkipReason, State
 from shared.domain.planner import CLOCK_MARGIN, DAY, WINDOW, Limits, Planner, Slot, is_unusable
+from shared.domain.submissions import OLDEST_REPORT
 from shared.ports import Clock, WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import LANES, ROWS_PER_RESERVATION, Quota, WorkItem, Worklist, slot_name
 from shared.telemetry import Event, emit
-from shared.usecases.reading import OLDEST_REPORT
 from shared.usecases.sweep import Sweeper
 
 HORIZON = timedelta(seconds=75)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from shared.domain import keys
@@ -28,7 +27,7 @@ from shared.domain.reports import (
     tells_of_teams,
 )
 from shared.domain.simulations import OwnMarks, mark_headers, simulation_of
-from shared.domain.submissions import Material
+from shared.domain.submissions import OLDEST_REPORT, Material
 from shared.domain.tenant import Tenant
 from shared.domain.trust import distrust
 from shared.ports import BlobStore, Clock, MailSource, ReportHead
@@ -36,8 +35,6 @@ from shared.telemetry import Event, emit
 from shared.usecases.admission import Candidate
 from shared.usecases.microsoft_knows import MicrosoftKnows
 
-OLDEST_REPORT = timedelta(days=30)
-"""Microsoft takes mail up to 30 days old (Defender documentation, "admin submissions", 2025-09)."""
 DOWNLOAD_SLACK = 1.5
 """Graph gives the size of an attached mail before MIME encoding; one this much over the limit is not fetched."""
 
