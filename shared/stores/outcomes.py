@@ -7,6 +7,7 @@ row that was never handed on calls `ensure_logged` before going on. The feed is 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,11 @@ from shared.domain.errors import AlreadyExists, Changed
 from shared.domain.model import Outcome, OutcomeKey, Source, State
 from shared.ports import Clock, Insert, Replace, Row, Table
 from shared.stores.batches import write_each
+
+APPEND_WITHIN_S = 120
+"""How long after the time in its key an event may still be sent. Consumers look five minutes behind what they have seen
+(contract, section 7). The service ends a request after 30 seconds, which leaves two and a half minutes by which two
+clocks may differ. The library alone would try for seven minutes and more."""
 
 _LOOK_BACK = timedelta(minutes=5)
 """What the clocks of two workers may differ."""
@@ -40,12 +46,17 @@ class Change:
 
 
 class OutcomeStore:
-    """Reads and writes outcome rows, each change with its row in the feed."""
+    """Reads and writes outcome rows, each change with its row in the feed.
 
-    def __init__(self, outcomes: Table, log: Table, clock: Clock) -> None:
+    What appends to the feed raises TimeoutError after `append_within_s` seconds: end the step, as after any failure of
+    storage. Its repetition finds the row and makes its event good, with the time of then.
+    """
+
+    def __init__(self, outcomes: Table, log: Table, clock: Clock, *, append_within_s: float = APPEND_WITHIN_S) -> None:
         self._outcomes = outcomes
         self._log = log
         self._clock = clock
+        self._append_within_s = append_within_s
 
     async def get(self, key: OutcomeKey) -> Stored | None:
         """The row as it stands, or None."""
@@ -118,7 +129,10 @@ class OutcomeStore:
             start = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), start.tzinfo)
 
     async def _append(self, events: Sequence[tuple[Outcome, State | None]]) -> None:
-        at = self._clock.now()
+        async with asyncio.timeout(self._append_within_s):
+            await self._append_at(self._clock.now(), events)
+
+    async def _append_at(self, at: datetime, events: Sequence[tuple[Outcome, State | None]]) -> None:
         writes = [Insert(log_entity(outcome, previous, at, 0)) for outcome, previous in events]
         etags = await write_each(self._log, writes, AlreadyExists)
         for (outcome, previous), etag in zip(events, etags, strict=True):

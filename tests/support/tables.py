@@ -42,3 +42,15 @@ class CountingTable(MemoryTable):
         """Do the writes, all or none."""
         self.calls += 1
         return await super().write_all(writes)
+
+
+class StuckTable(MemoryTable):
+    """While `is_stuck`, takes writes and never answers, as a service behind a broken network."""
+
+    is_stuck = False
+
+    async def write_all(self, writes: Sequence[Write]) -> list[str]:
+        """Do the writes, unless it is stuck."""
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        return await super().write_all(writes)

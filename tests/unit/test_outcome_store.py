@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from local.memory_storage import MemoryTable
+from shared.domain import keys
 from shared.domain.lifecycle import move
 from shared.domain.model import Outcome, OutcomeKey, State
 from shared.ports import Entity, Insert
-from shared.stores.outcomes import Change, OutcomeStore, Stored
+from shared.stores.outcomes import APPEND_WITHIN_S, Change, OutcomeStore, Stored
 from tests.support.outcomes import NOW, make_outcome, submission_id
 from tests.support.stage import StageClock
-from tests.support.tables import StoppingTable
+from tests.support.tables import StoppingTable, StuckTable
 
 
 class FrozenClock(StageClock):
@@ -215,3 +216,25 @@ async def test_an_answer_that_was_lost_does_not_repeat_the_event(
     await created(store, make_outcome(2))
     assert clock.now() == NOW
     assert events(log, 2) == [("pending", None)]
+
+
+async def test_no_event_comes_long_after_the_time_in_its_key(clock: StageClock) -> None:
+    """A feed that does not answer ends the step; what makes the event good later gives it the time of then."""
+    log = StuckTable()
+    store = OutcomeStore(MemoryTable(), log, clock, append_within_s=0.01)
+    (stored,) = await created(store, make_outcome())
+    log.is_stuck = True
+    clock.advance(seconds=1)
+    dispatched = step(stored, State.DISPATCHED, dispatched_at=clock.time)
+    with pytest.raises(TimeoutError):
+        await store.advance([dispatched])
+    log.is_stuck = False
+    clock.advance(minutes=10)
+    await store.ensure_logged(dispatched.after)
+    assert events(log) == [("pending", None), ("dispatched", "pending")]
+    assert str(log.rows()[-1]["RowKey"]).startswith(str(keys.epoch_ms(clock.time)))
+
+
+def test_five_minutes_cover_an_append_its_request_and_two_clocks() -> None:
+    """The contract's overlap is kept though the service takes 30 seconds and two clocks differ by two minutes."""
+    assert APPEND_WITHIN_S + 30 + 2 * 60 <= 5 * 60
