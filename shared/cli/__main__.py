@@ -102,6 +102,13 @@ class CommandTable(click.Group):
         command.params += [option for option in SHARED_OPTIONS if option not in command.params]
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of a pipe that has seen enough ends it, which click would call a failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            ctx.exit(_end_unread())
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         """Write the list of commands without importing them."""
         if not COMMANDS:
@@ -131,8 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(error)
     except click.Abort:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _end_unread()
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one line
         return _end(explained(error), error)
 

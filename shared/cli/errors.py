@@ -106,7 +106,8 @@ def _of_azure(error: Exception) -> CommandError | None:
 
 def _refused(error: HttpResponseError) -> CommandError:
     """What a service answered instead of doing it."""
-    status, code, url = error.status_code, str(getattr(error, "error_code", "") or ""), _url(error)
+    told = getattr(error, "error_code", None) or ""  # the library for tables has an enumeration, whose text is its name
+    status, code, url = error.status_code, str(getattr(told, "value", told)), _url(error)
     service, name = place_of(url)
     place = f"{_PLACES.get(service, service)} {name}".strip()
     if code in _UNKNOWN_PLACES:
