@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,9 @@ OVERLAP_MS = 15 * 60 * 1000
 
 AHEAD_MS = 5 * 60 * 1000
 """How far a writer's clock may be ahead of the service's."""
+
+
+_KEY = re.compile(r"[0-9]{13}-[0-9a-f]{32}-[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,10 @@ class Change:
 
 def read_cursor(text: str) -> Cursor:
     """The cursor that `write_cursor` wrote. Raises ValueError where the text is none: stop, do not start anew."""
-    try:
-        fields = json.loads(text)
-        return Cursor(int(fields["sinceMs"]), frozenset(str(key) for key in fields["delivered"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a cursor: {error}") from None
+    match json.loads(text):
+        case {"sinceMs": int(since_ms), "delivered": [*keys]} if 0 <= since_ms < 10**13 and all(map(_is_key, keys)):
+            return Cursor(since_ms, frozenset(keys))
+    raise ValueError("not a cursor")
 
 
 def write_cursor(cursor: Cursor) -> str:
@@ -125,6 +128,10 @@ def key_ms(key: str) -> int:
 def epoch_ms(at: datetime) -> int:
     """Whole milliseconds since 1970-01-01 UTC."""
     return int(at.timestamp() * 1000)
+
+
+def _is_key(text: object) -> bool:
+    return isinstance(text, str) and _KEY.fullmatch(text) is not None
 
 
 def _day(at_ms: int) -> str:

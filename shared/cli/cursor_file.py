@@ -31,16 +31,23 @@ class Place:
 def load_place(file: Path) -> Place | None:
     """The place that was saved, or None where there is no file. Raises `CommandError` where the file holds none."""
     try:
-        text = file.read_text(encoding="utf-8")
+        return _read_place(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    try:
-        fields = json.loads(text)
-        return Place(read_cursor(text), fields.get("rowsFile"), int(fields.get("rowsBytes", 0)))
-    except (ValueError, TypeError, AttributeError):
+    except ValueError:
         raise CommandError(
             f"{file} holds no cursor: restore it, or name another file to read the feed anew", ExitCode.WRONG_USE
         ) from None
+
+
+def _read_place(text: str) -> Place:
+    cursor = read_cursor(text)
+    match json.loads(text):
+        case {"rowsFile": str(rows_file), "rowsBytes": int(rows_bytes)} if rows_bytes >= 0:
+            return Place(cursor, rows_file, rows_bytes)
+        case {"rowsFile": _} | {"rowsBytes": _}:
+            raise ValueError("not a place")
+    return Place(cursor)
 
 
 def save_place(file: Path, place: Place) -> None:

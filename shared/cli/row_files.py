@@ -24,7 +24,8 @@ TEXT_FORMS: Final[tuple[TextForm, ...]] = ("jsonl", "csv", "tsv")
 FILE_FORMS: Final[tuple[FileForm, ...]] = (*TEXT_FORMS, "parquet")
 ROW_GROUP_ROWS: Final = 5_000
 """Rows that are in memory at a time while Parquet is written."""
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula; the wide forms count where East Asian text is at home."""
 
 
 class RowWriter(Protocol):
