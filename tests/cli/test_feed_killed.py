@@ -1,11 +1,15 @@
-"""Consumers that are killed before any of their lines while rows arrive, on Azurite, across midnight."""
+"""Consumers that are killed before any of their lines while rows arrive, on Azurite, across midnight.
+
+Rows arrive between the runs and during them; two consumers are held to it, each in its own process.
+"""
 
 import json
 import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +27,7 @@ from hypothesis import strategies as st
 from local.azurite import Azurite
 from shared.codecs.rows import log_entity
 from shared.domain.model import State
+from tests.cli.feed_rows import append, events
 from tests.support.outcomes import make_outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,32 +130,73 @@ def kept_by_example(folder: Path) -> list[str]:
         return [key for (key,) in database.execute("SELECT row_key FROM changes ORDER BY position")]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A consumer that dies before its line of that number, while these changes are appended."""
+
+    dies_at: int
+    meanwhile: Sequence[tuple[int, float, float]]
+
+
 appends = st.tuples(
     st.integers(1, 4), st.sampled_from([-3.0, 0.0, 4.0]), st.sampled_from([0.0, 0.0, 1.0, 400.0, 800.0])
 )
-deaths = st.integers(1, 400)
-plans = st.lists(st.one_of(appends, appends, deaths), min_size=3, max_size=25)
+runs = st.builds(Run, st.integers(1, 400), st.lists(appends, max_size=8))
+plans = st.lists(st.one_of(appends, appends, runs), min_size=3, max_size=25)
+pages = st.lists(st.integers(1, 60_000), min_size=2, max_size=5)
 
 
-@pytest.mark.parametrize(("consumer", "kept"), [("command", kept_by_command), ("example", kept_by_example)])
+CONSUMERS = pytest.mark.parametrize(("consumer", "kept"), [("command", kept_by_command), ("example", kept_by_example)])
+Kept = Callable[[Path], list[str]]
+
+
+def run_while(service: Service, writers: Writers, run: Run, asked: dict[str, Any]) -> None:
+    """Run a consumer, and append while it runs."""
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(service.run, **asked, dies_at=run.dies_at)
+        for append in run.meanwhile:
+            writers.append(*append)
+        running.result()
+
+
+def run_to_the_end(service: Service, writers: Writers, kept: Kept, asked: dict[str, Any]) -> None:
+    """Run a consumer until it has as many changes as there are."""
+    deadline_s = monotonic() + 10
+    while service.run(**asked, dies_at=None) and len(kept(Path(asked["folder"]))) < len(writers.appended):
+        assert monotonic() < deadline_s
+        sleep(0.1)  # what was appended within the service's present second waits for the next one
+
+
+@CONSUMERS
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=plans)
 def test_killed_before_any_line(
-    service: Service, consumer: str, kept: Callable[[Path], list[str]], plan: list[tuple[int, float, float] | int]
+    service: Service, consumer: str, kept: Kept, plan: list[tuple[int, float, float] | Run]
 ) -> None:
     """However often it is killed, it ends with exactly the changes, each submission's in the order of their append."""
     with TemporaryDirectory() as folder, writing(service) as (connection, writers):
         asked = {"consumer": consumer, "connection": connection, "folder": folder}
         for step in plan:
-            if isinstance(step, int):
-                service.run(**asked, dies_at=step)
+            if isinstance(step, Run):
+                run_while(service, writers, step, asked)
             else:
                 writers.append(*step)
-        deadline_s = monotonic() + 10
-        while service.run(**asked, dies_at=None) and len(kept(Path(folder))) < len(writers.appended):
-            assert monotonic() < deadline_s
-            sleep(0.1)  # what was appended within the service's present second waits for the next one
+        run_to_the_end(service, writers, kept, asked)
         assert sorted(kept(Path(folder))) == sorted(writers.appended)
         for number in writers.steps:
             mine = [key for key in writers.appended if make_outcome(number).key.submission_id in key]
             assert [key for key in kept(Path(folder)) if key in mine] == mine
+
+
+@CONSUMERS
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deaths=pages)
+def test_killed_between_pages(service: Service, consumer: str, kept: Kept, deaths: list[int]) -> None:
+    """With more rows than a page and a saved place hold: each once, wherever in the middle it was killed."""
+    with TemporaryDirectory() as folder, writing(service) as (connection, writers):
+        asked = {"consumer": consumer, "connection": connection, "folder": folder}
+        writers.appended += append(connection, events(service.now() - timedelta(hours=2), 2_300))
+        for dies_at in deaths:
+            run_while(service, writers, Run(dies_at, [(1, 0.0, 0.0), (2, 0.0, 0.0)]), asked)
+        run_to_the_end(service, writers, kept, asked)
+        assert sorted(kept(Path(folder))) == sorted(writers.appended)
