@@ -1,10 +1,10 @@
 """Keep the feed in a SQLite database: every change once, in the order in which the changes were appended.
 
-    python consume_feed.py https://<account>.table.core.windows.net changes.sqlite
+    python -m docs.examples.consume_feed https://<account>.table.core.windows.net changes.sqlite
 
 Run it as often as you like, by cron for example, with an identity that has Storage Table Data Reader on `outcomelog`.
 Rows and cursor are stored in one transaction, so it may be killed at any moment. It needs azure-data-tables,
-azure-identity and this repository, of which it uses the one file `shared/cli/changes.py`.
+azure-identity and this clone, of which it uses the one file `shared/cli/changes.py`.
 """
 # ruff: noqa: INP001 - a program, no package
 

@@ -48,12 +48,12 @@ def query_files() -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(QUERIES.glob("*.kql")) if path.name[0] != "_"}
 
 
-def read_queries(queries: Mapping[str, str]) -> dict[str, Reading]:
+def read_queries(queries: Mapping[str, str], tables: Mapping[str, str] = TABLES) -> dict[str, Reading]:
     """What the parser says of each query. Raises AssertionError where set-up did not install it."""
     packages, node = AZURITE_FOLDER / "node_modules", find_node()
     assert node is not None, "run `make setup`: it installs Node.js"
     assert (packages / "@kusto").is_dir(), "run `make setup`: it installs the parser of Kusto queries"
-    told = {"packages": str(packages), "tables": TABLES, "queries": dict(queries)}
+    told = {"packages": str(packages), "tables": dict(tables), "queries": dict(queries)}
     done = subprocess.run([node, _SCRIPT], input=json.dumps(told), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {name: _reading(reading) for name, reading in json.loads(done.stdout).items()}
