@@ -130,7 +130,7 @@ def test_sentinel_gets_each_change_in_calls_of_less_than_a_megabyte(storage_conn
 
 
 def test_sentinel_loses_nothing_that_is_refused(storage_connection: str, tmp_path: Path) -> None:
-    """429 that says when, and 503, are repeated; 403 ends the run before the cursor moves, and the next one sends it all."""
+    """429 that says when, and 503, are repeated; 403 ends the run before the cursor moves, the next sends all."""
     written = append(storage_connection, events(datetime.now(UTC) - timedelta(hours=1), 5))
     let_second_pass()
     with ingestion() as rule:
