@@ -10,6 +10,7 @@ The invariant: `--help` imports no command, because a shell completes names with
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -22,7 +23,7 @@ import click
 
 from shared.cli.connection import ACCOUNT_VARIABLE, Connection, choose_place, open_connection
 from shared.cli.errors import ExitCode, explained
-from shared.cli.output import FORMS, Form, Output, choose_output
+from shared.cli.output import FORMS, Form, Output, choose_output, tell
 
 DEBUG_VARIABLE = "SUBMISSIONS_DEBUG"
 BROKEN_PIPE = 141
@@ -40,6 +41,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "list": Entry("shared.cli.listing:list_outcomes", "List reports and requests, newest first."),
     "show": Entry("shared.cli.showing:show_outcome", "Show one report or request: every column, and its history."),
     "watch": Entry("shared.cli.watching:watch_changes", "Watch changes of state and verdict as they come."),
+    "status": Entry(
+        "shared.cli.status:show_status", "Show how the app does: backlog, quota, pauses, timers, and what is wrong."
+    ),
     "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry("shared.cli.feed:feed", "Print what has changed since the last time."),
     "export": Entry(
@@ -89,6 +93,15 @@ SHARED_OPTIONS: Final = [
 class CommandTable(click.Group):
     """The commands of `COMMANDS`, each imported when it is called."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; for one that is none, click suggests from what it has imported."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Their names, in the table's order."""
         return list(COMMANDS)
@@ -132,6 +145,7 @@ submissions = CommandTable(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    _open_streams()
     try:
         return submissions.main(arguments, prog_name="submissions", standalone_mode=False) or ExitCode.DONE
     except click.ClickException as error:
@@ -142,11 +156,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(explained(error), error)
 
 
+def _open_streams() -> None:
+    """Have both streams take any text: pipes and files as UTF-8, terminals with `?` for letters that they lack.
+
+    One that is closed becomes one that nobody reads.
+    """
+    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
 def _end(shown: click.ClickException, cause: Exception | None = None) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(cause or shown)
+    lines = io.StringIO()
+    shown.show(lines)
     with suppress(BrokenPipeError):
-        shown.show()
+        for line in lines.getvalue().splitlines():
+            tell(line)
     return shown.exit_code
 
 

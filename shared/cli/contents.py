@@ -43,6 +43,8 @@ class Content:
 def read_content(path: Path) -> tuple[Content, bytes]:
     """The file under the name that its content gives it, and its bytes; raises `UnusableContent`."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+            raise UnusableContent("content_not_found", "path: cannot be read: Is no file")
         with path.open("rb") as file:
             octets = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:

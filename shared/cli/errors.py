@@ -39,7 +39,7 @@ class CommandError(click.ClickException):
     """A command cannot go on. The text is one line that says what to do; `exit_code` is the process's."""
 
     def __init__(self, message: str, exit_code: ExitCode = ExitCode.PARTLY_DONE) -> None:
-        super().__init__(message)
+        super().__init__(clean(message))  # it may name a file, or repeat an answer
         setattr(self, "exit_code", exit_code)  # noqa: B010 - click reads the instance's, and types the class's
 
 
@@ -80,8 +80,8 @@ def explained(error: Exception) -> CommandError:
         return error
     if "azure.core.exceptions" in sys.modules and (known := _of_azure(error)) is not None:
         return known
-    if isinstance(error, OSError) and error.filename is not None:
-        return CommandError(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return CommandError(error.strerror if error.filename is None else f"{error.filename}: {error.strerror}")
     return CommandError(f"{_named(error)}; SUBMISSIONS_DEBUG=1 shows where")
 
 

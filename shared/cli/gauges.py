@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_SPINNER = 2
+"""Characters before the text of a live line."""
+
+
 @contextmanager
 def gauge(label: str, total: int, *, is_coloured: bool) -> Iterator[Callable[[], None]]:
     """A bar of `total` steps; yields what is called after each."""
@@ -37,11 +41,13 @@ def live_line(label: str, *, is_coloured: bool) -> Iterator[Callable[[str], None
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    with _console(is_coloured=is_coloured).status(label) as status:
-        yield status.update
+    console = _console(is_coloured=is_coloured)
+    with console.status(label) as status:
+        yield lambda text: status.update(text[: console.width - _SPINNER])
 
 
 def _console(*, is_coloured: bool) -> Console:
     from rich.console import Console  # noqa: PLC0415 - dear, and only terminals need it
 
-    return Console(stderr=True, width=width(), no_color=not is_coloured, highlight=False, markup=False)
+    columns = width(sys.stderr)
+    return Console(stderr=True, width=columns, no_color=not is_coloured, highlight=False, markup=False)

@@ -64,6 +64,8 @@ def list_outcomes(session: Session, /, since: datetime, until: datetime | None, 
       submissions list --verdict clean --sender billing@supplier.example
       submissions list --since 2026-11-01 --until 2026-11-08 --limit 1000 --output json
     """  # noqa: D301 - \b keeps click from joining the lines
+    if until is not None and until <= since:
+        raise click.UsageError("--since must be before --until: no row is both")
     # A clock ahead of ours must not hide the newest row.
     selection = Selection(since, until or datetime.now(UTC) + timedelta(minutes=5), read_filters(filters))
     asyncio.run(_list(session, selection, limit))

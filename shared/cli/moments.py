@@ -17,6 +17,10 @@ _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+class TooEarly(ValueError):
+    """A moment from before anything could be reported."""
+
+
 class Moment(click.ParamType[datetime]):
     """`30m`, `24h`, `7d`, `2w`: so long ago; `2026-11-23`, `2026-11-23T14:00` or with an offset: then, else UTC."""
 
@@ -28,6 +32,8 @@ class Moment(click.ParamType[datetime]):
             return value
         try:
             return read_moment(str(value), datetime.now(UTC))
+        except TooEarly:
+            self.fail(f"{value!r} is before {_EARLIEST:%Y-%m-%d}, when there was nothing to report to", param, ctx)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is neither an age (30m, 24h, 7d) nor a time (2026-11-23T14:00Z)", param, ctx)
 
@@ -41,5 +47,5 @@ def read_moment(text: str, now: datetime) -> datetime:
     at = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text)
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     if at < _EARLIEST:
-        raise ValueError(f"must not be before {_EARLIEST:%Y-%m-%d}")
+        raise TooEarly(text)
     return at

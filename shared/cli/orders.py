@@ -146,7 +146,9 @@ async def _send(order: Order, drafts: Drafts, tally: Tally, output: Output, conn
             await _send_each(order, drafts, tally, connection, is_coloured=output.is_coloured)
             if order.wait_s is None or await _follow(order.wait_s, tally, connection, is_coloured=output.is_coloured):
                 return tally.code
-            tell("time ran out before all of them were final; the same command again waits on and sends nothing twice")
+            silent = "" if tally.rows else "; the app has taken none of them in: is it running?"
+            tell(f"time ran out before all of them were final{silent}")
+            tell("the same command again waits on and sends nothing twice")
             return ExitCode.TIMED_OUT
     finally:
         _show(order, tally, output)

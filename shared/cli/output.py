@@ -8,12 +8,13 @@ output, everything else to standard error. Rich is loaded for tables only.
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import click
 
@@ -141,9 +142,15 @@ def table(
     return found
 
 
-def width() -> int:
-    """Characters a line: COLUMNS, else the terminal's, else `WIDTH_UNKNOWN`."""
-    return shutil.get_terminal_size((WIDTH_UNKNOWN, 24)).columns
+def width(stream: TextIO | None = None) -> int:
+    """Characters a line of a stream, else of standard output: COLUMNS, else its terminal's, else `WIDTH_UNKNOWN`."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or WIDTH_UNKNOWN
+    except (OSError, ValueError):
+        return WIDTH_UNKNOWN
 
 
 def choose_output(form: Form | None, *, is_coloured: bool) -> Output:
@@ -177,8 +184,13 @@ def write(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Put a line on standard error: progress, what was refused, what to do."""
-    click.echo(clean(text, len(text)), err=True)
+    """Put a line on standard error: progress, what was refused, what to do. A terminal gets it broken between words."""
+    line = clean(text, len(text))
+    click.echo(_folded(line, width(sys.stderr)) if sys.stderr.isatty() else line, err=True)
+
+
+def _folded(line: str, columns: int) -> str:
+    return textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)  # ids and paths stay whole
 
 
 def _write_array(records: Iterable[Record]) -> None:

@@ -57,6 +57,8 @@ def read_drafts(file: IO[bytes], folder: Path) -> Iterator[Draft | Refused]:
     _check_is_text(start)
     file.seek(0)
     text = start.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if not text:
+        raise UnreadableFile("is empty")
     if text.startswith(b"["):
         raise UnreadableFile("must be CSV or JSON lines, one object on each line; this is a JSON array")
     return _json_lines(file, folder) if text.startswith(b"{") else _csv_rows(file, folder)

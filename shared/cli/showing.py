@@ -23,6 +23,7 @@ from shared.codecs.rows import COLUMNS
 from shared.domain import keys
 from shared.domain.lifecycle import is_final
 from shared.domain.model import State
+from shared.domain.text import clean
 from shared.ports import Entity
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class Sought:
         if re.fullmatch(rf"[0-9a-f]{{{LEAST_CHARACTERS},{_ID_CHARACTERS - 1}}}", text):
             found.append((text, f"{text}~"))
         return found
+
+    @property
+    def is_too_short(self) -> bool:
+        """Whether it might be the beginning of an id if only it were longer."""
+        return len(self.text) < LEAST_CHARACTERS
 
     def whole_keys(self) -> list[str]:
         """The keys that are meant whatever else begins like them."""
@@ -106,10 +112,11 @@ async def find_one(outcomes: AzureTable, sought: Sought, days: Sequence[str]) ->
             return meant[0]
     if not found:
         where = f"on {days[0]}" if len(days) == 1 else f"in the last {MOST_DAYS} days; --day names another"
-        raise NotFoundError(f"nothing with the id {sought.text} was received {where}")
+        short = f"; the beginning of an id has {LEAST_CHARACTERS} characters or more" if sought.is_too_short else ""
+        raise NotFoundError(f"nothing with the id {clean(sought.text, 64)} was received {where}{short}")
     if len(found) > 1:
         ids = ", ".join(sorted({str(one["RowKey"])[:16] for one in found})[:5])
-        raise CommandError(f"{sought.text} fits {len(found)} rows or more: {ids}", ExitCode.WRONG_USE)
+        raise CommandError(f"{sought.text} fits {len(found)} rows or more, give more of it: {ids}", ExitCode.WRONG_USE)
     return found[0]
 
 

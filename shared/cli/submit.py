@@ -26,6 +26,12 @@ REQUESTED_BY = "SUBMISSIONS_REQUESTED_BY"
 _WAIT_S = 1_800.0
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, by a name that a person understands."""
+
+    name = "number of seconds; put --wait last, or write --wait=60"
+
+
 class SharingGroup(click.Group):
     """A command with commands below it, which take the options that all commands share too."""
 
@@ -65,7 +71,7 @@ def _options(categories: Sequence[str]) -> Callable[[Command], Command]:
         click.option("--again", is_flag=True, help="Send also what was sent before; its row stays the one it has."),
         click.option(
             "--wait",
-            type=click.FloatRange(min=0),
+            type=Seconds(min=0),
             is_flag=False,
             flag_value=_WAIT_S,
             metavar="[SECONDS]",

@@ -17,7 +17,7 @@ import click
 
 from shared.cli.listing import for_table
 from shared.cli.moments import MOMENT
-from shared.cli.output import Column, Output, table
+from shared.cli.output import Column, Output, table, width
 from shared.cli.selection import Wanted, narrowed, read_filters, with_filters
 from shared.cli.showing import time_of
 from shared.domain import keys
@@ -146,12 +146,15 @@ class Screen:
         if self._console is None:
             self._output.show_line(TSV_COLUMNS, {"At": time_of(event), **event})
         else:
+            self._console.width = width()
             self._console.print(table(TABLE_COLUMNS, [_for_table(event)], is_fixed=True, has_head=False))
 
     def tell_look(self, at: datetime) -> None:
         """Say that the feed was read; on a terminal only."""
         if self._live is not None:
-            self._live.update(f"{self._count} changes, last look {at:%H:%M:%S} UTC, Ctrl-C ends it", refresh=True)
+            line = f"{self._count} changes, last look {at:%H:%M:%S} UTC, Ctrl-C ends it"
+            self._console.width = width()  # the terminal may have another size by now
+            self._live.update(line[: width()], refresh=True)
 
 
 def _for_table(event: Entity) -> dict[str, object]:

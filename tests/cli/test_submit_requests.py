@@ -128,7 +128,7 @@ def test_a_line_goes_before_the_options() -> None:
         (b"https://a.test/\nhttps://b.test/\n", "must name columns"),
         (b"url,url\n", "twice"),
         (b"url,,reason\n", "(empty)"),
-        (b"", "must name columns"),
+        (b"", "is empty"),
         (b'[{"url": "https://a.test/"}]', "JSON array"),
         (b"url\n" + b"x" * (MOST_LINE_BYTES + 1), "line 2: is longer"),
     ],
