@@ -41,9 +41,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "list": Entry("shared.cli.listing:list_outcomes", "List reports and requests, newest first."),
     "show": Entry("shared.cli.showing:show_outcome", "Show one report or request: every column, and its history."),
     "watch": Entry("shared.cli.watching:watch_changes", "Watch changes of state and verdict as they come."),
-    "status": Entry(
-        "shared.cli.status:show_status", "Show how the app does: backlog, quota, pauses, timers, and what is wrong."
-    ),
+    "status": Entry("shared.cli.status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
     "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry("shared.cli.feed:feed", "Print what has changed since the last time."),
     "export": Entry(

@@ -10,7 +10,7 @@ digit is the section:
     2-<id>                       in flight: dispatched or submitting
     3-<id>                       at Microsoft, or uncertain
     4-<holder>-<id>              covered by another row
-    9-<id>                       failed, kept for replay
+    9-<id>                       failed or rejected, kept for replay
 
 The worklist is an index: what a row *is* stands in `outcomes`, and every act is guarded there by ETag. An entry that
 lags behind, or stands twice after a crash, costs one look and nothing else.
@@ -49,8 +49,11 @@ _SECTIONS = {
     State.UNCERTAIN: "3",
     State.SUBMITTED: "3",
     State.COVERED: "4",
+    State.REJECTED: "9",
     State.FAILED: "9",
 }
+KEPT = frozenset({State.REJECTED, State.FAILED})
+"""Final states whose rows may be taken up again: their entries are kept, with what was to be submitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +175,15 @@ class Worklist:
         """The entry of a row that is dispatched or being submitted, or None."""
         row = await self._table.get(PARTITION, f"2-{submission_id}")
         return None if row is None else _item(row)
+
+    async def kept(self, submission_id: str) -> WorkItem | None:
+        """The entry of a row that failed or was rejected, with what was to be submitted; or None."""
+        row = await self._table.get(PARTITION, f"9-{submission_id}")
+        return None if row is None else _item(row)
+
+    def all_kept(self) -> AsyncIterator[WorkItem]:
+        """Every entry that is kept for replay."""
+        return self._section("9")
 
     async def all_in_flight(self) -> list[WorkItem]:
         """Every entry that is dispatched or being submitted."""

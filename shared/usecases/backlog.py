@@ -8,12 +8,14 @@ told as an event of its own and goes no further: the rows that were just settled
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.model import Priority, State
 from shared.domain.planner import WINDOW, Limits
 from shared.ports import Clock
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.worklist import Quota, WorkItem, Worklist
 from shared.telemetry import Event, emit, raised_at
 from shared.usecases.sweep import sent_before
 
@@ -25,6 +27,23 @@ LANE_OF_STATE = {
     State.COVERED: "covered",
 }
 LANES = (*(priority.value for priority in Priority), *dict.fromkeys(LANE_OF_STATE.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How many rows stand in a lane, and since when the oldest of them does, in seconds; 0 where there is none."""
+
+    name: str
+    count: int
+    oldest_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Submissions sent in the last 15 minutes, and in the last 24 hours."""
+
+    window: int
+    today: int
 
 
 class Backlog:
@@ -44,28 +63,35 @@ class Backlog:
             emit(Event.BACKLOG_UNTOLD, error=type(error).__name__, where=raised_at(error))
 
     async def _tell_lanes(self) -> None:
-        now = self._clock.now()
-        count: Counter[str] = Counter()
-        oldest: dict[str, datetime] = {}
-        async for item in self._worklist.entries():
-            lane = _lane(item)
-            count[lane] += 1
-            oldest[lane] = min(oldest.get(lane, now), _since(item))
-        for lane in LANES:
-            oldest_s = int((now - oldest.get(lane, now)).total_seconds())
-            emit(Event.BACKLOG, lane=lane, count=count[lane], oldest_s=oldest_s)
+        for lane in await count_lanes(self._worklist.entries(), self._clock.now()):
+            emit(Event.BACKLOG, lane=lane.name, count=lane.count, oldest_s=lane.oldest_s)
 
     async def _tell_quota(self) -> None:
-        now = self._clock.now()
-        quota = await self._worklist.quota()
-        sent = [one.slot.sent_at for one in quota.slots if one.slot.sent_at is not None]
+        used = count_used(await self._worklist.quota(), self._clock.now())
         emit(
             Event.QUOTA_USED,
-            window=sum(now - at < WINDOW for at in sent),
+            window=used.window,
             window_limit=self._limits.for_anyone,
-            today=quota.sent_today.since_yesterday(now).total() + len(sent),
+            today=used.today,
             day_limit=self._limits.per_day,
         )
+
+
+async def count_lanes(entries: AsyncIterator[WorkItem], now: datetime) -> list[Lane]:
+    """The lanes of `LANES`, in that order, counted from rows that are not final as they stream by."""
+    count: Counter[str] = Counter()
+    oldest: dict[str, datetime] = {}
+    async for item in entries:
+        name = _lane(item)
+        count[name] += 1
+        oldest[name] = min(oldest.get(name, now), _since(item))
+    return [Lane(name, count[name], int((now - oldest.get(name, now)).total_seconds())) for name in LANES]
+
+
+def count_used(quota: Quota, now: datetime) -> Used:
+    """What the app's own submissions have used of the quota."""
+    sent = [one.slot.sent_at for one in quota.slots if one.slot.sent_at is not None]
+    return Used(sum(now - at < WINDOW for at in sent), quota.sent_today.since_yesterday(now).total() + len(sent))
 
 
 def _lane(item: WorkItem) -> str:
