@@ -24,6 +24,8 @@ from typing import Any
 import azure.data.tables.aio  # noqa: F401 - before the fork
 from azure.data.tables import TableClient
 
+import shared.adapters.storage
+import shared.cli.feed  # noqa: F401 - likewise
 from shared.cli.__main__ import main
 from shared.settings import DATA_STORAGE
 

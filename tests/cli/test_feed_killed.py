@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -21,7 +22,7 @@ from urllib.parse import quote
 
 import pytest
 from azure.data.tables import TableClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from local.azurite import Azurite
@@ -147,6 +148,10 @@ pages = st.lists(st.integers(1, 60_000), min_size=2, max_size=5)
 
 
 CONSUMERS = pytest.mark.parametrize(("consumer", "kept"), [("command", kept_by_command), ("example", kept_by_example)])
+IN_A_PROCESS = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.generate],  # what fails is told as it is: to look for a smaller plan takes minutes
+)
 Kept = Callable[[Path], list[str]]
 
 
@@ -168,7 +173,7 @@ def run_to_the_end(service: Service, writers: Writers, kept: Kept, asked: dict[s
 
 
 @CONSUMERS
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(IN_A_PROCESS, max_examples=10)
 @given(plan=plans)
 def test_killed_before_any_line(
     service: Service, consumer: str, kept: Kept, plan: list[tuple[int, float, float] | Run]
@@ -189,7 +194,24 @@ def test_killed_before_any_line(
 
 
 @CONSUMERS
-@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_killed_before_each_line(service: Service, consumer: str, kept: Kept) -> None:
+    """Of one short run every line, one after the other: the next run ends with the change, once."""
+    with writing(service) as (connection, writers):
+        writers.append(1, 0.0, 1.0)
+        sleep(1.02)  # the service's present second is over
+        for dies_at in count(1):
+            with TemporaryDirectory() as folder:
+                asked = {"consumer": consumer, "connection": connection, "folder": folder}
+                lived = service.run(**asked, dies_at=dies_at)
+                assert service.run(**asked, dies_at=None)
+                assert kept(Path(folder)) == writers.appended, f"killed before line {dies_at}"
+            if lived:
+                break
+        assert dies_at > 50
+
+
+@CONSUMERS
+@settings(IN_A_PROCESS, max_examples=2)
 @given(deaths=pages)
 def test_killed_between_pages(service: Service, consumer: str, kept: Kept, deaths: list[int]) -> None:
     """With more rows than a page and a saved place hold: each once, wherever in the middle it was killed."""
