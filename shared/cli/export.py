@@ -76,8 +76,8 @@ def export(
     \b
     Examples:
       submissions export --since 30d --to outcomes.csv
-      submissions export --since 2026-11-01 --until 2026-12-01 --to november.parquet
-      submissions export --state settled --columns RowKey,Verdict,Sender --format jsonl
+      submissions export --since 2026-11-01 --until 2026-12-01 --to nov.parquet
+      submissions export --state settled --columns RowKey,Verdict --format jsonl
     """  # noqa: D301 - \b keeps click from joining the lines
     form = file_form or _SUFFIXES.get(target.suffix.lower() if target else "", "csv")
     # A clock ahead of ours must not hide the newest row.

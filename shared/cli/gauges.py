@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from shared.cli.output import width
+from shared.cli.output import TYPED, width
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +42,9 @@ def live_line(label: str, *, is_coloured: bool) -> Iterator[Callable[[str], None
         yield lambda _: None
         return
     console = _console(is_coloured=is_coloured)
-    with console.status(label) as status:
-        yield lambda text: status.update(text[: console.width - _SPINNER])
+    most = max(console.width - _SPINNER - TYPED, 1)
+    with console.status(label[:most]) as status:
+        yield lambda text: status.update(text[:most])
 
 
 def _console(*, is_coloured: bool) -> Console:

@@ -62,7 +62,7 @@ def list_outcomes(session: Session, /, since: datetime, until: datetime | None, 
       submissions list
       submissions list --state failed --state rejected --since 24h
       submissions list --verdict clean --sender billing@supplier.example
-      submissions list --since 2026-11-01 --until 2026-11-08 --limit 1000 --output json
+      submissions list --since 2026-11-01 --until 2026-11-08 --output json
     """  # noqa: D301 - \b keeps click from joining the lines
     if until is not None and until <= since:
         raise click.UsageError("--since must be before --until: no row is both")
@@ -76,9 +76,9 @@ async def _list(session: Session, selection: Selection, limit: int) -> None:
     columns = None if output.form == "json" else READ_COLUMNS
     async with session.connect() as connection:
         found = await find_newest(connection.table("outcomes"), selection, limit + 1, columns)
-    if output.form == "table":
+    if output.form == "table" and found:
         output.show_records(TABLE_COLUMNS, map(for_table, found[:limit]))
-    else:
+    elif output.form != "table":
         output.show_records(TSV_COLUMNS, found[:limit])
     if not found:
         tell("No rows. --since looks further back.")

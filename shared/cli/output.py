@@ -28,6 +28,8 @@ Record = Mapping[str, object]
 FORMS: Final[tuple[Form, ...]] = ("table", "json", "tsv")
 WIDTH_UNKNOWN = 140
 """Characters a line, where a table goes into a file or a pipe and COLUMNS does not say otherwise."""
+TYPED = 3
+"""Characters left free at the end of a line that lives: a terminal shows `^C` there, and must not begin a new line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

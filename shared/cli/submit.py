@@ -90,8 +90,8 @@ def _options(categories: Sequence[str]) -> Callable[[Command], Command]:
 @submit.command(
     epilog="""\b
 Examples:
-  submissions submit email lure.eml --category phishing --recipient bob@contoso.com
-  submissions submit email --mailbox bob@contoso.com --message-id AAMkAGI2... \\
+  submissions submit email lure.eml --category phishing --recipient a@b.test
+  submissions submit email --mailbox bob@contoso.com --message-id AAMkAGI2 \\
       --recipient bob@contoso.com --category malware --wait"""
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -137,7 +137,7 @@ def email(
 @submit.command(
     epilog="""\b
 Examples:
-  submissions submit url https://login.contoso-portal.example/ --category phishing
+  submissions submit url https://login-portal.example/ --category phishing
   submissions submit url --from-file urls.csv --category phishing --dry-run"""
 )
 @click.argument("urls", nargs=-1, metavar="[URL]...")

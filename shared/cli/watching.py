@@ -17,7 +17,7 @@ import click
 
 from shared.cli.listing import for_table
 from shared.cli.moments import MOMENT
-from shared.cli.output import Column, Output, table, width
+from shared.cli.output import TYPED, Column, Output, table, width
 from shared.cli.selection import Wanted, narrowed, read_filters, with_filters
 from shared.cli.showing import time_of
 from shared.domain import keys
@@ -42,7 +42,7 @@ TABLE_COLUMNS: Final = (
     Column(field="Time", heading="TIME", size=8),
     Column(field="Id", heading="ID", size=12),
     Column(field="Step", heading="CHANGE", size=23),
-    Column(field="Told", heading="WHY", size=15),
+    Column(field="Told", heading="WHY", size=15, from_width=70),
     Column(field="Kind", heading="KIND", size=5, from_width=100),
     Column(field="Category", heading="CLAIM", size=8, from_width=100),
     Column(field="By", heading="BY", share=2, from_width=120),
@@ -154,7 +154,7 @@ class Screen:
         if self._live is not None:
             line = f"{self._count} changes, last look {at:%H:%M:%S} UTC, Ctrl-C ends it"
             self._console.width = width()  # the terminal may have another size by now
-            self._live.update(line[: width()], refresh=True)
+            self._live.update(line[: width() - TYPED], refresh=True)
 
 
 def _for_table(event: Entity) -> dict[str, object]:
