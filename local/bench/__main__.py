@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from local.bench import campaign, cold_start, memory, parsing, storms, throughput, transactions
+from local.bench import campaign, cold_start, command_line, memory, parsing, storms, throughput, transactions
 from local.bench.figures import Figure, write_line
 
 Measure = Callable[[], Coroutine[Any, Any, list[Figure]]]
 BENCHMARKS: dict[str, Measure] = {
     "cold-start": cold_start.measure,
+    "command-line": command_line.measure,
     "parsing": parsing.measure,
     "throughput": throughput.measure,
     "transactions": transactions.measure,

@@ -1,6 +1,6 @@
 """Every benchmark runs, on a size that takes a second or two; what it measures is not judged here."""
 
-from local.bench import campaign, cold_start, memory, parsing, throughput, transactions
+from local.bench import campaign, cold_start, command_line, memory, parsing, throughput, transactions
 from local.bench.figures import Figure
 from local.bench.stand_ins import start_stand_ins
 from local.bench.storms import Storm, run_storm
@@ -17,6 +17,15 @@ async def test_cold_start() -> None:
     figures = await cold_start.measure(interpreters=1)
     assert [figure.unit for figure in figures[:4]] == ["s processor time"] * 3 + ["s"]
     assert figures[-1].value == 0
+
+
+async def test_command_line() -> None:
+    """A short history beside its last day: every command prints the same of both, and asks as often."""
+    size = command_line.Size(rows=500, events=200, waiting=3, long_backlog=10, starts=1, rounds=1)
+    figures = {figure.name: figure for figure in await command_line.measure(size)}
+    assert figures["export, time"].note == "median of 1; 7 lines"
+    assert [figure.ratio for name, figure in figures.items() if name.endswith(", requests")] == [1] * 5
+    assert all(figure.value > 0 for figure in figures.values())
 
 
 async def test_parsing() -> None:
