@@ -127,7 +127,8 @@ def _csv_rows(file: IO[bytes], folder: Path) -> Iterator[Draft | Refused]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Refused(_place(begin, rows.line_num + 1), "not_csv", f"the line: {clean(str(error), 100)}")
+            why = "a quote is opened and never closed" if "end of data" in str(error) else clean(str(error), 100)
+            yield Refused(_place(begin, rows.line_num + 1), "not_csv", f"the line: {why}")
             continue
         if any(cells):
             yield _csv_draft(cells, header, _place(begin, rows.line_num + 1), folder)

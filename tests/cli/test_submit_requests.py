@@ -90,6 +90,8 @@ def test_a_bad_line_is_named_and_the_others_go_on() -> None:
         ("line 12", "url"),
         ("lines 14 to 15", "the line"),
     ]
+    assert isinstance(found[-1], Refused)
+    assert found[-1].detail == "the line: a quote is opened and never closed"
     urls = [json.loads(one.body)["url"] for one in found if isinstance(one, Ready)]
     assert urls == ["https://a.test/", "https://b.test/", "https://g.test/"]
 
