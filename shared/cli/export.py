@@ -7,6 +7,7 @@ at a time, ordered by day and id, so memory does not grow with their number.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,10 +95,12 @@ async def _export(session: Session, selection: Selection, columns: list[str], wr
     count = 0
     async with session.connect() as connection:
         outcomes = connection.table("outcomes")
+        gc.freeze()  # what is imported stays, and need not be looked at after each day
         for day in selection.days():
             async for entity in selection.rows(outcomes, day, columns):
                 writer.write(entity)
                 count += 1
+            gc.collect()  # the library's reader of pages refers to itself: a day's last page would stay
     return count
 
 
