@@ -25,6 +25,7 @@ from shared.stores.heartbeats import Heartbeats
 from shared.stores.items import ItemStore
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
+from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
 from shared.telemetry import is_sent_by_us
 from shared.usecases.admission import Admission
@@ -41,6 +42,8 @@ from shared.usecases.microsoft_knows import MicrosoftKnows
 from shared.usecases.poison import RecordPoisonManual, RecordPoisonSubmission
 from shared.usecases.reading import ReadingRules, ReportReader
 from shared.usecases.reconcile import Reconciler
+from shared.usecases.replay import Replay
+from shared.usecases.rereading import Rereader
 from shared.usecases.settle import SettleOutcomes, SettleRules
 from shared.usecases.sources import ReportSource, Sources
 from shared.usecases.submit import Submit
@@ -93,7 +96,7 @@ def build(settings: Settings, ports: Ports) -> App:
             clock=ports.clock,
         ),
         submit=_submit(settings, ports, parts),
-        settle_outcomes=_settle(settings, ports, parts),
+        settle_outcomes=_settle(settings, ports, parts, _replay(settings, ports, parts, intake)),
         backlog=Backlog(limits(settings), worklist=parts.worklist, clock=ports.clock),
         record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions-poison"]),
         record_poison_submission=RecordPoisonSubmission(
@@ -136,19 +139,23 @@ def _parts(settings: Settings, ports: Ports) -> _Parts:
     )
 
 
-def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
+def _reader(settings: Settings, ports: Ports, parts: _Parts) -> ReportReader:
     rules = ReadingRules(tenant(settings), settings.max_submission_bytes, settings.simulation_marks, settings.is_local)
+    return ReportReader(
+        rules,
+        mail=ports.mail,
+        evidence=parts.evidence,
+        microsoft=_microsoft_knows(settings, ports, parts),
+        clock=ports.clock,
+    )
+
+
+def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
     return CollectReports(
         settings.reporting_mailboxes,
         destination=ReportDestination(settings.report_destination, ports.submissions),
         mail=ports.mail,
-        reader=ReportReader(
-            rules,
-            mail=ports.mail,
-            evidence=parts.evidence,
-            microsoft=_microsoft_knows(settings, ports, parts),
-            clock=ports.clock,
-        ),
+        reader=_reader(settings, ports, parts),
         sources=_sources(settings, ports, parts),
         outcomes=parts.outcomes,
         admission=parts.admission,
@@ -199,12 +206,30 @@ def _submit(settings: Settings, ports: Ports, parts: _Parts) -> Submit:
     )
 
 
-def _settle(settings: Settings, ports: Ports, parts: _Parts) -> SettleOutcomes:
+def _replay(settings: Settings, ports: Ports, parts: _Parts, intake: IntakeManual) -> Replay:
+    return Replay(
+        replays=Replays(ports.tables["runstate"], ports.clock),
+        outcomes=parts.outcomes,
+        worklist=parts.worklist,
+        items=parts.items,
+        admission=parts.admission,
+        rereader=Rereader(
+            intake=intake,
+            reader=_reader(settings, ports, parts),
+            mail=ports.mail,
+            destination=ReportDestination(settings.report_destination, ports.submissions),
+        ),
+        clock=ports.clock,
+    )
+
+
+def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> SettleOutcomes:
     return SettleOutcomes(
         SettleRules(timedelta(hours=settings.verdict_deadline_hours), settings.evidence_days),
         outcomes=parts.outcomes,
         worklist=parts.worklist,
         sweeper=parts.sweeper,
+        replay=replay,
         reconciler=Reconciler(parts.outcomes, parts.closer, ports.clock),
         follower=HolderFollower(
             parts.outcomes, parts.worklist, parts.items, parts.campaigns, parts.closer, ports.clock

@@ -175,6 +175,9 @@ class MailSource(Protocol):
         It finds what a change feed may miss: a mail that was moved into the folder.
         """
 
+    async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
+        """A mail by its immutable id, wherever in the mailbox it stands; or None."""
+
     async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
         """The headers of a mail as transport left them, name and value; none for one that was put there directly."""
 

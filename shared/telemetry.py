@@ -52,10 +52,12 @@ FIELDS = {
     "request_id": "Graph's request id, for Microsoft's support",
     "seconds": "a time span in seconds; the event says which",
     "source": "`user_submissions`, `defender_alerts` or `hunting_query`",
+    "state": "the row's `State`",
     "status": "the HTTP status of Graph's answer; absent where no answer came",
     "submission_id": "the row's id in the table `outcomes`",
     "today": "submissions sent in the last 24 hours",
     "verdict": "the row's verdict",
+    "way": "`submit`, `look_up` or `take_in`: how a row is taken up again; absent where an earlier run had begun it",
     "where": "file and line of our code that an exception came through last",
     "window": "submissions sent in the last 15 minutes",
     "window_limit": "QUOTA_PER_15_MIN less QUOTA_RESERVED_FOR_PEOPLE: what the app may send in 15 minutes",
@@ -133,6 +135,16 @@ class Event(enum.Enum):
         logging.WARNING,
         "submission_id reason status code request_id seconds",
         "a row failed, for `reason`; it can be replayed",
+    )
+    REPLAYED = (
+        logging.INFO,
+        "submission_id state way",
+        "a failed or rejected row was taken up again, as an administrator asked",
+    )
+    REPLAY_REFUSED = (
+        logging.WARNING,
+        "submission_id reason",
+        "a row could not be taken up again; `reason` says why, its `StateDetail` what to do",
     )
     RECONCILED = logging.INFO, "submission_id found", "an uncertain row was `found` at Microsoft, or not"
     SETTLED = (

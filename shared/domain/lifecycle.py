@@ -1,7 +1,7 @@
 """Which state may follow which, as one table.
 
 A row is born `pending`, `covered`, `skipped`, `rejected` or `failed`, or `submitted` where a user brought it to
-Microsoft, and walks towards exactly one final state:
+Microsoft, and walks towards a final state:
 
     pending ──▶ dispatched ──▶ submitting ──▶ submitted ──▶ settled
        ▲            │              │   │           └──────▶ expired
@@ -9,9 +9,13 @@ Microsoft, and walks towards exactly one final state:
        ├───────────────────────────┘ known to have had no effect
        └────────────────────────────────── uncertain, not found at Microsoft
 
+A final row stays as it is, with one way out: an administrator may have a `failed` or `rejected` row taken up again. It
+then waits anew, or is `uncertain` where its POST may have arrived, or `covered` where another row took its claim over,
+perhaps at that very moment. `settled`, `skipped` and `expired` are never left.
+
 The one conflict worth knowing: a worker that was believed dead may come back with Microsoft's answer after its row
-was called `uncertain`, and is still recorded. A final row never moves; `move` raises and changes nothing when a step is
-not in the table. What follows from a state (what to send, when to look again) is decided in the use cases, never here.
+was called `uncertain`, and is still recorded. `move` raises and changes nothing when a step is not in the table. What
+follows from a state (what to send, when to look again) is decided in the use cases, never here.
 """
 
 from __future__ import annotations
@@ -26,18 +30,18 @@ FIRST_STATES = frozenset({State.PENDING, State.COVERED, State.SKIPPED, State.REJ
 FINAL_STATES = frozenset({State.SETTLED, State.SKIPPED, State.REJECTED, State.FAILED, State.EXPIRED})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.DISPATCHED, State.SKIPPED, State.FAILED}),
+    State.PENDING: frozenset({State.DISPATCHED, State.COVERED, State.SKIPPED, State.FAILED}),
     State.DISPATCHED: frozenset({State.PENDING, State.SUBMITTING, State.FAILED}),
     State.SUBMITTING: frozenset(
         {State.PENDING, State.SUBMITTED, State.UNCERTAIN, State.REJECTED, State.FAILED, State.SKIPPED}
     ),
-    State.UNCERTAIN: frozenset({State.PENDING, State.SUBMITTED, State.FAILED}),
+    State.UNCERTAIN: frozenset({State.PENDING, State.COVERED, State.SUBMITTED, State.FAILED}),
     State.SUBMITTED: frozenset({State.SETTLED, State.EXPIRED}),
     State.COVERED: frozenset({State.PENDING, State.SETTLED, State.EXPIRED, State.SKIPPED}),
     State.SETTLED: frozenset(),
     State.SKIPPED: frozenset(),
-    State.REJECTED: frozenset(),
-    State.FAILED: frozenset(),
+    State.REJECTED: frozenset({State.PENDING, State.COVERED, State.SKIPPED}),
+    State.FAILED: frozenset({State.PENDING, State.UNCERTAIN, State.COVERED, State.SKIPPED, State.REJECTED}),
     State.EXPIRED: frozenset(),
 }
 

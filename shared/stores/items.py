@@ -9,7 +9,7 @@ transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -63,9 +63,26 @@ class ItemStore:
             for one in claims
         ]
 
-    async def hand_over(self, claim: Claim, gone: OutcomeKey) -> Holding:
-        """Let the row hold the claim in place of `gone`, which came to nothing; the answer names who holds it now."""
-        return await self._settle_holder(claim, replacing=gone)
+    async def hand_over(self, claim: Claim, gone: OutcomeKey, is_gone: Callable[[], Awaitable[bool]]) -> Holding:
+        """Let the row hold the claim in place of `gone`, which came to nothing; the answer names who holds it now.
+
+        `is_gone` is asked between reading the item and its guarded write, and must look at that row anew: it may be
+        taken up again at any moment, and `renew` then follows. Where it says no, `gone` keeps the claim.
+        """
+        return await self._settle_holder(claim, replacing=gone, is_gone=is_gone)
+
+    async def renew(self, claim: Claim) -> Holding:
+        """Hold the claim of a row that was just taken up again, unless another row took it over; who holds it now.
+
+        The item is written even where nothing changes: who read it before, to take the claim over, reads it again.
+        """
+        while True:
+            row = await self._table.get(_ITEMS, claim.item_key)
+            claims, kept = ({}, frozenset[str]()) if row is None else (_claims(row), _kept(row))
+            if claims.setdefault(claim.claim, claim.key) != claim.key:
+                return _holding(claims, claim.claim)
+            if await self._written(claim.item_key, claims, row, kept):
+                return _holding(claims, claim.claim)
 
     async def take_over(self, claim: Claim, member: OutcomeKey) -> Holding:
         """Let the row hold the claim in place of `member`, which waits for its campaign, unless that one keeps it."""
@@ -116,12 +133,19 @@ class ItemStore:
         return [one for one, etag in zip(claims, etags, strict=True) if etag is not None]
 
     async def _settle_holder(
-        self, wanted: Claim, *, replacing: OutcomeKey | None, unless_kept: bool = False
+        self,
+        wanted: Claim,
+        *,
+        replacing: OutcomeKey | None,
+        unless_kept: bool = False,
+        is_gone: Callable[[], Awaitable[bool]] | None = None,
     ) -> Holding:
         while True:
             row = await self._table.get(_ITEMS, wanted.item_key)
             claims, kept = ({}, frozenset[str]()) if row is None else (_claims(row), _kept(row))
             if claims.get(wanted.claim, replacing) != replacing or (unless_kept and wanted.claim in kept):
+                return _holding(claims, wanted.claim)
+            if wanted.claim in claims and is_gone is not None and not await is_gone():
                 return _holding(claims, wanted.claim)
             claims.pop(wanted.claim, None)  # a holder that comes later goes behind the other claims made by then
             claims[wanted.claim] = wanted.key

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.domain import keys
 from shared.domain.campaigns import Fingerprint
 from shared.domain.lifecycle import FIRST_STATES, move
-from shared.domain.model import CoverReason, Kind, Outcome, OutcomeKey, Priority, Source, State
+from shared.domain.model import CoverReason, Outcome, OutcomeKey, Priority, Source, State
 from shared.domain.representatives import Member, Role
 from shared.domain.submissions import Material
 from shared.stores.items import Claim, Holding, ItemStore
@@ -22,10 +21,9 @@ from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import LANES, WorkItem, Worklist
 from shared.telemetry import Event, emit
 from shared.usecases.campaigns import Campaigns
+from shared.usecases.claims import CAME_TO_NOTHING, CLAIMING, Claims, claim_of, covered, is_left_to_campaign
 
 _LISTED = frozenset({State.PENDING, State.COVERED, State.FAILED})
-_CLAIMING = frozenset({State.PENDING, State.COVERED})
-_CAME_TO_NOTHING = frozenset({State.FAILED, State.REJECTED, State.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ class Admission:
         self._outcomes = outcomes
         self._worklist = worklist
         self._items = items
+        self._claims = Claims(outcomes, items)
         self._campaigns = campaigns
 
     async def claim(self, candidates: Sequence[Candidate]) -> list[Claimed]:
@@ -132,8 +131,11 @@ class Admission:
         if stored.outcome.state is State.COVERED and claimed.candidate.outcome.state is State.PENDING:
             await self._let_go(claimed, stored)
             return
-        if item is not None and not await self._worklist.holds(item):
-            await self._worklist.add([item])
+        if item is None or await self._worklist.holds(item):
+            return
+        placed = await self._claims.verified(item) if stored.outcome.state is State.PENDING else item
+        if placed is not None:
+            await self._worklist.add([placed])
 
     async def _let_go(self, claimed: Claimed, stored: Stored) -> None:
         """Let a row go itself whose admission was cut off, and that nobody speaks for any more."""
@@ -180,44 +182,15 @@ class Admission:
         holder = await self._outcomes.get(holding.holder)
         if holder is None:
             return holding
-        if holder.outcome.state in _CAME_TO_NOTHING:
-            return await self._items.hand_over(claim, holding.holder)
+        if holder.outcome.state in CAME_TO_NOTHING:
+            return await self._items.hand_over(claim, holding.holder, lambda: self._came_to_nothing(holding.holder))
         if outcome.source is Source.MANUAL and is_left_to_campaign(holder.outcome):
             return await self._items.take_over(claim, holding.holder)
         return holding
 
-
-def claim_of(outcome: Outcome) -> Claim | None:
-    """What a row that is to be submitted asserts of its item; None for any other row."""
-    if outcome.state not in _CLAIMING or outcome.item_key is None or outcome.category is None:
-        return None
-    if outcome.kind is Kind.EMAIL:
-        claim = keys.claim_on_mail(outcome.category, outcome.allow_or_block, *_seen(outcome))
-    else:
-        claim = keys.claim(outcome.category, outcome.allow_or_block)
-    return Claim(outcome.item_key, claim, outcome.key)
-
-
-def is_left_to_campaign(holder: Outcome) -> bool:
-    """Whether the row that holds an item is not submitted for it, or was not: its campaign spoke for it."""
-    return holder.covered_by is not None and holder.state_reason != CoverReason.SAME_ITEM
-
-
-def _seen(outcome: Outcome) -> tuple[str | None, ...]:
-    """What two mails under one item agree in if they are the same one.
-
-    Without the id that Exchange gave it the item itself is only what its sender wrote, so more has to be the same.
-    """
-    subject = "".join((outcome.subject or "").split()).casefold()
-    written = (outcome.internet_message_id, (outcome.sender or "").lower(), subject)
-    return written if outcome.network_message_id else (*written, str(outcome.size_bytes))
-
-
-def covered(outcome: Outcome, reason: CoverReason, by: OutcomeKey) -> Outcome:
-    """The row's facts as one that `by` is submitted for; whoever asked for it by hand is told in words."""
-    told = f"{by.submission_id} is submitted for the {'same item' if reason is CoverReason.SAME_ITEM else 'campaign'}"
-    detail = told if outcome.source is Source.MANUAL else outcome.state_detail
-    return replace(outcome, state_reason=reason, state_detail=detail, covered_by=by.submission_id)
+    async def _came_to_nothing(self, holder: OutcomeKey) -> bool:
+        stored = await self._outcomes.get(holder)
+        return stored is not None and stored.outcome.state in CAME_TO_NOTHING
 
 
 def _covered(candidate: Candidate, reason: CoverReason, by: OutcomeKey) -> Candidate:
@@ -228,7 +201,7 @@ def _covered(candidate: Candidate, reason: CoverReason, by: OutcomeKey) -> Candi
 def _member(candidate: Candidate) -> Member | None:
     """What a candidate is to its campaign; None where it cannot be compared with anything."""
     outcome = candidate.outcome
-    if candidate.fingerprint is None or outcome.state not in _CLAIMING:
+    if candidate.fingerprint is None or outcome.state not in CLAIMING:
         return None
     if outcome.state is State.COVERED:
         return Member(outcome.key, candidate.fingerprint, Role.FOLLOWER)

@@ -18,8 +18,8 @@ from shared.stores.batches import TRANSACTION_ROWS
 from shared.stores.items import Claim, Holding, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist
-from shared.usecases.admission import claim_of, covered, is_left_to_campaign
 from shared.usecases.campaigns import Campaigns
+from shared.usecases.claims import Claims, claim_of, covered, is_left_to_campaign
 from shared.usecases.closing import Closer
 
 ROW_COMES_WITHIN = timedelta(hours=1)
@@ -41,6 +41,7 @@ class HolderFollower:
         self._outcomes = outcomes
         self._worklist = worklist
         self._items = items
+        self._claims = Claims(outcomes, items)
         self._campaigns = campaigns
         self._closer = closer
         self._clock = clock
@@ -94,15 +95,21 @@ class HolderFollower:
     def _came_to_nothing(self, item: WorkItem, holder: Stored | None) -> bool:
         """Whether the holder will never be at Microsoft."""
         if holder is None:
-            return self._clock.now() - item.outcome.collected_at > ROW_COMES_WITHIN
-        return is_final(holder.outcome.state)
+            return self._clock.now() - max(item.outcome.collected_at, item.due_at) > ROW_COMES_WITHIN
+        return is_final(holder.outcome.state) and _final_state(holder.outcome) is None
 
     async def _take_the_place(self, item: WorkItem, gone: OutcomeKey) -> None:
         """Let the row go itself, or follow the one that took the holder's place before it."""
         claim = claim_of(item.outcome)
         if claim is None:
             return
-        await self._go_unless_held(item, claim, await self._items.hand_over(claim, gone))
+        holding = await self._items.hand_over(claim, gone, lambda: self._is_left(item, gone))
+        await self._go_unless_held(item, claim, holding)
+
+    async def _is_left(self, item: WorkItem, gone: OutcomeKey) -> bool:
+        """Whether a row may go in the place of its holder, as that one stands now: it may have been taken up again."""
+        holder = await self._outcomes.get(gone)
+        return _is_request_behind_a_member(item, holder) or self._came_to_nothing(item, holder)
 
     async def _replace_representative(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
         """Let one of these members be submitted for its campaign, and the others follow whoever is."""
@@ -126,20 +133,19 @@ class HolderFollower:
         if holding.holder != claim.key:
             holder = await self._outcomes.get(holding.holder)
             if holder is not None and is_left_to_campaign(holder.outcome):
-                holding = await self._items.hand_over(claim, holding.holder)
+                gone = holding.holder
+                holding = await self._items.hand_over(claim, gone, lambda: self._is_left_to_campaign(gone))
         if holding.holder == claim.key:
             holding = await self._items.keep(claim)
         if holding.holder == claim.key:
-            waits_for = dict.fromkeys((*holding.earlier, *await self._went_meanwhile(claim)))
+            waits_for = dict.fromkeys((*holding.earlier, *await self._claims.went_meanwhile(claim)))
             await self._let_go(item, tuple(waits_for))
         else:
             await self._follow_another([item], holding.holder, CoverReason.SAME_ITEM)
 
-    async def _went_meanwhile(self, claim: Claim) -> list[OutcomeKey]:
-        """The rows with other claims about the item that did not wait for this one while it was covered."""
-        rows = [await self._outcomes.get(key) for key in await self._items.claimants(claim.item_key)]
-        others = [one.outcome for one in rows if one is not None and one.outcome.key != claim.key]
-        return [one.key for one in others if one.state not in (State.PENDING, State.COVERED)]
+    async def _is_left_to_campaign(self, holder: OutcomeKey) -> bool:
+        stored = await self._outcomes.get(holder)
+        return stored is not None and is_left_to_campaign(stored.outcome)
 
     async def _let_go(self, item: WorkItem, waits_for: tuple[OutcomeKey, ...]) -> None:
         """Let a covered row wait for its own slot."""

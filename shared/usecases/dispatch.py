@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -112,8 +112,9 @@ class Dispatch:
             closed_until=quota.closed_until,
         )
         assignments: list[Assignment] = []
+        held_up: dict[OutcomeKey, WorkItem] = {}
         for lane in LANES:
-            assignments += await self._assign_lane(planner, lane, now)
+            assignments += await self._assign_lane(planner, lane, now, held_up)
         assignments = _without_doubles(assignments)
         return [_as_probe(one) for one in assignments] if quota.is_probing(now) else assignments
 
@@ -128,10 +129,12 @@ class Dispatch:
         sent = quota.sent_today.since_yesterday(self._clock.now()).total()
         return self._limits.per_day - sent - len(quota.slots)
 
-    async def _assign_lane(self, planner: Planner, lane: Priority, now: datetime) -> list[Assignment]:
+    async def _assign_lane(
+        self, planner: Planner, lane: Priority, now: datetime, held_up: dict[OutcomeKey, WorkItem]
+    ) -> list[Assignment]:
         assignments: list[Assignment] = []
         for item in await self._worklist.due(lane, now, self._limits.for_anyone):
-            if not await self._may_go(item, now):
+            if not await self._may_go(item, now, held_up):
                 continue
             slot = planner.take(urgent=lane is Priority.URGENT)
             if slot is None:
@@ -139,27 +142,30 @@ class Dispatch:
             assignments.append(_assignment(item, slot, now))
         return assignments
 
-    async def _may_go(self, item: WorkItem, now: datetime) -> bool:
-        """Whether a due row may take a slot; one that may not is moved out of the way first."""
+    async def _may_go(self, item: WorkItem, now: datetime, held_up: dict[OutcomeKey, WorkItem]) -> bool:
+        """Whether a due row may take a slot; one that may not is moved out of the way first, and kept in `held_up`."""
         if now - item.outcome.received_at > OLDEST_REPORT:
             await self._skip_too_old(item)
             return False
         if not item.waits_for:
             return True
-        due_at = await self._item_is_free_at(item, now)
+        due_at = await self._item_is_free_at(item, now, held_up)
         if due_at <= now:
             return True
+        held_up[item.outcome.key] = item
         await self._worklist.move(item, replace(item, due_at=due_at))
         return False
 
-    async def _item_is_free_at(self, item: WorkItem, now: datetime) -> datetime:
+    async def _item_is_free_at(self, item: WorkItem, now: datetime, held_up: dict[OutcomeKey, WorkItem]) -> datetime:
         """When Microsoft will take this item again, as far as the rows on it that go first tell.
 
-        One that another row covers does not go, perhaps for days; should it be let go, it waits for this one.
+        One that another row covers does not go, perhaps for days; should it be let go, it waits for this one. A row
+        that came back to its claim may wait for one that waits for it: such a ring is left at whoever closes it.
         """
         earlier = [await self._outcomes.get(key) for key in item.waits_for]
         known = [stored.outcome for stored in earlier if stored is not None]
-        if any(not is_final(one.state) and one.state not in _NOT_GOING for one in known):
+        going = [one.key for one in known if not is_final(one.state) and one.state not in _NOT_GOING]
+        if any(not _waits_for(key, item.outcome.key, held_up) for key in going):
             return now + timedelta(minutes=1)
         sent = sorted(one.submitted_at for one in known if one.submitted_at is not None)
         today = [at for at in sent if now - at < DAY + CLOCK_MARGIN]
@@ -206,6 +212,19 @@ def _assignment(item: WorkItem, slot: Slot, now: datetime) -> Assignment:
     outcome = move(item.outcome, State.DISPATCHED, dispatched_at=now)
     name = slot_name(slot, outcome.key.submission_id)
     return Assignment(item, replace(item, outcome=outcome, slot=name), slot)
+
+
+def _waits_for(key: OutcomeKey, other: OutcomeKey, held_up: Mapping[OutcomeKey, WorkItem]) -> bool:
+    """Whether a row that was held up in this run waits for the other, perhaps behind more that were."""
+    front, seen = [key], set[OutcomeKey]()
+    while front:
+        one = front.pop()
+        if one == other:
+            return True
+        if one in held_up and one not in seen:
+            front += held_up[one].waits_for
+        seen.add(one)
+    return False
 
 
 def _without_doubles(assignments: Sequence[Assignment]) -> list[Assignment]:

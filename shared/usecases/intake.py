@@ -15,6 +15,7 @@ from shared.domain import keys
 from shared.domain.errors import GraphError, NotAllowed
 from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
 from shared.domain.originals import Closed, OriginalFacts, Unreadable, read_original
+from shared.domain.replays import CannotReplay
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
 from shared.domain.submissions import Material
 from shared.domain.tenant import Tenant
@@ -27,6 +28,9 @@ from shared.usecases.mailboxes import tell_unreachable
 
 if TYPE_CHECKING:
     from shared.codecs.manual_message import BadManualMessage
+
+MOST_MESSAGE_BYTES = 64 * 1024
+"""What a queue message may hold (Azure documentation, "Scalability and performance targets for Queue Storage")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,25 @@ class IntakeManual:
         await self._keep(known.key, body)
         failed = replace(self._first_facts(request, known), state=State.FAILED, state_reason="poison_message")
         await self._admission.admit([Claimed(Candidate(failed))])
+
+    async def read_again(self, key: OutcomeKey) -> Candidate:
+        """The candidate that the kept message of a row makes now; it may be rejected again.
+
+        Raises `CannotReplay` where the message is not kept any more, or was never good.
+        """
+        from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
+
+        kept = await self._rejected.get(_kept_name(key), MOST_MESSAGE_BYTES)
+        if kept is None:
+            raise CannotReplay("request_gone", "Its message is not kept any more: ask for the item anew.")
+        try:
+            request = await self._read(kept.decode("utf-8", "surrogatepass"))
+        except BadManualMessage as error:
+            raise CannotReplay(error.reason, f"{error.detail}: correct the message and send it again.") from None
+        known = await self._items.seen(_submission_id(request))
+        if known is None or known.key != key:
+            raise CannotReplay("request_gone", "Its message stands for another request: ask for the item anew.")
+        return await self._candidate(request, known)
 
     async def _open(self, body: str) -> tuple[ManualRequest, KnownRequest] | None:
         """The request and how it was first seen; None where the message got its `rejected` row instead."""
@@ -242,8 +265,7 @@ class IntakeManual:
         emit(Event.REQUEST_REJECTED, submission_id=known.key.submission_id, reason=error.reason)
 
     async def _keep(self, key: OutcomeKey, body: str) -> None:
-        name = keys.evidence_name(key.partition, key.submission_id, ".json")
-        await self._rejected.put(name, body.encode("utf-8", "surrogatepass"))
+        await self._rejected.put(_kept_name(key), body.encode("utf-8", "surrogatepass"))
 
     async def _first_seen(self, submission_id: str, content_digest: str) -> KnownRequest:
         now = self._clock.now()
@@ -278,6 +300,11 @@ def _tell(outcome: Outcome) -> None:
         kind=outcome.kind,
         reason=outcome.state_reason,
     )
+
+
+def _kept_name(key: OutcomeKey) -> str:
+    """The blob that keeps a message whose row was rejected or failed."""
+    return keys.evidence_name(key.partition, key.submission_id, ".json")
 
 
 def _submission_id(request: ManualRequest) -> str:

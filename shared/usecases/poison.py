@@ -7,13 +7,14 @@ try again out of sight. So storage trouble sends the message back to its queue w
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from shared.codecs.submission_message import SubmissionMessage, UnreadableMessage, read_message
 from shared.domain.lifecycle import move
 from shared.domain.model import State
 from shared.ports import WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist, slot_time
+from shared.stores.worklist import Worklist, slot_time
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.intake import IntakeManual
 
@@ -67,8 +68,7 @@ class RecordPoisonSubmission:
         stored = await self._outcomes.get(message.key)
         if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
             return
-        slot = await self._worklist.slot(message.slot)
-        sent_at = slot_time(message.slot) if slot is None else slot.slot.sent_at
+        sent_at = await self._sent_at(message.slot)
         nothing_was_sent = stored.outcome.state is State.DISPATCHED or sent_at is None
         state = State.FAILED if nothing_was_sent else State.UNCERTAIN
         done = await self._outcomes.advance(
@@ -76,13 +76,19 @@ class RecordPoisonSubmission:
         )
         if done[0] is not None:
             left = replace(item, outcome=done[0].outcome, etag=done[0].etag, slot=None, sent_at=sent_at)
-            await self._leave(item, left, message.slot, unused=nothing_was_sent)
+            await self._worklist.move(item, left)
+            await self._worklist.count_poison()
 
-    async def _leave(self, item: WorkItem, left: WorkItem, slot: str, *, unused: bool) -> None:
-        await self._worklist.move(item, left)
-        if unused:
-            await self._worklist.release(slot)
-        await self._worklist.count_poison()
+    async def _sent_at(self, name: str) -> datetime | None:
+        """When the POST under a slot left, or may have; None where none did and, the slot being taken back, none will.
+
+        A worker may live that is about to stamp it: a row that failed can be replayed, so this must be certain.
+        """
+        slot = await self._worklist.slot(name)
+        if slot is not None and slot.slot.sent_at is None and await self._worklist.drop_unused(slot):
+            return None
+        stamped = await self._worklist.slot(name)
+        return slot_time(name) if stamped is None or stamped.slot.sent_at is None else stamped.slot.sent_at
 
 
 async def send_back(queue: WorkQueue, body: str, error: Exception) -> None:

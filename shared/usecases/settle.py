@@ -7,6 +7,8 @@ complete listing counts: while Graph does not answer, nothing is found missing.
     uncertain   found at Microsoft -> submitted; not found after 15 minutes -> waits again, the POST had no effect
     in flight   whose worker or message is gone -> waits again if nothing was sent, else uncertain
     covered     follows its holder; where the holder came to nothing, one covered row takes its place
+
+Rows that an administrator asked to be taken up again come first: a lost POST among them is looked up in the same run.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from shared.telemetry import Event, emit
 from shared.usecases.closing import Closer
 from shared.usecases.covering import HolderFollower
 from shared.usecases.reconcile import Reconciler, nearest_first
+from shared.usecases.replay import Replay
 from shared.usecases.sweep import Sweeper, sent_before
 
 LISTED_BEFORE = timedelta(minutes=10)
@@ -59,13 +62,14 @@ class Listing:
 class SettleOutcomes:
     """The use case behind `settle_outcomes`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, which bootstrap alone joins
         self,
         rules: SettleRules,
         *,
         outcomes: OutcomeStore,
         worklist: Worklist,
         sweeper: Sweeper,
+        replay: Replay,
         reconciler: Reconciler,
         follower: HolderFollower,
         closer: Closer,
@@ -77,6 +81,7 @@ class SettleOutcomes:
         self._outcomes = outcomes
         self._worklist = worklist
         self._sweeper = sweeper
+        self._replay = replay
         self._reconciler = reconciler
         self._follower = follower
         self._closer = closer
@@ -87,6 +92,7 @@ class SettleOutcomes:
     async def run(self) -> int:
         """Move every row on that can move; returns how many got a final verdict."""
         await self._sweeper.left_behind()
+        await self._replay.run()
         settled = 0
         by_kind: defaultdict[Kind, list[WorkItem]] = defaultdict(list)
         for item in await self._worklist.at_microsoft():
@@ -107,10 +113,12 @@ class SettleOutcomes:
             await self._reconcile([one for one in items if one.outcome.state is State.UNCERTAIN], listing, owned)
             settled = await self._judge_all([one for one in items if one.outcome.state is State.SUBMITTED], listing)
         patience = timedelta() if listing is not None else PATIENCE_WITHOUT_LISTING
+        # A complete list decides every uncertain row: one that it gave its submission is judged before it expires.
+        undecided = [one for one in items if listing is None or one.outcome.state is State.SUBMITTED]
         await self._give_up_on(
             [
                 item
-                for item in items
+                for item in undecided
                 if item.outcome.key.submission_id not in settled
                 and now - sent_before(item) >= self._rules.verdict_deadline + patience
             ]
@@ -188,9 +196,13 @@ class SettleOutcomes:
                 await self._closer.step(item, stored, move(stored.outcome, State.FAILED, reason="never_reconciled"))
 
     async def _drop_old_evidence(self) -> None:
-        day = keys.day(self._clock.now() - timedelta(days=self._rules.evidence_days))
-        dropped = await self._evidence.drop_days_before(day)
+        """Drop originals that are too old, and the entries of failed rows with them: nothing is left to replay."""
+        oldest = self._clock.now() - timedelta(days=self._rules.evidence_days)
+        dropped = await self._evidence.drop_days_before(keys.day(oldest))
         if dropped:
+            await self._worklist.remove(
+                [item async for item in self._worklist.all_kept() if item.outcome.received_at < oldest]
+            )
             emit(Event.EVIDENCE_DROPPED, count=dropped)
 
 

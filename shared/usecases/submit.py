@@ -26,7 +26,7 @@ from shared.domain.retries import THROTTLED, Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, ThreatSubmissions
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import WorkItem, Worklist, slot_time
+from shared.stores.worklist import KEPT, WorkItem, Worklist, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.material import MaterialGone, MaterialSource
@@ -213,7 +213,7 @@ class Submit:
         stored = await self._advance(held.stored, move(held.stored.outcome, state, reason=reason, **facts))
         if stored is None:
             return
-        if state in (State.UNCERTAIN, State.FAILED):
+        if state is State.UNCERTAIN or state in KEPT:
             left = replace(held.item, outcome=stored.outcome, etag=stored.etag, sent_at=sent_at, slot=None)
             await self._worklist.move(held.item, left)
         else:

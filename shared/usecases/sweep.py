@@ -16,7 +16,7 @@ from shared.domain.model import Outcome, State
 from shared.domain.planner import SLOT_LIFETIME
 from shared.ports import Clock
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import StoredSlot, WorkItem, Worklist, slot_owner, slot_time
+from shared.stores.worklist import KEPT, StoredSlot, WorkItem, Worklist, slot_owner, slot_time
 from shared.telemetry import Event, emit
 
 LONGEST_INVOCATION = timedelta(minutes=10)
@@ -93,7 +93,7 @@ class Sweeper:
     async def _place_anew(self, item: WorkItem, stored: Stored) -> None:
         """Put an entry where its row's state says it belongs."""
         await self._outcomes.ensure_logged(stored.outcome)
-        if is_final(stored.outcome.state) and stored.outcome.state is not State.FAILED:
+        if is_final(stored.outcome.state) and stored.outcome.state not in KEPT:
             await self._worklist.remove([item])
         else:
             await self._worklist.move(item, _moved(item, stored))

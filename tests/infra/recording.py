@@ -33,10 +33,13 @@ from shared.domain.model import OutcomeKey
 from shared.ports import Ports
 from shared.settings import Settings
 from shared.stores.examinations import ExaminationRequest, Examinations
+from shared.stores.replays import ReplayRequest, Replays
+from shared.stores.worklist import KEPT
 from tests.flow import test_sources, test_wire
 from tests.infra.calls import Call
 from tests.infra.operations import Operation, Sent, operations
-from tests.support.reports import BEN, as_item, ask, original, report_with, url_request
+from tests.support.replays import version
+from tests.support.reports import BEN, as_item, ask, email_request, original, report_with, url_request
 from tests.support.stage import Stage, StageClock, stage
 
 REHEARSED = {"queue_poison", "queue_release", "table_write", "container_write"}
@@ -116,12 +119,14 @@ async def live_through(connection: str) -> Recording:
         await test_wire.put_everything(on)
         report_with(on, as_item(original("in-mailbox")), subject="the same again", reporter=BEN)
         await ask(on, "no request", url_request("shop", url="https://hunted.lure.test/"))
+        await ask(on, email_request({"content": "not-uploaded-yet.eml"}))
         for fault in (answer_status(403, _post(2)), lose_answer(_post(4))):
             on.graph.control.add_fault(fault)
         await _hurry(on, recording)
         await _fail_some(on)
         await _finish(on)
         await _record_poison(on, recording)
+        await _replay(on, recording)
         await on.app.heartbeats.ended("dispatch", 0, 0.0)
         on.clock.advance(days=on.settings.evidence_days + 2)
         await on.round()
@@ -185,6 +190,15 @@ async def _record_poison(on: Stage, recording: Recording) -> None:
     await on.app.record_poison_manual.run(request)
     await on.app.record_poison_submission.run(submission)
     recording.tables_are_away = False
+
+
+async def _replay(on: Stage, recording: Recording) -> None:
+    """Take up again what failed or was rejected: kept entries are moved, kept messages are read again."""
+    replays = Replays(recording.ports.tables["runstate"], on.clock)
+    ended = [one for one in await on.outcomes() if one.state in KEPT]
+    await replays.ask([ReplayRequest(one.key, await version(on, one), on.clock.now()) for one in ended])
+    await on.app.settle_outcomes.run()
+    assert await replays.waiting_ids() == set()
 
 
 async def _recorded_ports(on: Stage, connection: str, recording: Recording) -> Ports:

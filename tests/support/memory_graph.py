@@ -158,6 +158,11 @@ class MemoryMail:
         del mailbox, folder
         return [head for head in self.heads.values() if head.received_at >= since]
 
+    async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
+        """The report with that id."""
+        del mailbox
+        return self.heads.get(message_id)
+
     async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
         """What Exchange writes into mail from inside."""
         del mailbox, message_id

@@ -27,7 +27,12 @@ async def hold(items: ItemStore, item_key: str, claim: str, key: OutcomeKey) -> 
 
 async def hand_over(items: ItemStore, item_key: str, claim: str, gone: OutcomeKey, to: OutcomeKey) -> Holding:
     """Hand a claim from one row to another."""
-    return await items.hand_over(Claim(item_key, claim, to), gone)
+    return await items.hand_over(Claim(item_key, claim, to), gone, is_gone)
+
+
+async def is_gone() -> bool:
+    """Say that the holder came to nothing."""
+    return True
 
 
 async def test_many_claims_are_made_at_once_in_their_order(items: ItemStore) -> None:
@@ -125,7 +130,7 @@ async def test_a_kept_claim_is_not_taken_over(items: ItemStore) -> None:
     await items.hold([claim])
     assert await items.keep(claim) == await items.keep(claim) == Holding(A)
     assert await items.take_over(other, A) == Holding(A)
-    assert await items.hand_over(other, A) == Holding(B)
+    assert await items.hand_over(other, A, is_gone) == Holding(B)
     assert await items.take_over(claim, B) == Holding(A)
 
 

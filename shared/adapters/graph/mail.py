@@ -60,6 +60,14 @@ class GraphMail:
         pages = self._transport.get_pages("list a folder", path, IMMUTABLE)
         return [head async for page in pages for head in await self._heads(mailbox, page)]
 
+    async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
+        """A mail by its immutable id; see the port."""
+        try:
+            path = f"{_message(mailbox, message_id)}?$select={HEAD}"
+            return _head(await self._transport.get_json("read a mail", path, IMMUTABLE))
+        except Refused:
+            return None
+
     async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
         """The headers of a mail as transport left them; see the port. What is no header is an error, never left out."""
         operation = "read a mail's headers"
@@ -132,17 +140,10 @@ class GraphMail:
         for one in _values(page):
             if "@removed" in one or not isinstance(one.get("id"), str):
                 continue
-            head = _head(one) if one.keys() >= _HEAD_FIELDS else await self._whole_head(mailbox, one["id"])
+            head = _head(one) if one.keys() >= _HEAD_FIELDS else await self.head(mailbox, one["id"])
             if head is not None:
                 heads.append(head)
         return tuple(heads)
-
-    async def _whole_head(self, mailbox: str, message_id: str) -> ReportHead | None:
-        try:
-            path = f"{_message(mailbox, message_id)}?$select={HEAD}"
-            return _head(await self._transport.get_json("read a mail", path, IMMUTABLE))
-        except Refused:
-            return None
 
 
 def _message(mailbox: str, message_id: str) -> str:

@@ -1,0 +1,228 @@
+"""Replay: take up rows that failed or were rejected, because an administrator asked for them.
+
+    keep     what is to be submitted, in the row's entry of the worklist
+    row      `failed` or `rejected` -> `pending`, `uncertain` or `covered`, guarded by the version that was asked for
+    claim    verified behind the row: a row whose claim another took over meanwhile is covered by that one
+    entry    put where dispatch, reconcile or the follower finds it; the request goes last
+
+Each step may be repeated, and a stop in between is made good at the next run from the kept entry. The one rule: nothing
+is put in line before its claim was verified, and what may be at Microsoft is looked up there first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.errors import GraphError
+from shared.domain.lifecycle import IllegalTransition, is_final, move
+from shared.domain.model import Outcome, OutcomeKey, Source, State
+from shared.domain.planner import CLOCK_MARGIN, WINDOW
+from shared.domain.replays import REPLAYED, CannotReplay, Way, refused_detail, way_of
+from shared.domain.submissions import Material
+from shared.ports import Clock
+from shared.stores.items import ItemStore
+from shared.stores.outcomes import Change, OutcomeStore, Stored
+from shared.stores.replays import ReplayRequest, Replays
+from shared.stores.worklist import KEPT, WorkItem, Worklist
+from shared.telemetry import Event, emit
+from shared.usecases.admission import Admission, Candidate, Claimed
+from shared.usecases.claims import Claims, claim_of
+from shared.usecases.mailboxes import tell_unreachable
+from shared.usecases.rereading import Rereader
+
+RUN_TIME = timedelta(minutes=2)
+"""A run takes up no more rows after this: verdicts wait for it."""
+_TAKEN_UP = frozenset({State.PENDING, State.UNCERTAIN, State.COVERED})
+
+
+class Replay:
+    """The use case behind what administrators ask for; runs within `settle_outcomes`."""
+
+    def __init__(
+        self,
+        *,
+        replays: Replays,
+        outcomes: OutcomeStore,
+        worklist: Worklist,
+        items: ItemStore,
+        admission: Admission,
+        rereader: Rereader,
+        clock: Clock,
+    ) -> None:
+        self._replays = replays
+        self._outcomes = outcomes
+        self._worklist = worklist
+        self._items = items
+        self._claims = Claims(outcomes, items)
+        self._admission = admission
+        self._rereader = rereader
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Do or refuse what was asked for, or leave it to the next run; only storage trouble rises."""
+        stop_at = self._clock.now() + RUN_TIME
+        for request in await self._replays.waiting():
+            if self._clock.now() >= stop_at:
+                return
+            if await self._is_answered(request):
+                await self._replays.done(request)
+
+    async def _is_answered(self, request: ReplayRequest) -> bool:
+        """Whether the request was done or refused."""
+        try:
+            return await self._take_up(request)
+        except CannotReplay as refusal:
+            await self._refuse(request, refusal)
+        except (IllegalTransition, LookupError, TypeError, ValueError) as error:
+            emit(Event.REPLAY_REFUSED, submission_id=request.key.submission_id, reason=type(error).__name__)
+        return True
+
+    async def _refuse(self, request: ReplayRequest, refusal: CannotReplay) -> None:
+        """Tell why not, also in the row, unless that has changed since: then it tells what is newer."""
+        emit(Event.REPLAY_REFUSED, submission_id=request.key.submission_id, reason=refusal.reason)
+        stored = await self._outcomes.get(request.key)
+        if stored is None or stored.etag != request.version or stored.outcome.state not in KEPT:
+            return
+        told = replace(stored.outcome, state_detail=refused_detail(stored.outcome.state_detail, refusal))
+        await self._outcomes.amend([Change(stored.outcome, told, stored.etag)])
+
+    async def _take_up(self, request: ReplayRequest) -> bool:
+        """Take one row up, or go on where an earlier run stopped; whether that is done."""
+        stored = await self._outcomes.get(request.key)
+        if stored is None:
+            raise CannotReplay("no_such_row", "There is no such row.")
+        item = await self._worklist.kept(request.key.submission_id)
+        if stored.etag != request.version:
+            return await self._go_on(item, stored)
+        if self._replays.is_forgotten(request):
+            raise CannotReplay("asked_too_long_ago", "The app did not come to it within the hour: ask again.")
+        way = way_of(stored.outcome, self._clock.now())
+        candidate = await self._candidate(way, stored.outcome, item)
+        return candidate is not None and await self._begin(way, stored, item, candidate)
+
+    async def _go_on(self, item: WorkItem | None, stored: Stored) -> bool:
+        """Make good what an earlier run did not come to."""
+        outcome = stored.outcome
+        is_ours = item is not None and outcome.state in _TAKEN_UP
+        if is_ours or outcome.dispatched_at is None:
+            await self._outcomes.ensure_logged(outcome)
+        if is_final(outcome.state):
+            raise CannotReplay("changed_since", "It has changed since it was asked for: look at it again.")
+        return item is None or not is_ours or await self._place(item, stored, None)
+
+    async def _candidate(self, way: Way, outcome: Outcome, item: WorkItem | None) -> Candidate | None:
+        """The row as it would go now; None while Graph is silent, or a stopped worker's entry is not swept up yet."""
+        if way is Way.TAKE_IN:
+            return await self._read_again(outcome)
+        if item is not None and item.material != Material():
+            waiting = replace(outcome, state=State.PENDING, state_reason=None, state_detail=None, covered_by=None)
+            return Candidate(waiting, item.material)
+        if await self._worklist.in_flight(outcome.key.submission_id) is not None:
+            return None
+        raise CannotReplay("nothing_kept", "Nothing is kept of what was to be submitted: ask for the item anew.")
+
+    async def _read_again(self, outcome: Outcome) -> Candidate | None:
+        try:
+            return await self._rereader.candidate(outcome)
+        except GraphError as error:
+            tell_unreachable(outcome.mailbox or "", error)
+            return None
+
+    async def _begin(self, way: Way, stored: Stored, item: WorkItem | None, candidate: Candidate) -> bool:
+        if candidate.outcome.state is State.REJECTED:
+            await self._reject_again(stored, candidate.outcome)
+        await self._look_at_the_holder(candidate.outcome)
+        claimed = (await self._admission.claim([candidate]))[0]
+        await self._expedite(claimed)
+        entry = item or WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
+        kept = replace(
+            entry,
+            outcome=stored.outcome,
+            etag=stored.etag,
+            material=claimed.candidate.material,
+            waits_for=claimed.waits_for,
+        )
+        await self._worklist.add([kept])
+        after = _after(way, stored.outcome, claimed.candidate.outcome)
+        done = (await self._outcomes.advance([Change(stored.outcome, after, stored.etag)]))[0]
+        return done is not None and await self._place(kept, done, way)
+
+    async def _reject_again(self, stored: Stored, rejected: Outcome) -> None:
+        """Keep why the request cannot be taken in now either, and refuse."""
+        reason, detail = rejected.state_reason or "", rejected.state_detail
+        if stored.outcome.state is State.REJECTED:
+            after = replace(stored.outcome, state_reason=reason, state_detail=detail)
+            await self._outcomes.amend([Change(stored.outcome, after, stored.etag)])
+        else:
+            after = move(stored.outcome, State.REJECTED, reason=reason, detail=detail)
+            await self._outcomes.advance([Change(stored.outcome, after, stored.etag)])
+        raise CannotReplay(reason, detail or reason)
+
+    async def _look_at_the_holder(self, outcome: Outcome) -> None:
+        """Refuse where the row that took the claim over may be at Microsoft itself: that one is looked up first."""
+        claim = claim_of(outcome)
+        holder = None if claim is None else (await self._items.hold([claim]))[0].holder
+        if holder is None or holder == outcome.key:
+            return
+        stored = await self._outcomes.get(holder)
+        if stored is not None and stored.outcome.state in KEPT and _way(stored.outcome) is Way.LOOK_UP:
+            raise CannotReplay(
+                "holder_unknown", f"{holder.submission_id} took its place and may be at Microsoft: replay that one."
+            )
+
+    async def _expedite(self, claimed: Claimed) -> None:
+        outcome = claimed.candidate.outcome
+        if outcome.state is State.COVERED and outcome.source is Source.MANUAL and outcome.priority is not None:
+            await self._admission.expedite(claimed.waits_for[0], outcome.priority)
+
+    async def _place(self, kept: WorkItem, stored: Stored, way: Way | None) -> bool:
+        """Put the entry of a row that was taken up where it is acted on; False where somebody moved the row on."""
+        entry = replace(kept, outcome=stored.outcome, etag=stored.etag, failures=0, throttled=0, slot=None)
+        placed: WorkItem | None = entry
+        if stored.outcome.state in (State.PENDING, State.UNCERTAIN):
+            placed = await self._claims.verified(entry)
+        if placed is None:
+            return False
+        if is_final(placed.outcome.state):
+            await self._worklist.remove([kept])
+        else:
+            await self._worklist.move(kept, _in_its_place(placed, self._clock.now()))
+        emit(Event.REPLAYED, submission_id=placed.outcome.key.submission_id, state=placed.outcome.state, way=way)
+        return True
+
+
+def _after(way: Way, before: Outcome, claimed: Outcome) -> Outcome:
+    """The row as it is taken up. Raises `IllegalTransition` where the table of states has no such step."""
+    after = replace(claimed, collected_at=before.collected_at, attempts=before.attempts)
+    if claimed.state is State.PENDING:
+        state = State.UNCERTAIN if way is Way.LOOK_UP else State.PENDING
+        after = replace(after, state=state, state_reason=REPLAYED)
+    move(before, after.state)
+    return after if after.state is State.UNCERTAIN else replace(after, dispatched_at=None)
+
+
+def _in_its_place(item: WorkItem, now: datetime) -> WorkItem:
+    """The entry with when it may go: not before Microsoft takes the item again after a POST that it refused."""
+    outcome = item.outcome
+    if outcome.state is State.UNCERTAIN:
+        return item
+    if outcome.state is State.COVERED:
+        return replace(item, due_at=now, waits_for=(_holder(item),), sent_at=None)
+    may_go_at = now if item.sent_at is None else max(now, item.sent_at + WINDOW + CLOCK_MARGIN)
+    return replace(item, due_at=may_go_at, sent_at=None)
+
+
+def _holder(item: WorkItem) -> OutcomeKey:
+    """The row that covers this one. Where a stop lost its day, one that is not there: the follower asks the item."""
+    covered_by = item.outcome.covered_by or ""
+    known = (key for key in item.waits_for if key.submission_id == covered_by)
+    return next(known, OutcomeKey(item.outcome.key.partition, covered_by))
+
+
+def _way(outcome: Outcome) -> Way | None:
+    """How a row would be taken up, None where it would not; however old it is."""
+    try:
+        return way_of(outcome, outcome.received_at)
+    except CannotReplay:
+        return None
