@@ -42,6 +42,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "show": Entry("shared.cli.showing:show_outcome", "Show one report or request: every column, and its history."),
     "watch": Entry("shared.cli.watching:watch_changes", "Watch changes of state and verdict as they come."),
     "status": Entry("shared.cli.status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
+    "replay": Entry(
+        "shared.cli.replaying:replay", "Take up again what failed or was rejected, once its cause is repaired."
+    ),
     "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry("shared.cli.feed:feed", "Print what has changed since the last time."),
     "export": Entry(

@@ -17,7 +17,7 @@ import click
 from shared.domain import keys
 from shared.domain.model import Kind, State, Verdict
 from shared.domain.text import address
-from shared.ports import Entity
+from shared.ports import Entity, Row
 
 if TYPE_CHECKING:
     from shared.adapters.storage import AzureTable
@@ -59,10 +59,15 @@ class Selection:
 
     async def rows(self, table: AzureTable, day: str, columns: Sequence[str] | None = None) -> AsyncIterator[Entity]:
         """The day's rows in the order of their ids, a page in memory at a time; of `columns` alone where given."""
+        async for row in self.found(table, day, columns):
+            yield row.entity
+
+    async def found(self, table: AzureTable, day: str, columns: Sequence[str] | None = None) -> AsyncIterator[Row]:
+        """As `rows`, each with its version."""
         begin = "PartitionKey eq @day and ReceivedAt ge @since and ReceivedAt lt @until"
         query, values = narrowed(begin, {"day": day, "since": self.since, "until": self.until}, self.wanted)
         async for row in table.search(query, values, columns=columns):
-            yield row.entity
+            yield row
 
 
 def narrowed(query: str, values: Mapping[str, Any], wanted: Sequence[Wanted]) -> tuple[str, dict[str, Any]]:

@@ -1,0 +1,80 @@
+"""Which rows a person means to replay, and what the app would do with each of them.
+
+The invariant: a row is chosen in the version in which it is shown. The app refuses a request for any other version, so
+that nobody gets more than they saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.cli.selection import Selection
+from shared.cli.showing import MOST_DAYS, Sought, find_one
+from shared.codecs.rows import read_outcome
+from shared.domain import keys
+from shared.domain.model import Outcome
+from shared.domain.replays import CannotReplay, Way, way_of
+from shared.ports import Row
+from shared.stores.replays import ReplayRequest
+
+if TYPE_CHECKING:
+    from shared.adapters.storage import AzureTable
+
+_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A row as it was seen, and how it would be taken up again; `refusal` instead where it cannot be."""
+
+    outcome: Outcome
+    version: str
+    way: Way | None = None
+    refusal: CannotReplay | None = None
+
+    @property
+    def submission_id(self) -> str:
+        """The row's id."""
+        return self.outcome.key.submission_id
+
+    def request(self, asked_at: datetime) -> ReplayRequest:
+        """What the app is asked for."""
+        return ReplayRequest(self.outcome.key, self.version, asked_at)
+
+
+async def choose_by_ids(table: AzureTable, ids: Sequence[str], now: datetime) -> list[Choice]:
+    """The rows of these ids, in their order, each once; raises as `find_one` does."""
+    days = [keys.day(now - timedelta(days=age)) for age in range(-1, MOST_DAYS)]
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def find(one: str) -> Row | None:
+        async with at_once:
+            found = await find_one(table, Sought(one), days)
+            return await table.get(str(found["PartitionKey"]), str(found["RowKey"]))
+
+    rows = await asyncio.gather(*map(find, ids))
+    choices = {choice.submission_id: choice for row in rows if row is not None for choice in [_choice(row, now)]}
+    return list(choices.values())
+
+
+async def choose_selected(table: AzureTable, selection: Selection, limit: int, now: datetime) -> list[Choice]:
+    """The selected rows, the oldest day first: what has waited longest is replayed first; at most `limit`."""
+    found: list[Choice] = []
+    for day in selection.days():
+        async for row in selection.found(table, day):
+            found.append(_choice(row, now))
+            if len(found) == limit:
+                return found
+    return found
+
+
+def _choice(row: Row, now: datetime) -> Choice:
+    outcome = read_outcome(row.entity)
+    try:
+        return Choice(outcome, row.etag, way=way_of(outcome, now))
+    except CannotReplay as refusal:
+        return Choice(outcome, row.etag, refusal=refusal)
