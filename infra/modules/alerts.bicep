@@ -253,8 +253,8 @@ var rules rule[] = [
     window: 'PT2H'
     resolves: false
     quiet: 'PT1H'
-    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless somebody asks for the item again.'
-    first: 'Find the exception of that time (`failures`), repair its cause, then ask for the item again.'
+    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless somebody has it replayed.'
+    first: 'Find the exception of that time (`failures`), repair its cause, then replay its row: `submissions replay`.'
   }
   {
     name: 'poison-unrecorded'
@@ -301,8 +301,8 @@ var rules rule[] = [
     window: 'PT6H'
     resolves: false
     quiet: 'PT5H'
-    says: 'A row failed after all its retries. Microsoft never judges that item unless somebody asks for it again.'
-    first: 'Read `reasons` in the query\'s result, repair the cause, then ask for the items of `ids` again.'
+    says: 'A row failed after all its retries. Microsoft never judges that item unless somebody has it replayed.'
+    first: 'Read `reasons` in the query\'s result, repair the cause, then replay the rows of `ids`: `submissions replay`.'
   }
   {
     name: 'refused'

@@ -21,7 +21,7 @@ from shared.cli.moments import MOMENT
 from shared.cli.output import Column, Output, table, write
 from shared.codecs.rows import COLUMNS
 from shared.domain import keys
-from shared.domain.lifecycle import is_final
+from shared.domain.lifecycle import TRANSITIONS
 from shared.domain.model import State
 from shared.domain.text import clean
 from shared.ports import Entity
@@ -127,7 +127,7 @@ async def _find(outcomes: AzureTable, day: str, from_row: str, below_row: str) -
 async def read_history(log: AzureTable, entity: Entity, now: datetime) -> list[Entity]:
     """The row's events, oldest first, each with its time as `At`.
 
-    A row's final event is its last one; until that came, the feed is read up to the present.
+    An end that is never left is its last one; until that came, the feed is read up to the present.
     """
     since = _came_in(entity) - _CLOCK_DIFFERENCE
     only = ("SubmissionId", str(entity["RowKey"]))
@@ -136,7 +136,7 @@ async def read_history(log: AzureTable, entity: Entity, now: datetime) -> list[E
         day = keys.day(since + timedelta(days=age))
         async for row in log.scan(day, f"{keys.epoch_ms(since):013d}", "~", only=only):
             found.append({"At": time_of(row.entity), **row.entity})
-            if is_final(State(str(row.entity["Event"]))):
+            if not TRANSITIONS[State(str(row.entity["Event"]))]:
                 return found
     return found
 

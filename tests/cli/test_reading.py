@@ -142,6 +142,25 @@ def test_show_finds_by_id_by_its_beginning_and_by_request_id(tenant: Tenant) -> 
     assert history[-1]["Verdict"] == "malicious"
 
 
+async def _replayed(connection: str, now: datetime) -> Outcome:
+    """A row that failed, was taken up again and settled."""
+    first = row(1, now - timedelta(minutes=10))
+    failed, again = replace(first, state=State.FAILED), replace(first, state=State.PENDING, state_reason="replayed")
+    on_its_way = [replace(first, state=State(name)) for name in STATES[:-1]]
+    async with open_rows(connection) as tenant:
+        await tenant.write(first)
+        steps = [failed, again, *on_its_way, settled(first, Verdict.SPAM, now)]
+        await tenant.advance(first, *steps, at=now - timedelta(minutes=5))
+    return first
+
+
+def test_the_history_goes_on_behind_a_replay(storage_connection: str) -> None:
+    """`failed` is an end that may be left: what came after it is shown too."""
+    replayed = asyncio.run(_replayed(storage_connection, datetime.now(UTC)))
+    done = run(storage_connection, "--local", "--output", "json", "show", replayed.key.submission_id)
+    assert [one["Event"] for one in json.loads(done.out)["History"]] == ["pending", "failed", "pending", *STATES]
+
+
 def test_show_has_every_column_in_every_form(tenant: Tenant) -> None:
     """What the row holds stands in the table, in JSON and in TSV alike."""
     record = json.loads(run(tenant.connection, "--local", "--output", "json", "show", tenant.ids[0]).out)
