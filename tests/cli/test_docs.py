@@ -24,6 +24,7 @@ from shared.domain import keys
 from shared.domain.model import Kind, Outcome, Source, State
 from shared.domain.planner import Limits
 from shared.stores.heartbeats import TIMERS, Heartbeats
+from tests.cli.submitting import OPERATOR
 from tests.cli.tenant_rows import row
 from tests.cli.test_replay import tables
 from tests.support.command_line import COMMAND, ROOT, Done, environment
@@ -122,9 +123,9 @@ class Shell:
 
     def environment(self) -> dict[str, str]:
         """What the shell begins with: nothing of Azure, and of programs those of the system and the command."""
-        programs = self.folder / ".bin"
-        path = f"{programs}:/usr/bin:/bin"
-        return environment(self.connection, PATH=path, NO_COLOR="1")
+        path = f"{self.folder / '.bin'}:/usr/bin:/bin"
+        signed_in = {"SUBMISSIONS_REQUESTED_BY": OPERATOR}  # local storage knows no sign-in that would tell it
+        return environment(self.connection, PATH=path, NO_COLOR="1", **signed_in)
 
     def install(self) -> None:
         """Put the command where the shell finds it."""
