@@ -53,7 +53,9 @@ def read_columns(_ctx: click.Context, _parameter: click.Parameter, text: str | N
 @click.option("--until", type=MOMENT, help="Received before: an age or a day, as above. Else now.")
 @click.option("--format", "file_form", type=click.Choice(FILE_FORMS), help="Else by the name given to --to, else csv.")
 @click.option("--columns", callback=read_columns, metavar="NAME,NAME", help="These columns only, in this order.")
-@click.option("--to", "target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@click.option(
+    "--to", "target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Else standard output."
+)
 @click.option("--raw", "is_raw", is_flag=True, help="In CSV and TSV, leave text that a spreadsheet takes for formulas.")
 @click.pass_obj
 def export(

@@ -20,9 +20,12 @@ import pytest
 from local.azurite import Azurite
 from local.graph_simulator import SimulatedTenant
 from local.sample_tenant import DOMAINS, TENANT_ID, populate
+from shared.cli.__main__ import COMMANDS
+from shared.cli.errors import ExitCode
 from shared.domain import keys
-from shared.domain.model import Kind, Outcome, Source, State
+from shared.domain.model import CoverReason, Kind, Outcome, SkipReason, Source, State, Verdict
 from shared.domain.planner import Limits
+from shared.domain.replays import KNOWN_REASONS, CannotReplay, way_of
 from shared.stores.heartbeats import TIMERS, Heartbeats
 from tests.cli.submitting import OPERATOR
 from tests.cli.tenant_rows import row
@@ -230,3 +233,24 @@ def test_what_is_not_run_is_listed() -> None:
     left_out = [one.text for page in PAGES for one in shown(page) if one.text.startswith(NOT_RUN)]
     assert all(any(text.startswith(start) for text in left_out) for start in NOT_RUN)
     assert not [text for text in left_out if re.search(r"^submissions ", text, flags=re.MULTILINE)]
+
+
+def test_nothing_is_left_out_for_operators() -> None:
+    """Each verdict, command, reason and exit code that a person may meet stands on the page."""
+    page = (ROOT / PAGES[0]).read_text()
+    named = set(re.findall(r"`([\w ]+)`", page))
+    assert named >= set(Verdict)
+    assert named >= set(COMMANDS)
+    assert named >= {*SkipReason, *CoverReason}
+    assert named >= {reason for reason in KNOWN_REASONS if refusal(reason) != "bad_message"}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \| ", page, flags=re.MULTILINE)} == set(ExitCode)
+
+
+def refusal(reason: str) -> str | None:
+    """Return why a row with this reason cannot be replayed, None where it can."""
+    now = datetime.now(UTC)
+    try:
+        way_of(ended("case-1", reason, now), now)
+    except CannotReplay as error:
+        return error.reason
+    return None
