@@ -146,6 +146,11 @@ class Event(enum.Enum):
         "submission_id reason",
         "a row could not be taken up again; `reason` says why, its `StateDetail` what to do",
     )
+    REPLAYS_UNREAD = (
+        logging.WARNING,
+        "error",
+        "what is to be replayed could not be read; the run settles what it can, and the next one looks again",
+    )
     RECONCILED = logging.INFO, "submission_id found", "an uncertain row was `found` at Microsoft, or not"
     SETTLED = (
         logging.INFO,

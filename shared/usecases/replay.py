@@ -60,13 +60,21 @@ class Replay:
         self._clock = clock
 
     async def run(self) -> None:
-        """Do or refuse what was asked for, or leave it to the next run; only storage trouble rises."""
+        """Do or refuse what was asked for, or leave it to the next run; only trouble of the rows' own storage rises."""
         stop_at = self._clock.now() + RUN_TIME
-        for request in await self._replays.waiting():
+        for request in await self._asked_for():
             if self._clock.now() >= stop_at:
                 return
             if await self._is_answered(request):
                 await self._replays.done(request)
+
+    async def _asked_for(self) -> list[ReplayRequest]:
+        """The requests; none where they cannot be read, as verdicts do not wait for them."""
+        try:
+            return await self._replays.waiting()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no trouble of the settling
+            emit(Event.REPLAYS_UNREAD, error=type(error).__name__)
+            return []
 
     async def _is_answered(self, request: ReplayRequest) -> bool:
         """Whether the request was done or refused."""
