@@ -21,10 +21,12 @@ from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import read_message
 from shared.domain.lifecycle import is_final
-from shared.domain.model import Outcome, State
+from shared.domain.model import Outcome, OutcomeKey, State
 from shared.domain.planner import WINDOW
 from shared.ports import Ports, ReportHead
 from shared.settings import Settings
+from shared.stores.replays import ReplayRequest, Replays
+from shared.stores.worklist import KEPT
 from tests.support.memory_graph import MemoryMail, MemorySubmissions, Misfortune
 from tests.support.reports import original, url_request
 from tests.support.stage import ProcessStoppedError, StageClock, Steps, settings_for, stepped
@@ -57,7 +59,9 @@ class Delivery(RuleBasedStateMachine):
         )
         self.settings = Settings.load({**settings_for("http://127.0.0.1:1", None), **QUOTA})
         self.app = build(self.settings, self.ports)
+        self.replays = Replays(self.tables["runstate"], self.clock)
         self.requests: set[str] = set()
+        self.asked: dict[OutcomeKey, list[str]] = {}
 
     # What arrives.
 
@@ -79,6 +83,18 @@ class Delivery(RuleBasedStateMachine):
         body = json.dumps(url_request(name, priority=priority, requestId=f"case-{name}-{priority}"))
         self.requests.add(body)
         self.run(self.queues["manual-submissions"].send(body))
+
+    @precondition(lambda self: self.ended())
+    @rule(number=st.integers(0, 10), behind=st.integers(0, 1))
+    def replay(self, number: int, behind: int) -> None:
+        """An administrator asks for a row that failed or was rejected, perhaps as it was before."""
+        ended = self.ended()
+        key = ended[number % len(ended)]
+        seen = self.asked.setdefault(key, ["never was"])
+        version = self.version(key)
+        if seen[-1] != version:
+            seen.append(version)
+        self.run(self.replays.ask([ReplayRequest(key, seen[-1 - behind], self.clock.now())]))
 
     # What runs.
 
@@ -216,8 +232,9 @@ class Delivery(RuleBasedStateMachine):
         """A settled row's submission is really there; nothing of the worklist is left but what can be replayed."""
         known = {effect.submission.submission_id for effect in self.graph.effects}
         assert {one.graph_submission_id for one in outcomes if one.state is State.SETTLED} <= known
-        left = {str(row["RowKey"])[0] for row in self.tables["worklist"].rows()}
-        assert left <= {"0", "9"}
+        left = {str(row["RowKey"]) for row in self.tables["worklist"].rows() if str(row["RowKey"])[0] != "0"}
+        assert left <= {f"9-{one.key.submission_id}" for one in outcomes if one.state in KEPT}
+        assert not [row for row in self.tables["runstate"].rows() if row["PartitionKey"] == "replay"]
         events = {str(row["SubmissionId"]): row["Event"] for row in self.feed()}
         assert events == {one.key.submission_id: one.state.value for one in outcomes}
 
@@ -235,6 +252,16 @@ class Delivery(RuleBasedStateMachine):
         outcomes = self.outcomes()
         is_whole = len(outcomes) == len(self.mail.heads) + len(self.requests)
         return is_whole and all(is_final(one.state) for one in outcomes) and not self.queues["submissions"].messages
+
+    def ended(self) -> list[OutcomeKey]:
+        """Return the rows that could be asked for again."""
+        return [one.key for one in self.outcomes() if one.state in KEPT]
+
+    def version(self, key: OutcomeKey) -> str:
+        """Return the version of a row as it stands."""
+        row = self.loop.run_until_complete(self.tables["outcomes"].get(key.partition, key.submission_id))
+        assert row is not None
+        return row.etag
 
     def outcomes(self) -> list[Outcome]:
         """Return every row of the table `outcomes`."""
