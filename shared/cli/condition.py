@@ -30,7 +30,7 @@ _WATCHED: Final = {
     "uncertain": "stuck-uncertain",
 }
 _PAUSES: Final = {
-    "throttled": "Microsoft refused with 429: somebody else may use the tenant's quota too",
+    "throttled": "Microsoft refused with 429: it goes on by itself; if it recurs, see who else submits in this tenant",
     "not_allowed": "Microsoft refused with 401, 402 or 403: run `python -m shared.doctor`",
     "poison_message": "messages failed one after the other: see which error the function `submit` raises",
 }
@@ -86,15 +86,25 @@ class Condition:
         """What should be looked at, the worst first."""
         return [*self._of_timers(), *self._of_pause(), *self._of_lanes(), *self._of_quota()]
 
+    def is_silent(self, timer: Heartbeat) -> bool:
+        """Whether the timer has ended no run well for too long, or never."""
+        return timer.ended_at is None or self.at - timer.ended_at > SILENT_AFTER
+
     def _of_timers(self) -> Iterator[Trouble]:
         for timer in self.timers:
-            if timer.ended_at is None:
-                yield Trouble("silent", f"{timer.function} never ended a run")
-            elif self.at - timer.ended_at > SILENT_AFTER:
-                yield Trouble("silent", f"{timer.function} has ended no run for {age(self.at - timer.ended_at)}")
-            if timer.failed_at is not None and (timer.ended_at is None or timer.failed_at > timer.ended_at):
-                ago = age(self.at - timer.failed_at)
-                yield Trouble("failures", f"the last run of {timer.function} failed {ago} ago: {timer.error}")
+            if self.is_silent(timer):
+                told = (
+                    "never ended a run"
+                    if timer.ended_at is None
+                    else f"has ended no run for {self._ago(timer.ended_at)}"
+                )
+                yield Trouble("silent", f"{timer.function} {told}")
+            if timer.failed_at is not None and has_failed(timer):
+                told = f"the last run of {timer.function} failed {self._ago(timer.failed_at)} ago: {timer.error}"
+                yield Trouble("failures", told)
+
+    def _ago(self, moment: datetime) -> str:
+        return age(self.at - moment)
 
     def _of_pause(self) -> Iterator[Trouble]:
         if self.pause is not None and self.pause.reason in _TROUBLING:
@@ -130,6 +140,11 @@ async def read_condition(worklist: Table, runstate: Table, clock: Clock) -> Cond
         pause=_pause(quota, now),
         timers=timers,
     )
+
+
+def has_failed(timer: Heartbeat) -> bool:
+    """Whether the timer's last run failed; a good run makes up for a failure before it."""
+    return timer.failed_at is not None and (timer.ended_at is None or timer.failed_at > timer.ended_at)
 
 
 def age(span: timedelta) -> str:

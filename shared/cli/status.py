@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shared.cli.condition import KEPT, Condition, Pause, QuotaState, Trouble, age, read_condition
+from shared.cli.condition import KEPT, Condition, Pause, QuotaState, Trouble, age, has_failed, read_condition
 from shared.cli.errors import ExitCode
-from shared.cli.output import Column, Output, table, tell, tsv_line, write
+from shared.cli.output import Column, Output, shown, table, tell, tsv_line, write
 from shared.stores.heartbeats import Heartbeat
 from shared.usecases.backlog import Lane
 
@@ -103,21 +103,22 @@ def _show_screen(output: Output, condition: Condition) -> None:
     write("")
     console.print(table(_QUOTA_COLUMNS, _quota_rows(condition.quota), is_fixed=True))
     for line in _moments(condition):
-        write(line)
+        console.print(shown(line))
     write("")
-    timers = [_timer_row(timer, condition.at) for timer in condition.timers]
-    console.print(table(_TIMER_COLUMNS, timers, is_fixed=True))
+    console.print(_timer_table(condition))
     write("")
     _show_troubles(console, condition.troubles())
 
 
 def _show_troubles(console: Console, troubles: Sequence[Trouble]) -> None:
+    from rich.padding import Padding  # noqa: PLC0415 - `--help` does without
+
     if not troubles:
         console.print("Nothing is wrong.", style="green")
         return
     console.print("Look at (docs/monitoring.md tells what to do):", style="bold red")
     for trouble in troubles:
-        console.print(f"  {trouble.alert}: {trouble.told}")
+        console.print(Padding(shown(f"{trouble.alert}: {trouble.told}"), (0, 0, 0, 2), expand=False))
 
 
 def _lane_row(lane: Lane) -> Mapping[str, object]:
@@ -153,6 +154,14 @@ def _in(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "not known"
     return "now" if at <= now else f"at {at:%H:%M:%S} UTC, in {age(at - now)}"
+
+
+def _timer_table(condition: Condition) -> Any:
+    """The timers' runs: red is one that is silent, yellow one whose last run failed."""
+    found = table(_TIMER_COLUMNS, [_timer_row(timer, condition.at) for timer in condition.timers], is_fixed=True)
+    for row, timer in zip(found.rows, condition.timers, strict=True):
+        row.style = "red" if condition.is_silent(timer) else "yellow" if has_failed(timer) else None
+    return found
 
 
 def _timer_row(timer: Heartbeat, now: datetime) -> Mapping[str, object]:

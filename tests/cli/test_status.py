@@ -18,10 +18,11 @@ from shared.bootstrap import TABLES, open_storage
 from shared.cli.condition import DAY_PERCENT, OLDEST_S, SILENT_AFTER, Condition, age, read_condition
 from shared.domain.model import OutcomeKey, Priority, State
 from shared.domain.planner import Limits, Slot
-from shared.ports import Merge, Replace
+from shared.ports import Entity, Merge, Replace
 from shared.settings import StorageAccess
 from shared.stores.heartbeats import PARTITION, TIMERS, Heartbeats
 from shared.stores.worklist import WorkItem, Worklist, slot_name
+from tests.cli.tenant_rows import HOSTILE
 from tests.doctor.refusing_proxy import Refusal, refusing_proxy
 from tests.support.command_line import ROOT, Done, run, screen, without_colour
 from tests.support.outcomes import NOW, make_outcome
@@ -266,6 +267,35 @@ async def test_a_timer_that_stopped_is_silent() -> None:
     clock.advance(minutes=31)
     told = (await read_condition(MemoryTable(), runstate, clock)).troubles()
     assert [trouble.alert for trouble in told] == ["silent"] * 3
+
+
+async def troubled(connection: str, now: datetime) -> None:
+    """Spoil an account: submissions pause, one timer is silent, and another failed with a hostile error."""
+    async with AsyncExitStack() as resources:
+        clients = await open_storage(StorageAccess(connection_string=connection), None, resources)
+        worklist = AzureTable(clients.tables.get_table_client("worklist"))
+        await Worklist(worklist, SystemClock()).close(now + timedelta(minutes=12), "not_allowed")
+        runstate = AzureTable(clients.tables.get_table_client("runstate"))
+        silent: Entity = {"RowKey": "dispatch", "EndedAt": now - timedelta(minutes=50)}
+        failed: Entity = {"RowKey": "collect_reports", "FailedAt": now, "Error": f"{HOSTILE} {'long ' * 30}"}
+        for facts in (silent, failed):
+            await runstate.write(Merge({"PartitionKey": PARTITION, **facts}))
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_screen_full_of_trouble_is_safe_and_fits(storage_connection: str, columns: int) -> None:
+    """Lines are broken between words, colour tells the timers apart, and a row's text sends nothing to the terminal."""
+    now = datetime.now(UTC)
+    asyncio.run(fill(storage_connection, now, []))
+    asyncio.run(troubled(storage_connection, now))
+    seen = screen(storage_connection, "--local", "status", columns=columns)
+    text = without_colour(seen)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", text), repr(text)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= columns
+    assert re.search(r"Submissions pause until .*: Microsoft refused with 401, 402 or 403", " ".join(text.split()))
+    coloured = dict(re.findall(r"\x1b\[(3[13])m(collect_reports|dispatch|settle_outcomes)\b", seen))
+    assert coloured == {"33": "collect_reports", "31": "dispatch"}
+    assert "\x1b[3" not in screen(storage_connection, "--local", "--no-color", "status", columns=columns)
 
 
 @pytest.mark.parametrize(
