@@ -1,8 +1,9 @@
 """How the app does, as its own tables tell: what waits and for how long, the quota, pauses, the timers' last runs.
 
 Read from the tables `worklist` and `runstate` alone, as streams: however many outcomes there are, and however long the
-backlog is, memory stays the same. The invariant: what counts as trouble is what an alert of the deployment counts as
-such (`infra/modules/alerts.bicep`), under the alert's name, so that `docs/monitoring.md` tells what to do about it.
+backlog is, memory stays the same. The invariant: trouble goes by the name of the deployment's alert for it, and by its
+limit where that is a time or a share, so that `docs/monitoring.md` tells what to do. What only the events know, such as
+slots missed or answers refused, only the alerts tell.
 """
 
 from __future__ import annotations

@@ -151,9 +151,9 @@ def _selection(ids: Sequence[str], options: dict[str, Any]) -> Selection | None:
 async def _replay(session: Session, wanted: Selection | Sequence[str], limit: int, manner: Manner) -> None:
     async with session.connect() as connection:
         chosen = await _choose(connection.table("outcomes"), wanted, limit)
-        if manner.shows_preview(session.output):
-            session.output.show_records(_columns(session.output, _PREVIEW), map(_preview, chosen))
         can = [one for one in chosen if one.way is not None]
+        if not can or manner.shows_preview(session.output):
+            session.output.show_records(_columns(session.output, _PREVIEW), map(_preview, chosen))
         for one in chosen:
             if one.refusal is not None:
                 tell(f"{one.submission_id[:ID_CHARACTERS]} cannot be replayed: {one.refusal}")

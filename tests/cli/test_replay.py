@@ -250,6 +250,12 @@ def test_a_row_that_did_not_fail_is_named(storage_connection: str, rows: list[Ou
     assert asked(storage_connection) == set()
 
 
+def test_a_program_that_waits_gets_one_array(storage_connection: str, rows: list[Outcome]) -> None:
+    """Of what was asked for the answers, and where nothing could be asked for, what was found."""
+    done = replay(storage_connection, rows[2].key.submission_id, "--yes", "--wait", "1", "--output", "json")
+    assert (done.code, [one["Way"] for one in json.loads(done.out)]) == (1, [None])
+
+
 def test_more_than_the_limit_is_said(storage_connection: str, rows: list[Outcome]) -> None:
     """The first are asked for, and the rest needs another run."""
     done = replay(storage_connection, "--state", "failed", "--limit", "1", "--yes")
