@@ -9,7 +9,7 @@ from shared.domain.lifecycle import is_final
 from shared.domain.model import Outcome, State
 from shared.stores.batches import TRANSACTION_ROWS
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.worklist import KEPT, WorkItem, Worklist
 from shared.telemetry import Event, emit
 
 
@@ -26,15 +26,20 @@ class Closer:
             await self._close(steps[start : start + TRANSACTION_ROWS])
 
     async def closed_already(self, item: WorkItem) -> Stored | None:
-        """The row if it is final already, its event made good; None when it has to be looked at again."""
+        """The row if it is final and not kept, its event made good; None where its entry was put in its place anew."""
         stored = await self._outcomes.get(item.outcome.key)
         if stored is None:
             return None
-        if not is_final(stored.outcome.state):
-            await self._worklist.move(item, replace(item, outcome=stored.outcome, etag=stored.etag))
-            return None
         await self._outcomes.ensure_logged(stored.outcome)
-        return stored
+        if is_final(stored.outcome.state) and stored.outcome.state not in KEPT:
+            return stored
+        await self._worklist.move(item, replace(item, outcome=stored.outcome, etag=stored.etag))
+        return None
+
+    async def place_anew(self, item: WorkItem) -> None:
+        """Put an entry where its row belongs as it stands, or take it off; somebody else moved that row on."""
+        if await self.closed_already(item) is not None:
+            await self._worklist.remove([item])
 
     async def step(self, item: WorkItem, stored: Stored, after: Outcome) -> None:
         """Write a step of a row as it stands and move its entry, which may lag behind, to where it belongs now."""

@@ -46,7 +46,7 @@ class Reconciler:
             return ""
         stored = await self._outcomes.get(item.outcome.key)
         if stored is None or stored.outcome.state is not State.UNCERTAIN:
-            await self._closer.closed_already(item)
+            await self._closer.place_anew(item)
             return "" if stored is None else stored.outcome.graph_submission_id or ""
         emit(Event.RECONCILED, submission_id=item.outcome.key.submission_id, found=found is not None)
         if found is None:

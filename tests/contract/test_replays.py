@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.domain.model import OutcomeKey
-from shared.ports import Replace
+from shared.ports import Entity, Replace
 from shared.stores.replays import HANDLED_AT_ONCE, PARTITION, ReplayRequest, Replays
 from tests.contract.conftest import Storage
 from tests.support.stage import START
@@ -60,8 +60,12 @@ async def test_many_are_asked_for_at_once_and_done_by_and_by(storage: Storage) -
 async def test_a_row_that_is_no_request_is_passed_over(storage: Storage) -> None:
     """Administrators may write to this table: a bad row holds nobody up."""
     replays = Replays(storage.table, storage.clock)
-    good = {"PartitionKey": PARTITION, "OutcomePartition": "20261123", "Version": "1", "AskedAt": START}
-    bad = [{**good, "OutcomePartition": "../x"}, {**good, "AskedAt": "today"}, {"PartitionKey": PARTITION}]
+    good: Entity = {"PartitionKey": PARTITION, "OutcomePartition": "20261123", "Version": "1", "AskedAt": START}
+    bad: list[Entity] = [
+        {**good, "OutcomePartition": "../x"},
+        {**good, "AskedAt": "today"},
+        {"PartitionKey": PARTITION},
+    ]
     await storage.table.write_all([Replace({**row, "RowKey": f"bad-{number}"}) for number, row in enumerate(bad)])
     await replays.ask([ONE])
     assert await replays.waiting() == [ONE]
