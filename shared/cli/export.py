@@ -11,7 +11,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -22,7 +22,7 @@ from shared.cli.cursor_file import replacing
 from shared.cli.moments import MOMENT
 from shared.cli.output import tell
 from shared.cli.row_files import FILE_FORMS, FileForm, RowWriter, open_writer
-from shared.cli.selection import Selection, read_filters, with_filters
+from shared.cli.selection import Selection, read_filters, received, with_filters
 
 if TYPE_CHECKING:
     from shared.cli.__main__ import Session
@@ -83,8 +83,7 @@ def export(
       submissions export --state settled --columns RowKey,Verdict --format jsonl
     """  # noqa: D301 - \b keeps click from joining the lines
     form = file_form or _SUFFIXES.get(target.suffix.lower() if target else "", "csv")
-    # A clock ahead of ours must not hide the newest row.
-    selection = Selection(since, until or datetime.now(UTC) + timedelta(minutes=5), read_filters(filters))
+    selection = received(since, until, read_filters(filters))
     with _opened(target) as file:
         writer = open_writer(file, form, columns, is_raw=is_raw)
         count = asyncio.run(_export(session, selection, list(columns), writer))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from shared.cli.moments import MOMENT
 from shared.cli.output import Column, tell
-from shared.cli.selection import Selection, read_filters, with_filters
+from shared.cli.selection import Selection, read_filters, received, with_filters
 from shared.ports import Entity
 
 if TYPE_CHECKING:
@@ -64,10 +64,7 @@ def list_outcomes(session: Session, /, since: datetime, until: datetime | None, 
       submissions list --verdict clean --sender billing@supplier.example
       submissions list --since 2026-11-01 --until 2026-11-08 --output json
     """  # noqa: D301 - \b keeps click from joining the lines
-    if until is not None and until <= since:
-        raise click.UsageError("--since must be before --until: no row is both")
-    # A clock ahead of ours must not hide the newest row.
-    selection = Selection(since, until or datetime.now(UTC) + timedelta(minutes=5), read_filters(filters))
+    selection = received(since, until, read_filters(filters))
     asyncio.run(_list(session, selection, limit))
 
 

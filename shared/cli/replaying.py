@@ -22,7 +22,7 @@ from shared.cli.listing import ID_CHARACTERS
 from shared.cli.moments import MOMENT
 from shared.cli.output import Column, Output, tell
 from shared.cli.replay_choice import Choice, choose_by_ids, choose_selected
-from shared.cli.selection import Selection, Wanted, read_filters, with_filters
+from shared.cli.selection import Selection, Wanted, read_filters, received, with_filters
 from shared.cli.submit import Seconds
 from shared.codecs.rows import read_outcome
 from shared.domain.model import Outcome, State
@@ -141,11 +141,7 @@ def _selection(ids: Sequence[str], options: dict[str, Any]) -> Selection | None:
         raise click.UsageError("which rows? Name ids, or choose by --state, --reason, --since and the like, or --all")
     if other := set(options["state"]) - set(_REPLAYABLE):
         raise click.UsageError(f"only failed and rejected rows can be replayed, not {', '.join(sorted(other))}")
-    now = datetime.now(UTC)
-    since, until = options["since"] or now - SINCE, options["until"] or now + timedelta(minutes=5)
-    if until <= since:
-        raise click.UsageError("--since must be before --until: no row is both")
-    return Selection(since, until, filters)
+    return received(options["since"] or datetime.now(UTC) - SINCE, options["until"], filters)
 
 
 async def _replay(session: Session, wanted: Selection | Sequence[str], limit: int, manner: Manner) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -68,6 +68,14 @@ class Selection:
         query, values = narrowed(begin, {"day": day, "since": self.since, "until": self.until}, self.wanted)
         async for row in table.search(query, values, columns=columns):
             yield row
+
+
+def received(since: datetime, until: datetime | None, wanted: Sequence[Wanted]) -> Selection:
+    """The rows received between two moments, or until now. Raises `click.UsageError` where no row can be."""
+    if until is not None and until <= since:
+        raise click.UsageError("--since must be before --until: no row is both")
+    # A clock ahead of ours must not hide the newest row.
+    return Selection(since, until or datetime.now(UTC) + timedelta(minutes=5), wanted)
 
 
 def narrowed(query: str, values: Mapping[str, Any], wanted: Sequence[Wanted]) -> tuple[str, dict[str, Any]]:
