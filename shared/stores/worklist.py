@@ -176,6 +176,11 @@ class Worklist:
         row = await self._table.get(PARTITION, f"2-{submission_id}")
         return None if row is None else _item(row)
 
+    async def is_under_way(self, submission_id: str) -> bool:
+        """Whether the row has an entry as one in flight, uncertain or submitted."""
+        rows = [await self._table.get(PARTITION, f"{section}-{submission_id}") for section in ("2", "3")]
+        return any(row is not None for row in rows)
+
     async def kept(self, submission_id: str) -> WorkItem | None:
         """The entry of a row that failed or was rejected, with what was to be submitted; or None."""
         row = await self._table.get(PARTITION, f"9-{submission_id}")

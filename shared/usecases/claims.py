@@ -12,7 +12,7 @@ from dataclasses import replace
 from shared.domain import keys
 from shared.domain.lifecycle import move
 from shared.domain.model import CoverReason, Kind, Outcome, OutcomeKey, Source, State
-from shared.stores.items import Claim, ItemStore
+from shared.stores.items import Claim, Holding, ItemStore
 from shared.stores.outcomes import Change, OutcomeStore
 from shared.stores.worklist import WorkItem
 
@@ -36,7 +36,7 @@ class Claims:
         claim = claim_of(replace(item.outcome, state=State.PENDING))
         if claim is None:
             return item
-        holding = await self._items.renew(claim)
+        holding = await self.unless_left_to_campaign(claim, await self._items.renew(claim))
         if holding.holder == claim.key:
             first = dict.fromkeys((*holding.earlier, *await self.went_meanwhile(claim)))
             return replace(item, waits_for=tuple(first))
@@ -52,6 +52,17 @@ class Claims:
         if stored is None:
             return None
         return replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=(holding.holder,))
+
+    async def unless_left_to_campaign(self, claim: Claim, holding: Holding) -> Holding:
+        """Take a claim over from a holder that only its campaign covers: it may wait for this very row."""
+        gone = holding.holder
+        if gone == claim.key or not await self._is_left_to_campaign(gone):
+            return holding
+        return await self._items.hand_over(claim, gone, lambda: self._is_left_to_campaign(gone))
+
+    async def _is_left_to_campaign(self, holder: OutcomeKey) -> bool:
+        stored = await self._outcomes.get(holder)
+        return stored is not None and is_left_to_campaign(stored.outcome)
 
     async def went_meanwhile(self, claim: Claim) -> list[OutcomeKey]:
         """The rows with other claims about the item that did not wait for this one while it stood aside."""

@@ -87,7 +87,7 @@ class CollectReports:
         """
         new = await self._sources.run()
         stop_at = self._clock.now() + RUN_TIME
-        reach_microsoft = await self._reports_reach_microsoft()
+        reach_microsoft = await self._destination.surely_reaches_microsoft()
         for box in self._mailboxes:
             checkpoint = await self._checkpoints.get(box.address, box.folder)
             folder = Folder(box, reach_microsoft, checkpoint.saved_at if checkpoint else None)
@@ -96,13 +96,6 @@ class CollectReports:
             except GraphError as error:
                 tell_unreachable(box.address, error)
         return new
-
-    async def _reports_reach_microsoft(self) -> bool:
-        try:
-            return await self._destination.reaches_microsoft()
-        except GraphError as error:
-            emit(Event.POLICY_UNREADABLE, status=error.status, code=error.code, request_id=error.request_id)
-            return False
 
     async def _read_folder(self, folder: Folder, checkpoint: Checkpoint | None, stop_at: datetime) -> int:
         deferred = await self._checkpoints.deferred(folder.box.address, folder.box.folder)

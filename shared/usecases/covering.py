@@ -127,14 +127,9 @@ class HolderFollower:
     async def _go_unless_held(self, item: WorkItem, claim: Claim, holding: Holding) -> None:
         """Let the row go itself, unless another one goes for the same item: then it follows that one.
 
-        A holder that only its campaign covers does not go, and may wait for this very row: it is replaced. A row that
-        goes keeps its claim first: a request that comes at this moment is told, and does not go as well.
+        A row that goes keeps its claim first: a request that comes at this moment is told, and does not go as well.
         """
-        if holding.holder != claim.key:
-            holder = await self._outcomes.get(holding.holder)
-            if holder is not None and is_left_to_campaign(holder.outcome):
-                gone = holding.holder
-                holding = await self._items.hand_over(claim, gone, lambda: self._is_left_to_campaign(gone))
+        holding = await self._claims.unless_left_to_campaign(claim, holding)
         if holding.holder == claim.key:
             holding = await self._items.keep(claim)
         if holding.holder == claim.key:
@@ -142,10 +137,6 @@ class HolderFollower:
             await self._let_go(item, tuple(waits_for))
         else:
             await self._follow_another([item], holding.holder, CoverReason.SAME_ITEM)
-
-    async def _is_left_to_campaign(self, holder: OutcomeKey) -> bool:
-        stored = await self._outcomes.get(holder)
-        return stored is not None and is_left_to_campaign(stored.outcome)
 
     async def _let_go(self, item: WorkItem, waits_for: tuple[OutcomeKey, ...]) -> None:
         """Let a covered row wait for its own slot."""

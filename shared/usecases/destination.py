@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shared.domain.errors import GraphError
 from shared.ports import ThreatSubmissions
+from shared.telemetry import Event, emit
 
 
 class ReportDestination:
@@ -19,3 +21,11 @@ class ReportDestination:
         if self._setting == "auto":
             return await self._submissions.reports_reach_microsoft()
         return self._setting == "microsoft"
+
+    async def surely_reaches_microsoft(self) -> bool:
+        """Whether they do; a policy that cannot be read is told, and no reason to leave a report unsubmitted."""
+        try:
+            return await self.reaches_microsoft()
+        except GraphError as error:
+            emit(Event.POLICY_UNREADABLE, status=error.status, code=error.code, request_id=error.request_id)
+            return False

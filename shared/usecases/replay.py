@@ -33,7 +33,6 @@ from shared.usecases.rereading import Rereader
 
 RUN_TIME = timedelta(minutes=2)
 """A run takes up no more rows after this: verdicts wait for it."""
-_TAKEN_UP = frozenset({State.PENDING, State.UNCERTAIN, State.COVERED})
 
 
 class Replay:
@@ -58,23 +57,34 @@ class Replay:
         self._admission = admission
         self._rereader = rereader
         self._clock = clock
+        self._unanswered: frozenset[str] = frozenset()
+        self._silent_mailboxes: set[str] = set()
 
     async def run(self) -> None:
         """Do or refuse what was asked for, or leave it to the next run; only trouble of the rows' own storage rises."""
         stop_at = self._clock.now() + RUN_TIME
+        unanswered: set[str] = set()
+        self._silent_mailboxes.clear()
         for request in await self._asked_for():
             if self._clock.now() >= stop_at:
-                return
+                break
             if await self._is_answered(request):
                 await self._replays.done(request)
+            else:
+                unanswered.add(request.key.submission_id)
+        self._unanswered = frozenset(unanswered)
 
     async def _asked_for(self) -> list[ReplayRequest]:
-        """The requests; none where they cannot be read, as verdicts do not wait for them."""
+        """The requests, those that the last run had no answer for at the end: they may take up the time of all others.
+
+        None where they cannot be read, as verdicts do not wait for them.
+        """
         try:
-            return await self._replays.waiting()
+            waiting = await self._replays.waiting()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no trouble of the settling
             emit(Event.REPLAYS_UNREAD, error=type(error).__name__)
             return []
+        return sorted(waiting, key=lambda one: one.key.submission_id in self._unanswered)
 
     async def _is_answered(self, request: ReplayRequest) -> bool:
         """Whether the request was done or refused."""
@@ -104,7 +114,7 @@ class Replay:
         if stored.etag != request.version:
             return await self._go_on(item, stored)
         if self._replays.is_forgotten(request):
-            raise CannotReplay("asked_too_long_ago", "The app did not come to it within the hour: ask again.")
+            raise CannotReplay("asked_too_long_ago", "It could not be done within the hour: ask again.")
         way = way_of(stored.outcome, self._clock.now())
         candidate = await self._candidate(way, stored.outcome, item)
         return candidate is not None and await self._begin(way, stored, item, candidate)
@@ -112,30 +122,45 @@ class Replay:
     async def _go_on(self, item: WorkItem | None, stored: Stored) -> bool:
         """Make good what an earlier run did not come to."""
         outcome = stored.outcome
-        is_ours = item is not None and outcome.state in _TAKEN_UP
+        is_ours = item is not None and _is_as_taken_up(outcome)
         if is_ours or outcome.dispatched_at is None:
             await self._outcomes.ensure_logged(outcome)
+        if item is not None and is_ours:
+            return await self._place(item, stored, None)
+        if item is not None and outcome.state not in KEPT:
+            await self._worklist.remove([item])
         if is_final(outcome.state):
             raise CannotReplay("changed_since", "It has changed since it was asked for: look at it again.")
-        return item is None or not is_ours or await self._place(item, stored, None)
+        return True
 
     async def _candidate(self, way: Way, outcome: Outcome, item: WorkItem | None) -> Candidate | None:
-        """The row as it would go now; None while Graph is silent, or a stopped worker's entry is not swept up yet."""
+        """The row as it would go now; None while Graph is silent, or while a stop has left its entry elsewhere."""
         if way is Way.TAKE_IN:
             return await self._read_again(outcome)
         if item is not None and item.material != Material():
             waiting = replace(outcome, state=State.PENDING, state_reason=None, state_detail=None, covered_by=None)
             return Candidate(waiting, item.material)
-        if await self._worklist.in_flight(outcome.key.submission_id) is not None:
+        if await self._worklist.is_under_way(outcome.key.submission_id):
             return None
         raise CannotReplay("nothing_kept", "Nothing is kept of what was to be submitted: ask for the item anew.")
 
     async def _read_again(self, outcome: Outcome) -> Candidate | None:
+        """The row as it reads today; None while Graph is silent. Whatever a hostile mail breaks is that row's alone."""
+        mailbox = outcome.mailbox or ""
+        if mailbox in self._silent_mailboxes:
+            return None
         try:
             return await self._rereader.candidate(outcome)
         except GraphError as error:
-            tell_unreachable(outcome.mailbox or "", error)
+            self._silent_mailboxes.add(mailbox)
+            tell_unreachable(mailbox, error)
             return None
+        except CannotReplay:
+            raise
+        except Exception as error:
+            raise CannotReplay(
+                "reading_failed", f"Reading it failed ({type(error).__name__}): replay it again, or ask for it anew."
+            ) from error
 
     async def _begin(self, way: Way, stored: Stored, item: WorkItem | None, candidate: Candidate) -> bool:
         if candidate.outcome.state is State.REJECTED:
@@ -154,7 +179,12 @@ class Replay:
         await self._worklist.add([kept])
         after = _after(way, stored.outcome, claimed.candidate.outcome)
         done = (await self._outcomes.advance([Change(stored.outcome, after, stored.etag)]))[0]
-        return done is not None and await self._place(kept, done, way)
+        return await (self._place(kept, done, way) if done is not None else self._overtaken(kept))
+
+    async def _overtaken(self, kept: WorkItem) -> bool:
+        """Look at a row anew that somebody else moved on: the entry that was just written is not left behind it."""
+        stored = await self._outcomes.get(kept.outcome.key)
+        return stored is not None and await self._go_on(kept, stored)
 
     async def _reject_again(self, stored: Stored, rejected: Outcome) -> None:
         """Keep why the request cannot be taken in now either, and refuse."""
@@ -170,8 +200,10 @@ class Replay:
     async def _look_at_the_holder(self, outcome: Outcome) -> None:
         """Refuse where the row that took the claim over may be at Microsoft itself: that one is looked up first."""
         claim = claim_of(outcome)
-        holder = None if claim is None else (await self._items.hold([claim]))[0].holder
-        if holder is None or holder == outcome.key:
+        if claim is None:
+            return
+        holder = (await self._claims.unless_left_to_campaign(claim, (await self._items.hold([claim]))[0])).holder
+        if holder == outcome.key:
             return
         stored = await self._outcomes.get(holder)
         if stored is not None and stored.outcome.state in KEPT and _way(stored.outcome) is Way.LOOK_UP:
@@ -219,6 +251,16 @@ def _in_its_place(item: WorkItem, now: datetime) -> WorkItem:
         return replace(item, due_at=now, waits_for=(_holder(item),), sent_at=None)
     may_go_at = now if item.sent_at is None else max(now, item.sent_at + WINDOW + CLOCK_MARGIN)
     return replace(item, due_at=may_go_at, sent_at=None)
+
+
+def _is_as_taken_up(outcome: Outcome) -> bool:
+    """Whether nobody has moved the row on since a replay wrote it: its kept entry is the one to be put in line.
+
+    A row that was sent since is `uncertain` for another reason, and has an entry that knows when.
+    """
+    return outcome.state is State.COVERED or (
+        outcome.state in (State.PENDING, State.UNCERTAIN) and outcome.state_reason == REPLAYED
+    )
 
 
 def _holder(item: WorkItem) -> OutcomeKey:

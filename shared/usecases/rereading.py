@@ -46,7 +46,7 @@ class Rereader:
                 "report_gone", "The report is not in its mailbox any more: have the mail reported again."
             )
         head = replace(head, message_id=message_id, received_at=outcome.received_at)
-        place = ReportPlace(mailbox, head, await self._destination.reaches_microsoft())
+        place = ReportPlace(mailbox, head, await self._destination.surely_reaches_microsoft())
         try:
             return await self._reader.read(place)
         except Refused:

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from shared.domain import keys
 from shared.domain.errors import GraphError
-from shared.domain.lifecycle import move
+from shared.domain.lifecycle import is_final, move
 from shared.domain.model import Category, Kind, Outcome, State
 from shared.domain.submissions import ThreatSubmission
 from shared.domain.verdicts import Judgement, judge
@@ -193,17 +193,26 @@ class SettleOutcomes:
                 await self._closer.close([(fresh, move(stored.outcome, State.EXPIRED, reason="no_verdict"))])
             else:
                 emit(Event.GAVE_UP, submission_id=item.outcome.key.submission_id, reason="never_reconciled")
-                await self._closer.step(item, stored, move(stored.outcome, State.FAILED, reason="never_reconciled"))
+                await self._closer.step(item, stored, _given_up(stored.outcome))
 
     async def _drop_old_evidence(self) -> None:
         """Drop originals that are too old, and the entries of failed rows with them: nothing is left to replay."""
         oldest = self._clock.now() - timedelta(days=self._rules.evidence_days)
         dropped = await self._evidence.drop_days_before(keys.day(oldest))
         if dropped:
-            await self._worklist.remove(
-                [item async for item in self._worklist.all_kept() if item.outcome.received_at < oldest]
-            )
+            old = [item async for item in self._worklist.all_kept() if item.outcome.received_at < oldest]
+            await self._worklist.remove([item for item in old if await self._has_ended(item)])
             emit(Event.EVIDENCE_DROPPED, count=dropped)
+
+    async def _has_ended(self, item: WorkItem) -> bool:
+        """Whether the row is final still: of one that was just taken up again, the kept entry may be the only one."""
+        stored = await self._outcomes.get(item.outcome.key)
+        return stored is None or is_final(stored.outcome.state)
+
+
+def _given_up(outcome: Outcome) -> Outcome:
+    told = "Microsoft's list of submissions could not be read: replay it when it can."
+    return move(outcome, State.FAILED, reason="never_reconciled", detail=told)
 
 
 def _settled(outcome: Outcome, judgement: Judgement, now: datetime) -> Outcome:

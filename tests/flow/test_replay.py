@@ -111,7 +111,7 @@ async def test_what_was_asked_too_long_ago_is_refused_and_told(hours: int) -> No
         await on.app.settle_outcomes.run()
         again = await row_of(on, row)
         assert again.state is State.REJECTED
-        assert "did not come to it within the hour" in (again.state_detail or "")
+        assert "could not be done within the hour" in (again.state_detail or "")
         assert await replays(on).waiting_ids() == set()
 
 
