@@ -316,4 +316,4 @@ async def test_what_the_app_refuses_is_told(storage_connection: str) -> None:
     done = await waiting
     assert done.code == 1
     assert "ask for the item anew" in done.out.lower()
-    assert "the app refused 1 row" in done.err
+    assert "1 row failed or rejected as before, or again" in done.err
