@@ -200,7 +200,9 @@ async def _ask(output: Output, connection: Connection, chosen: Sequence[Choice],
     if left:
         raise TimedOutError(f"the app has not answered for {_rows(len(left))}: see `submissions status`")
     if refused:
-        raise CommandError(f"{_rows(refused)} failed or rejected as before, or again: StateReason and StateDetail say why")
+        raise CommandError(
+            f"{_rows(refused)} failed or rejected as before, or again: StateReason and StateDetail say why"
+        )
 
 
 async def _wait(replays: Replays, chosen: Sequence[Choice], wait_s: float, say: Callable[[str], None]) -> set[str]:
