@@ -219,6 +219,7 @@ def _replay(settings: Settings, ports: Ports, parts: _Parts, intake: IntakeManua
             mail=ports.mail,
             destination=ReportDestination(settings.report_destination, ports.submissions),
         ),
+        evidence_days=settings.evidence_days,
         clock=ports.clock,
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.errors import GraphError
+from shared.domain.errors import GraphError, NotAllowed
 from shared.domain.lifecycle import IllegalTransition, is_final, move
 from shared.domain.model import Outcome, OutcomeKey, Source, State
 from shared.domain.planner import CLOCK_MARGIN, WINDOW
@@ -33,6 +33,8 @@ from shared.usecases.rereading import Rereader
 
 RUN_TIME = timedelta(minutes=2)
 """A run takes up no more rows after this: verdicts wait for it."""
+_NOT_ALLOWED = "not_allowed", "Graph does not let the app read the mailbox: allow it, then replay again."
+_EVIDENCE_DAYS = "evidence_days", "EVIDENCE_DAYS is over for it: have it reported or ask for it anew."
 
 
 class Replay:
@@ -47,6 +49,7 @@ class Replay:
         items: ItemStore,
         admission: Admission,
         rereader: Rereader,
+        evidence_days: int,
         clock: Clock,
     ) -> None:
         self._replays = replays
@@ -56,6 +59,7 @@ class Replay:
         self._claims = Claims(outcomes, items)
         self._admission = admission
         self._rereader = rereader
+        self._evidence_days = evidence_days
         self._clock = clock
         self._unanswered: frozenset[str] = frozenset()
         self._silent_mailboxes: set[str] = set()
@@ -145,22 +149,38 @@ class Replay:
         raise CannotReplay("nothing_kept", "Nothing is kept of what was to be submitted: ask for the item anew.")
 
     async def _read_again(self, outcome: Outcome) -> Candidate | None:
-        """The row as it reads today; None while Graph is silent. Whatever a hostile mail breaks is that row's alone."""
+        """The row as it reads today; None while its mailbox is silent, which is asked once in a run."""
         mailbox = outcome.mailbox or ""
         if mailbox in self._silent_mailboxes:
             return None
         try:
-            return await self._rereader.candidate(outcome)
-        except GraphError as error:
-            self._silent_mailboxes.add(mailbox)
+            candidate = await self._read(outcome)
+        except NotAllowed as error:
             tell_unreachable(mailbox, error)
+            raise CannotReplay(*_NOT_ALLOWED) from error
+        except GraphError as error:
+            tell_unreachable(mailbox, error)
+            self._silent_mailboxes.add(mailbox)
             return None
-        except CannotReplay:
+        if candidate.material.evidence is not None and self._is_dropped_at_once(outcome):
+            raise CannotReplay(*_EVIDENCE_DAYS)
+        return candidate
+
+    async def _read(self, outcome: Outcome) -> Candidate:
+        """What it was made from, read again. Whatever a hostile mail breaks is that row's alone."""
+        try:
+            return await self._rereader.candidate(outcome)
+        except (CannotReplay, GraphError):
             raise
         except Exception as error:
             raise CannotReplay(
                 "reading_failed", f"Reading it failed ({type(error).__name__}): replay it again, or ask for it anew."
             ) from error
+
+    def _is_dropped_at_once(self, outcome: Outcome) -> bool:
+        """Whether an original that is kept under the row's day would be deleted before it can be submitted."""
+        oldest = self._clock.now() - timedelta(days=self._evidence_days)
+        return outcome.received_at.date() < oldest.date()
 
     async def _begin(self, way: Way, stored: Stored, item: WorkItem | None, candidate: Candidate) -> bool:
         if candidate.outcome.state is State.REJECTED:

@@ -261,3 +261,25 @@ async def test_what_cannot_be_looked_up_still_says_so() -> None:
         again = await only_row(on)
         assert again.state is State.FAILED
         assert "could not be read" in (again.state_detail or "")
+
+
+async def test_a_mailbox_that_is_not_allowed_is_told_at_once() -> None:
+    """An administrator has to act: nobody waits an hour for it."""
+    async with stage() as on:
+        (row,) = await unavailable(on)
+        await ask_again(on, row)
+        on.graph.control.add_fault(answer_status(403, Scope(path="messages", method="GET")))
+        await on.app.settle_outcomes.run()
+        assert "does not let the app read the mailbox" in ((await row_of(on, row)).state_detail or "")
+        assert await replays(on).waiting_ids() == set()
+
+
+async def test_an_original_that_would_be_deleted_at_once_is_told() -> None:
+    """The report is read again, but originals of its day are not kept any more."""
+    async with stage(EVIDENCE_DAYS="7") as on:
+        (row,) = await unavailable(on)
+        on.clock.advance(days=9)
+        await ask_again(on, row)
+        (again,) = await on.finish(rows=1)
+        assert again.state is State.FAILED
+        assert "EVIDENCE_DAYS is over" in (again.state_detail or "")
