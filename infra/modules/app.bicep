@@ -140,13 +140,19 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 
   // Code is published with an Entra token; the user name and password of a publishing profile are refused.
+  // Without `location` the service answered "The parameter location has an invalid value" to a policy; the types do not
+  // know the property (Azure/bicep-types-az, issues 1526 and 1571), hence the two exceptions.
   resource scmPasswords 'basicPublishingCredentialsPolicies' = {
     name: 'scm'
+    #disable-next-line BCP187
+    location: location
     properties: { allow: false }
   }
 
   resource ftpPasswords 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
+    #disable-next-line BCP187
+    location: location
     dependsOn: [scmPasswords] // a site refuses two changes of its policies at once
     properties: { allow: false }
   }

@@ -124,6 +124,8 @@ def test_the_app_answers_over_tls_and_takes_no_password(prediction: Prediction) 
     assert (config["minTlsVersion"], config["scmMinTlsVersion"]) == ("1.2", "1.2")
     policies = prediction.of(f"{SITE}/basicPublishingCredentialsPolicies")
     assert {policy.name: policy.properties["allow"] for policy in policies} == {"scm": False, "ftp": False}
+    # The service refused a policy without one (Azure/bicep-types-az, issues 1526 and 1571), whatever its types say.
+    assert {policy.body["location"] for policy in policies} == {app.body["location"]}
 
 
 def test_the_app_says_nothing_that_flex_consumption_refuses(prediction: Prediction) -> None:
