@@ -1,8 +1,9 @@
-"""Stands in for `az rest`: answers the calls of graph-access.sh from a tenant in a JSON file, and records each call.
+"""Stands in for `az`: answers the calls of our programs from a tenant in a JSON file, and records each call.
 
-Runs as a program of its own, by the path of the state file and then az's arguments. Invariant: it knows only the
-requests that Microsoft documents for app role assignments; any other is a failure, so that the script cannot pass by
-asking for something that does not exist.
+`az rest` is answered for graph-access.sh, `az account get-access-token` and `az cloud show` for local.publish. Runs as
+a program of its own, by the path of the state file and then az's arguments. Invariant: it knows only the requests that
+Microsoft documents for app role assignments; any other is a failure, so that the script cannot pass by asking for
+something that does not exist.
 """
 
 import argparse
@@ -11,8 +12,6 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
-
-import jmespath
 
 GRAPH = "https://graph.microsoft.com/v1.0/"
 GRAPH_BY_APP_ID = "servicePrincipals(appId='00000003-0000-0000-c000-000000000000')"
@@ -23,6 +22,8 @@ Answer = dict[str, Any]
 def main(state_file: Path, arguments: list[str]) -> int:
     """Carry out one call on the tenant in the file; return az's exit code."""
     tenant = json.loads(state_file.read_text())
+    if arguments[:1] != ["rest"]:
+        return tell(tenant, arguments)
     options = parse(arguments)
     path = options.url.removeprefix(GRAPH)
     tenant["calls"].append([options.method, path])
@@ -32,7 +33,30 @@ def main(state_file: Path, arguments: list[str]) -> int:
         sys.stderr.write(f"Not Found: {options.method} {path}\n")
         return 1
     if options.output == "tsv":
+        import jmespath  # noqa: PLC0415 - what asks for a token only, does not wait for it
+
         sys.stdout.write(as_tsv(jmespath.search(options.query, answer)))
+    return 0
+
+
+def tell(tenant: Answer, arguments: list[str]) -> int:
+    """Print who is signed in to which cloud, as az does; return its exit code. Any other command ends the program."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", nargs=2)
+    parser.add_argument("--resource", choices=list(tenant["endpoints"].values()))
+    parser.add_argument("--subscription", default=tenant["subscription"])
+    parser.add_argument("--output", choices=["json"], required=True)
+    options = parser.parse_args(arguments)
+    if tuple(options.command) == ("cloud", "show"):
+        sys.stdout.write(json.dumps({"endpoints": tenant["endpoints"]}))
+    elif tuple(options.command) != ("account", "get-access-token"):
+        parser.error(f"unknown command {options.command}")
+    elif not tenant["signed_in"]:
+        sys.stderr.write("ERROR: Please run 'az login' to setup account.\n")
+        return 1
+    else:
+        token = {"accessToken": f"token-for-{options.resource}", "subscription": options.subscription}
+        sys.stdout.write(json.dumps(token))
     return 0
 
 

@@ -1,0 +1,6 @@
+"""Publishes the deployment package to its function app, and ends only when the app's functions are known to Azure.
+
+`python -m local.publish`, on Windows, macOS and Linux, by hand, from the hooks of azure.yaml and from the workflow;
+docs/deploy.md tells when. Standard library only, as it runs where nothing of ours is installed. Invariant: what is sent
+is the package as it was built, for the app's own Python, and nobody builds it anew.
+"""
