@@ -34,6 +34,8 @@ PLACEHOLDER = "WarmUp"
 MANAGEMENT = "https://management.core.windows.net/"
 """What tokens for Azure Resource Manager and for publishing sites are issued for."""
 DEPLOYMENT = "b2f2a7c1-deployment"
+ELSEWHERE = "/elsewhere"
+"""Where a redirection points."""
 GONE = 404
 """In place of a deployment's status: the publishing site does not know the deployment."""
 
@@ -95,6 +97,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if 300 <= status < 400:
+            self.send_header("Location", f"https://{self.address}{ELSEWHERE}")
         self.end_headers()
         self.wfile.write(content)
 

@@ -16,7 +16,17 @@ import pytest
 
 from local.publish.package import choose_package, read_package, unpack
 from local.publish.trouble import Trouble
-from tests.infra.azure_stand_in import APP, GONE, GROUP, PLACEHOLDER, SITE, AzureStandIn, AzureState, azure_stand_in
+from tests.infra.azure_stand_in import (
+    APP,
+    ELSEWHERE,
+    GONE,
+    GROUP,
+    PLACEHOLDER,
+    SITE,
+    AzureStandIn,
+    AzureState,
+    azure_stand_in,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_AZ = Path(__file__).with_name("fake_az.py")
@@ -209,6 +219,7 @@ def test_an_upload_that_is_refused_is_named(publishing: Publishing, status: int,
     publishing.state.publishing = [status] * 1000
     publishing.fails(name)
     assert publishing.state.sent == []
+    assert not any(ELSEWHERE in one for one in publishing.state.requests)  # a token does not follow a redirection
     tries = publishing.state.requests.count("POST /api/publish")
     assert tries == (3 if status == 0 else 1) or status in {409, 503}
     assert tries > 1 or status not in {409, 503, 0}
