@@ -15,7 +15,7 @@ from typing import Any
 
 from local.publish.azure import Azure, Identity
 from local.publish.trouble import Trouble
-from local.publish.web import Answer, NoAnswer
+from local.publish.web import NoAnswer
 
 _LIST = Path(__file__).resolve().parents[2] / "infra" / "graph-permissions.json"
 _OPTIONS = {"DEFENDER_ALERTS": "--with-alerts", "HUNTING_QUERY": "--with-hunting"}
@@ -59,8 +59,11 @@ def require_grants(azure: Azure, identity: Identity, wanted: frozenset[str], *, 
         answer = azure.graph(f"servicePrincipals/{identity.principal_id}/appRoleAssignments?$top=999")
     except NoAnswer as error:
         raise Trouble("network", f"no answer from Microsoft Graph: {error}", "Look at DNS and proxy.") from None
+    except Trouble as trouble:  # a workflow's sign-in gives out no further kind of token after some minutes
+        _require_word(trouble.seen, steps, are_made=are_made)
+        return
     if answer.status != 200:
-        _require_word(answer, steps, are_made=are_made)
+        _require_word(answer.told(), steps, are_made=are_made)
         return
     missing = _missing(answer.json(), wanted)
     if missing:
@@ -75,8 +78,8 @@ def _missing(told: dict[str, Any], wanted: frozenset[str]) -> list[str]:
     return [one["name"] for one in permissions if one["when"] in wanted and one["id"] not in held]
 
 
-def _require_word(answer: Answer, steps: str, *, are_made: bool) -> None:
-    seen = f"Microsoft Graph does not tell which permissions the app's identity holds: {answer.told()}"
+def _require_word(why: str, steps: str, *, are_made: bool) -> None:
+    seen = f"Microsoft Graph does not tell which permissions the app's identity holds: {why}"
     if are_made:
         print(f"unknown  {seen}; you say that they are granted")
         return

@@ -1,11 +1,13 @@
-"""The predicted deployments, and the template as the real compiler reads it."""
+"""The predicted deployments, the template as the real compiler reads it, and a stand-in for Azure."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from local.bicep_compiler import BicepCompiler
+from tests.infra.azure_stand_in import AzureStandIn, AzureState, azure_stand_in
 from tests.infra.predicted import EXAMPLES, INFRA, Prediction, read_prediction
 
 
@@ -37,3 +39,17 @@ def template() -> dict[str, Any]:
     found = json.loads(built.stdout)
     assert isinstance(found, dict)
     return found
+
+
+@pytest.fixture(scope="session")
+def azure_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureStandIn]:
+    """Run one stand-in for Azure."""
+    with azure_stand_in(tmp_path_factory.mktemp("azure")) as running:
+        yield running
+
+
+@pytest.fixture
+def azure(azure_running: AzureStandIn) -> AzureStandIn:
+    """Return the stand-in for Azure, which knows nothing of what was done before."""
+    vars(azure_running.state).update(vars(AzureState()))
+    return azure_running

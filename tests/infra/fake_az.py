@@ -51,7 +51,7 @@ def tell(tenant: Answer, arguments: list[str]) -> int:
         sys.stdout.write(json.dumps({"endpoints": tenant["endpoints"]}))
     elif tuple(options.command) != ("account", "get-access-token"):
         parser.error(f"unknown command {options.command}")
-    elif not tenant["signed_in"]:
+    elif not tenant["signed_in"] or options.resource in tenant["no_token_for"]:
         sys.stderr.write("ERROR: Please run 'az login' to setup account.\n")
         return 1
     else:

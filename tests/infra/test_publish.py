@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,54 +15,10 @@ import pytest
 
 from local.publish.package import choose_package, read_package, unpack
 from local.publish.trouble import Trouble
-from tests.infra.azure_stand_in import (
-    APP,
-    ELSEWHERE,
-    GONE,
-    GROUP,
-    PLACEHOLDER,
-    SITE,
-    AzureStandIn,
-    AzureState,
-    azure_stand_in,
-)
+from tests.infra.azure_stand_in import APP, ELSEWHERE, GONE, GROUP, PLACEHOLDER, SITE, AzureStandIn, AzureState
+from tests.infra.publishing import ALERTS, PERMISSIONS, SITE_PACKAGES, SUBMIT, functions, write_az, write_package
 
 ROOT = Path(__file__).resolve().parents[2]
-FAKE_AZ = Path(__file__).with_name("fake_az.py")
-PERMISSIONS = {one["name"]: one["id"] for one in json.loads((ROOT / "infra" / "graph-permissions.json").read_text())}
-SUBMIT, ALERTS = "ThreatSubmission.ReadWrite.All", "SecurityAlert.Read.All"
-SITE_PACKAGES = ".python_packages/lib/site-packages/"
-
-
-def indexed() -> list[str]:
-    """Return the functions that azure.functions finds in function_app.py, in a process of its own."""
-    code = "import function_app; print(*(one.get_function_name() for one in function_app.app.get_functions()))"
-    example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
-    environment = {"PATH": os.environ["PATH"], **example}
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    return sorted(ran.stdout.split())
-
-
-FUNCTIONS = indexed()
-
-
-def write_package(file: Path, python_version: str = "3.13", leave_out: str = "") -> Path:
-    """Write a package like that of `make package`, small; `leave_out` is what the names of files begin with."""
-    tag = python_version.replace(".", "")
-    entries = {
-        "function_app.py": (ROOT / "function_app.py").read_text(),
-        "host.json": "{}",
-        f"__pycache__/function_app.cpython-{tag}.pyc": "byte code",
-        f"{SITE_PACKAGES}aiohttp/_parser.cpython-{tag}-x86_64-linux-gnu.so": "machine code",
-        f"{SITE_PACKAGES}cryptography/_rust.abi3.so": "machine code",
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in entries.items():
-            if not leave_out or not name.startswith(leave_out):
-                archive.writestr(name, content)
-    return file
 
 
 @dataclass(frozen=True)
@@ -97,28 +52,14 @@ class Publishing:
         return ran.stderr
 
 
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureStandIn]:
-    """Run one stand-in for all tests of this file; each begins with a state of its own."""
-    with azure_stand_in(tmp_path_factory.mktemp("azure")) as running:
-        yield running
-
-
 @pytest.fixture
-def publishing(stand_in: AzureStandIn, tmp_path: Path) -> Publishing:
+def publishing(azure: AzureStandIn, tmp_path: Path) -> Publishing:
     """Return an app that lists its functions after the second reading of its triggers, and `az` on PATH."""
-    vars(stand_in.state).update(vars(AzureState()))
-    stand_in.state.functions = [[PLACEHOLDER], FUNCTIONS]
-    stand_in.state.roles = [PERMISSIONS[SUBMIT]]
-    account = tmp_path / "account.json"
-    told = {"endpoints": stand_in.endpoints(), "subscription": SITE.split("/")[2], "signed_in": True, "calls": []}
-    account.write_text(json.dumps(told))
-    az = tmp_path / "bin" / "az"
-    az.parent.mkdir()
-    az.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{FAKE_AZ}" "{account}" "$@"\n')
-    az.chmod(0o755)
-    environment = {"PATH": f"{az.parent}:{os.environ['PATH']}", "SSL_CERT_FILE": str(stand_in.certificate)}
-    return Publishing(stand_in, account, environment, write_package(tmp_path / "app-py313.zip"))
+    azure.state.functions = [[PLACEHOLDER], functions()]
+    azure.state.roles = [PERMISSIONS[SUBMIT]]
+    account = write_az(tmp_path, azure)
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SSL_CERT_FILE": str(azure.certificate)}
+    return Publishing(azure, account, environment, write_package(tmp_path / "app-py313.zip"))
 
 
 def test_publishing_ends_when_every_function_is_listed(publishing: Publishing) -> None:
@@ -137,7 +78,7 @@ def test_publishing_ends_when_every_function_is_listed(publishing: Publishing) -
 
 def test_the_triggers_are_read_in_both_ways(publishing: Publishing) -> None:
     """The portal's way was seen to help where the documented one did not, so neither is relied on alone."""
-    publishing.state.functions = [[PLACEHOLDER], [PLACEHOLDER], FUNCTIONS]
+    publishing.state.functions = [[PLACEHOLDER], [PLACEHOLDER], functions()]
     assert publishing.run("confirm").returncode == 0
     posts = [one.removeprefix(f"POST {SITE}") for one in publishing.state.requests if one.startswith("POST")]
     assert posts == ["/host/default/sync", "/syncfunctiontriggers", "/host/default/sync"]
@@ -147,14 +88,14 @@ def test_an_app_that_does_not_start_fails_the_publishing(publishing: Publishing)
     """The upload succeeds, the placeholder stays: what to look at is told, and the exit code is not 0."""
     publishing.state.functions = [[PLACEHOLDER]]
     said = publishing.fails("functions_not_listed")
-    assert f"not listed: {', '.join(FUNCTIONS)}" in said
+    assert f"not listed: {', '.join(functions())}" in said
     assert "AppExceptions" in said
     assert len(publishing.state.sent) == 1
 
 
 def test_a_list_from_before_does_not_count(publishing: Publishing) -> None:
     """The old code's functions are listed, but the triggers of the new cannot be read: that is no success."""
-    publishing.state.functions = [FUNCTIONS]
+    publishing.state.functions = [functions()]
     publishing.state.readings = 1
     publishing.state.syncs = [503] * 1000
     assert "reading the triggers: 503" in publishing.fails("functions_not_listed", "confirm")
@@ -162,8 +103,8 @@ def test_a_list_from_before_does_not_count(publishing: Publishing) -> None:
 
 def test_one_missing_function_fails_the_publishing(publishing: Publishing) -> None:
     """All but one is not enough, and the one is named."""
-    publishing.state.functions = [FUNCTIONS[1:]]
-    assert f"not listed: {FUNCTIONS[0]}\n" in publishing.fails("functions_not_listed", "confirm")
+    publishing.state.functions = [functions()[1:]]
+    assert f"not listed: {functions()[0]}\n" in publishing.fails("functions_not_listed", "confirm")
 
 
 def test_what_passes_is_waited_for(publishing: Publishing) -> None:
@@ -280,6 +221,14 @@ def test_grants_that_cannot_be_asked_for_stop_it_unless_somebody_vouches(publish
     assert publishing.run("check").returncode == 0
 
 
+def test_a_sign_in_without_a_token_for_graph_can_publish(publishing: Publishing) -> None:
+    """A workflow's sign-in gives out no new kind of token after some minutes: whoever approved it vouches."""
+    told = json.loads(publishing.account.read_text())
+    publishing.account.write_text(json.dumps({**told, "no_token_for": [told["endpoints"]["microsoftGraphResourceId"]]}))
+    publishing.fails("grants_unknown", "check")
+    assert publishing.run("--grants-made").returncode == 0
+
+
 def test_both_troubles_are_told_at_once(publishing: Publishing) -> None:
     """A wrong package does not hide that grants are missing."""
     publishing.state.python_version, publishing.state.roles = "3.11", []
@@ -334,7 +283,7 @@ def test_it_needs_the_standard_library_alone() -> None:
 def test_a_package_tells_its_functions_and_its_python(tmp_path: Path) -> None:
     """The functions are those that azure.functions indexes, read without running the app."""
     package = read_package(write_package(tmp_path / "app.zip", "3.12"))
-    assert (sorted(package.functions), package.python_version) == (FUNCTIONS, "3.12")
+    assert (sorted(package.functions), package.python_version) == (functions(), "3.12")
 
 
 def test_a_function_has_the_name_that_it_is_given(tmp_path: Path) -> None:
