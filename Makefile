@@ -8,7 +8,7 @@ PACKAGE_PYTHON ?= 3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-worker check lint types imports bicep snapshot
-.PHONY: test test-313 test-main fuzz demo bench wheels package clean
+.PHONY: test test-313 test-main test-package fuzz demo bench wheels package clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -45,6 +45,9 @@ test-313: setup-worker ## the unit tests on Python 3.13, where one is found
 
 test-main: setup-worker wheels ## all tests on this clone's Python, the quick ones first
 	$(RUN) -m pytest -n $(TEST_WORKERS)
+
+test-package: setup-worker ## the deployment package in dist, for Python 3.13: it runs, and it is what was tested
+	PUBLISHED_PACKAGE="$(firstword $(wildcard dist/*-py313.zip))" $(RUN) -m pytest -n0 tests/app/test_deployed_package.py
 
 fuzz: setup ## 200,000 odd inputs (FUZZ_INPUTS) for everything that reads what strangers wrote
 	$(RUN) -m tests.fuzz

@@ -5,6 +5,8 @@ standard library. Storage is Azurite, Graph the simulator, each in another proce
 """
 
 import ast
+import hashlib
+import os
 import platform
 import re
 import subprocess
@@ -163,3 +165,11 @@ def standard_library() -> Path:
     question = "import sysconfig; print(sysconfig.get_path('stdlib'))"
     python = worker_python() or sys.executable
     return Path(subprocess.run([python, "-c", question], capture_output=True, text=True, check=True).stdout.strip())
+
+
+def test_the_package_that_is_published_is_this_one(deployed: Deployed) -> None:
+    """What `make package` left in dist/ has the bytes that these tests ran; `make test-package` asks for it."""
+    published = os.environ.get("PUBLISHED_PACKAGE")
+    if published is None:
+        pytest.skip("only for a package that is about to be published: make test-package")
+    assert hashlib.sha256(Path(published).read_bytes()).hexdigest() == deployed.package.sha256

@@ -1,4 +1,4 @@
-"""The GitHub workflows and azure.yaml: least rights, no secret, and nothing named that is not there."""
+"""The GitHub workflows: least rights, no secret, and nothing named that is not there."""
 
 import os
 import re
@@ -17,6 +17,7 @@ PARAMETERS = ROOT / "infra" / "main.bicepparam"
 OURS = re.compile(r"(?<![\w./-])\.?(?:infra|docs|local|shared|tests|\.github)/[\w./-]*\w")
 SHELLS = {"bash": ["bash", "--noprofile", "--norc", "-eo", "pipefail"]}
 """How GitHub starts a shell that is named; one that is not named is `bash -e` (docs.github.com, workflow syntax)."""
+PACKAGE_STEPS = ("make package", "make test-package", "actions/upload-artifact@")
 by_file = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
 
 
@@ -132,6 +133,43 @@ def test_the_deployment_passes_every_variable_that_the_parameters_read() -> None
         assert passed - {"RESOURCE_GROUP"} == read_there, name
 
 
+def test_every_action_is_pinned_to_a_commit() -> None:
+    """A tag can be moved to other code; a commit cannot. The tag that it had stands beside it."""
+    used = [line for file in WORKFLOWS for line in file.read_text().splitlines() if "uses:" in line]
+    assert len(used) > 8
+    pinned = re.compile(r"\s*(- )?uses: (\./\S+|[\w/-]+@[0-9a-f]{40} # v[\d.]+)")
+    assert [line for line in used if not pinned.fullmatch(line)] == []
+
+
+def test_what_is_published_is_what_was_tested() -> None:
+    """The package's job tests what it uploads; no other step builds one, and our own program publishes it."""
+    jobs_of = read(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
+    package = [step.get("run", step.get("uses", "")) for step in steps(jobs_of["package"])]
+    order = [next(i for i, ran in enumerate(package) if ran.startswith(one)) for one in PACKAGE_STEPS]
+    assert order == sorted(order)
+    deploy = " ".join(step.get("run", "") for step in steps(jobs_of["deploy"]))
+    assert "make package" not in deploy
+    assert "python3 -m local.publish --grants-made" in deploy
+
+
+@pytest.mark.parametrize(("version", "code"), [("0.47.16", 0), ("0.36.1", 1), ("0.47.160", 1)])
+def test_a_bicep_of_another_version_ends_the_job(tmp_path: Path, version: str, code: int) -> None:
+    """Where az takes the runner's own Bicep all the same (Azure/azure-cli, issue 32098), it compiles nothing."""
+    scripts = [step["run"] for _, job in jobs() for step in steps(job) if "az bicep" in step.get("run", "")]
+    assert len(scripts) == 3
+    az = tmp_path / "az"
+    az.write_text(
+        f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\n[ "$2" != version ] || echo "Bicep CLI version {version} (3f)"\n'
+    )
+    az.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": "/home", "GITHUB_PATH": str(tmp_path / "path")}
+    for script in scripts:
+        ran = subprocess.run([*SHELLS["bash"], "-c", script], env=environment, capture_output=True, check=False)
+        assert ran.returncode == code
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[:2] == ["config set bicep.use_binary_from_path=false", "bicep install --version v0.47.16"]
+
+
 def test_zizmor_finds_nothing() -> None:
     """No injection, no credential left behind, no action that is not pinned, says the linter for workflows."""
     zizmor = Path(sys.executable).with_name("zizmor")  # requirements-dev.txt brings it
@@ -146,24 +184,3 @@ def test_zizmor_finds_nothing() -> None:
     ]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-def test_azd_finds_the_app_and_the_infrastructure() -> None:
-    """azure.yaml names main.bicep and one function app, whose Bicep carries the tag that azd looks for."""
-    azure = read(ROOT / "azure.yaml")
-    assert azure["infra"] == {"provider": "bicep", "path": "infra", "module": "main"}
-    assert (ROOT / "infra" / "main.bicep").is_file()
-    assert list(azure["services"]) == ["app"]
-    assert "'azd-service-name': 'app'" in (ROOT / "infra" / "modules" / "app.bicep").read_text()
-
-
-def test_azure_yaml_has_no_key_that_azd_does_not_know() -> None:
-    """The keys that are used stand in azd's schema v1.0 (github.com/Azure/azure-dev, schemas/v1.0/azure.yaml.json)."""
-    azure = read(ROOT / "azure.yaml")
-    assert azure.keys() <= {"name", "resourceGroup", "infra", "services", "hooks", "requiredVersions"}
-    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", azure["name"])
-    assert azure["services"]["app"] == {"project": ".", "language": "py", "host": "function", "remoteBuild": True}
-    assert azure["hooks"]["postprovision"] == {
-        # What a hook prints stays on the screen only so (Azure/azure-dev, issues 1551 and 6206).
-        "posix": {"shell": "sh", "run": "infra/scripts/next-steps.sh", "interactive": True}
-    }
