@@ -21,11 +21,16 @@ _SIGN_IN = "az login --tenant <tenant id>, then az account set --subscription <s
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One of Microsoft's clouds as az tells it: two addresses, and what tokens for management are issued for."""
+    """One of Microsoft's clouds as az tells it: two addresses, and what tokens for management and publishing are for.
+
+    Publishing sites are to be asked with tokens for App Service; those for management are deprecated there and still
+    taken (microsoft/vscode-azuretools, pull request 2258). An older az does not tell the former, so there may be one.
+    """
 
     resource_manager: str
-    management_audience: str
     graph: str
+    management_audience: str
+    publishing_audiences: tuple[str, ...]
 
 
 class Account:
@@ -38,8 +43,9 @@ class Account:
     def cloud(self) -> Cloud:
         """Return the cloud that az is set to. Raises Trouble where az is absent."""
         endpoints = _ask("cloud", "show")["endpoints"]
-        names = ("resourceManager", "activeDirectoryResourceId", "microsoftGraphResourceId")
-        return Cloud(*(endpoints[name] for name in names))
+        management = endpoints["activeDirectoryResourceId"]
+        audiences = dict.fromkeys([endpoints.get("appServiceResourceId") or management, management])
+        return Cloud(endpoints["resourceManager"], endpoints["microsoftGraphResourceId"], management, tuple(audiences))
 
     def token(self, audience: str) -> str:
         """Return a token for an audience, valid for minutes at least. Raises Trouble where nobody is signed in."""

@@ -45,6 +45,7 @@ class Azure:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._cloud = account.cloud()
+        self._audience = self._cloud.management_audience  # of tokens for publishing sites, until `knock` knows better
 
     def manage(self, method: str, path: str) -> Answer:
         """Send a request about a resource; `path` is its id and what follows, or a whole address of a next page."""
@@ -54,14 +55,32 @@ class Azure:
             raise NoAnswer(f"an address of another host than {root}")
         return send(method, url, self._token())
 
+    def knock(self, app: App) -> Answer:
+        """Ask the publishing site for its latest deployment, with a token of each kind, until one kind is taken.
+
+        That kind is used from then on. It is found out here because a site that refuses a token may end the connection
+        in the midst of an upload, and then nobody hears why.
+        """
+        *others, self._audience = self._cloud.publishing_audiences
+        for audience in others:
+            try:
+                answer = send("GET", f"https://{app.site}/api/deployments/latest", self._account.token(audience))
+            except Trouble:  # not every sign-in gives out every kind of token
+                continue
+            if answer.status != 401:
+                self._audience = audience
+                return answer
+        return self.deployment(app, "latest")
+
     def publish(self, app: App, content: bytes) -> Answer:
         """Send a package to the app's publishing site, to be deployed as it is."""
         query = urlencode({"RemoteBuild": "false", "Deployer": "defender-submissions"})
-        return send("POST", f"https://{app.site}/api/publish?{query}", self._token(), content)
+        return send("POST", f"https://{app.site}/api/publish?{query}", self._account.token(self._audience), content)
 
     def deployment(self, app: App, deployment_id: str) -> Answer:
         """Ask the publishing site what became of a deployment."""
-        return send("GET", f"https://{app.site}/api/deployments/{quote(deployment_id, safe='')}", self._token())
+        url = f"https://{app.site}/api/deployments/{quote(deployment_id, safe='')}"
+        return send("GET", url, self._account.token(self._audience))
 
     def graph(self, path: str) -> Answer:
         """Read from Microsoft Graph."""

@@ -6,6 +6,7 @@ Repeating it is safe: the same package is deployed again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from local.publish.azure import App, Azure, require_right
@@ -35,18 +36,25 @@ def upload(azure: Azure, app: App, package: Package, patience: Patience) -> None
 
 def _send(azure: Azure, app: App, package: Package, patience: Patience) -> str:
     """Sends the package until it is taken; returns the deployment's id, empty where it is deployed already."""
+    _until_answered(app, lambda: azure.knock(app), patience, {200, 202, 404})
+    answer = _until_answered(app, lambda: azure.publish(app, package.content), patience, {200, 202})
+    return str(answer.json() or "") if answer.status == 202 else ""
+
+
+def _until_answered(app: App, ask: Callable[[], Answer], patience: Patience, wanted: set[int]) -> Answer:
+    """Asks the publishing site until it answers with a wanted status; raises Trouble where it does not."""
     seen, lost = "", 0
     for _ in patience.rounds():
         try:
-            answer = azure.publish(app, package.content)
+            answer = ask()
         except NoAnswer as error:
             seen, lost = str(error), lost + 1
             if lost == _LOST_CONNECTIONS:
                 raise _unreachable(app, seen) from None
             continue
-        if answer.status in {200, 202}:
-            return str(answer.json() or "") if answer.status == 202 else ""
-        _require_taken(app, answer)
+        if answer.status in wanted:
+            return answer
+        _require_passing(app, answer)
         seen = answer.told()
         print(f"waiting  the publishing site answers {seen}")
     if seen.startswith("409"):
@@ -54,8 +62,8 @@ def _send(azure: Azure, app: App, package: Package, patience: Patience) -> str:
     raise Trouble("publishing_site_ill", f"{app.site} answers {seen}", "Run it again in a few minutes.")
 
 
-def _require_taken(app: App, answer: Answer) -> None:
-    """Raises Trouble for an answer that stays the same however often the package is sent."""
+def _require_passing(app: App, answer: Answer) -> None:
+    """Raises Trouble for an answer that stays the same however often the site is asked."""
     if answer.status == 403 and not (app.is_public and b"Ip Forbidden" not in answer.body):
         raise _unreachable(app, answer.told())
     require_right(answer, f"publish to {app.name}")

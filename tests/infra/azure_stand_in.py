@@ -31,7 +31,7 @@ GROUP, APP = "rg-submissions", "defendersub-app-abc"
 SITE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Web/sites/{APP}"
 PRINCIPAL, CLIENT = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000"
 PLACEHOLDER = "WarmUp"
-MANAGEMENT = "https://management.core.windows.net/"
+MANAGEMENT, PUBLISHING = "https://management.core.windows.net/", "https://appservice.azure.com"
 """What tokens for Azure Resource Manager and for publishing sites are issued for."""
 DEPLOYMENT = "b2f2a7c1-deployment"
 ELSEWHERE = "/elsewhere"
@@ -47,6 +47,8 @@ class AzureState:
     python_version: str = "3.13"
     runtime: str = "python"
     is_public: bool = True
+    knocks: list[int] = field(default_factory=list)
+    """Statuses of the next questions for the latest deployment in place of 404; 0 ends the connection."""
     publishing: list[int] = field(default_factory=list)
     """Statuses of the next uploads in place of 202; 0 ends the connection without an answer."""
     deployment: list[int] = field(default_factory=lambda: [0, 1, 4])
@@ -58,6 +60,8 @@ class AzureState:
     refuses: set[str] = field(default_factory=set)
     """`site`, `sync`, `list` or `graph`: what whoever is signed in may not do."""
     roles: list[str] = field(default_factory=list)
+    audiences: list[str] = field(default_factory=lambda: [PUBLISHING])
+    """Whose tokens the publishing site takes."""
     builds_remotely: bool = False
     requests: list[str] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
@@ -178,10 +182,12 @@ class Handler(BaseHTTPRequestHandler):
     def _publishing_site(self, path: str, query: dict[str, str], body: bytes | None) -> tuple[int, Any]:
         if not self.state.is_public:
             return 403, {"Message": "Ip Forbidden"}
-        if not self._has_token(MANAGEMENT):
+        if not any(map(self._has_token, self.state.audiences)):
             return 401, None
         if (self.command, path) == ("POST", "/api/publish"):
             return self._publish(query, body or b"")
+        if (self.command, path) == ("GET", "/api/deployments/latest"):
+            return self.state.next_of(self.state.knocks, 404), None
         if (self.command, path) == ("GET", f"/api/deployments/{DEPLOYMENT}") and self.state.sent:
             return self._deployment()
         return 404, None
@@ -229,6 +235,7 @@ class AzureStandIn:
         return {
             "resourceManager": f"https://{self.address}/",
             "activeDirectoryResourceId": MANAGEMENT,
+            "appServiceResourceId": PUBLISHING,
             "microsoftGraphResourceId": f"https://{self.address}/graph/",
         }
 

@@ -15,7 +15,18 @@ import pytest
 
 from local.publish.package import choose_package, read_package, unpack
 from local.publish.trouble import Trouble
-from tests.infra.azure_stand_in import APP, ELSEWHERE, GONE, GROUP, PLACEHOLDER, SITE, AzureStandIn, AzureState
+from tests.infra.azure_stand_in import (
+    APP,
+    ELSEWHERE,
+    GONE,
+    GROUP,
+    MANAGEMENT,
+    PLACEHOLDER,
+    PUBLISHING,
+    SITE,
+    AzureStandIn,
+    AzureState,
+)
 from tests.infra.publishing import ALERTS, PERMISSIONS, SITE_PACKAGES, SUBMIT, functions, write_az, write_package
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +45,10 @@ class Publishing:
     def state(self) -> AzureState:
         """What the stand-in answers and saw."""
         return self.azure.state
+
+    def change_account(self, **parts: object) -> None:
+        """Change what az tells."""
+        self.account.write_text(json.dumps({**json.loads(self.account.read_text()), **parts}))
 
     def run(self, *words: str, limit_s: float = 0.3) -> subprocess.CompletedProcess[str]:
         """Run the program on the app and the package; its exit code and what it printed come back."""
@@ -109,6 +124,7 @@ def test_one_missing_function_fails_the_publishing(publishing: Publishing) -> No
 
 def test_what_passes_is_waited_for(publishing: Publishing) -> None:
     """A busy or restarting publishing site, a lost connection, a deployment under way: the package is sent again."""
+    publishing.state.knocks = [502, 0]
     publishing.state.publishing = [503, 0, 409, 429]
     publishing.state.deployment = [GONE, 502, 0, 4]
     publishing.state.syncs = [503, 400]
@@ -164,6 +180,34 @@ def test_an_upload_that_is_refused_is_named(publishing: Publishing, status: int,
     tries = publishing.state.requests.count("POST /api/publish")
     assert tries == (3 if status == 0 else 1) or status in {409, 503}
     assert tries > 1 or status not in {409, 503, 0}
+
+
+@pytest.mark.parametrize("taken", [PUBLISHING, MANAGEMENT])
+@pytest.mark.parametrize("told", [True, False])
+def test_the_publishing_site_gets_the_token_that_it_takes(publishing: Publishing, taken: str, *, told: bool) -> None:
+    """Of the old kind and the new: whichever the site takes, and whether az tells the new kind's audience or not."""
+    publishing.state.audiences = [taken]
+    if not told:
+        publishing.change_account(endpoints={**publishing.azure.endpoints(), "appServiceResourceId": None})
+    if told or taken == MANAGEMENT:
+        assert publishing.run().returncode == 0
+    else:
+        publishing.fails("no_right")
+
+
+def test_a_sign_in_without_a_token_for_the_publishing_site_uses_the_other(publishing: Publishing) -> None:
+    """A workflow's sign-in gives out no new kind of token after some minutes; one for management it has by then."""
+    publishing.change_account(no_token_for=[PUBLISHING])
+    publishing.state.audiences = [MANAGEMENT]
+    assert publishing.run().returncode == 0
+
+
+@pytest.mark.parametrize(("status", "name"), [(0, "network"), (403, "no_right"), (503, "publishing_site_ill")])
+def test_a_publishing_site_that_cannot_be_asked_gets_no_package(publishing: Publishing, status: int, name: str) -> None:
+    """It is found out before megabytes are sent."""
+    publishing.state.knocks = [status] * 1000
+    publishing.fails(name)
+    assert "POST /api/publish" not in publishing.state.requests
 
 
 def test_a_closed_publishing_site_is_named_with_the_command_that_opens_it(publishing: Publishing) -> None:
@@ -223,8 +267,7 @@ def test_grants_that_cannot_be_asked_for_stop_it_unless_somebody_vouches(publish
 
 def test_a_sign_in_without_a_token_for_graph_can_publish(publishing: Publishing) -> None:
     """A workflow's sign-in gives out no new kind of token after some minutes: whoever approved it vouches."""
-    told = json.loads(publishing.account.read_text())
-    publishing.account.write_text(json.dumps({**told, "no_token_for": [told["endpoints"]["microsoftGraphResourceId"]]}))
+    publishing.change_account(no_token_for=[publishing.azure.endpoints()["microsoftGraphResourceId"]])
     publishing.fails("grants_unknown", "check")
     assert publishing.run("--grants-made").returncode == 0
 
@@ -238,7 +281,7 @@ def test_both_troubles_are_told_at_once(publishing: Publishing) -> None:
 
 def test_who_is_not_signed_in_is_told_how(publishing: Publishing) -> None:
     """No session, and no az at all."""
-    publishing.account.write_text(publishing.account.read_text().replace("true", "false"))
+    publishing.change_account(signed_in=False)
     assert "az login" in publishing.fails("not_signed_in")
     publishing.environment["PATH"] = "/nowhere"
     publishing.fails("az_missing")
