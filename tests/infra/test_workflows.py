@@ -152,6 +152,21 @@ def test_what_is_published_is_what_was_tested() -> None:
     assert "python3 -m local.publish --grants-made" in deploy
 
 
+def test_tokens_for_publishing_are_fetched_right_after_the_sign_in(tmp_path: Path) -> None:
+    """After some minutes the sign-in gives out no new kind of token; az keeps the ones that it has."""
+    deploy = steps(read(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]["deploy"])
+    login = next(i for i, step in enumerate(deploy) if step.get("uses", "").startswith("azure/login@"))
+    az = tmp_path / "az"
+    az.write_text(
+        f'#!/bin/sh\n[ "$1" != cloud ] || echo "$4"\n[ "$1" = cloud ] || echo "$5 $6" >> "{tmp_path}/asked"\n'
+    )
+    az.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run([*SHELLS["bash"], "-c", deploy[login + 1]["run"]], env=environment, check=True)
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked == ["--resource", "endpoints.appServiceResourceId", "--resource", "endpoints.microsoftGraphResourceId"]
+
+
 @pytest.mark.parametrize(("version", "code"), [("0.47.16", 0), ("0.36.1", 1), ("0.47.160", 1)])
 def test_a_bicep_of_another_version_ends_the_job(tmp_path: Path, version: str, code: int) -> None:
     """Where az takes the runner's own Bicep all the same (Azure/azure-cli, issue 32098), it compiles nothing."""
