@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -382,3 +383,16 @@ def test_azd_finds_the_package_laid_out(tmp_path: Path) -> None:
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == names | {".funcignore"}
     assert not (folder / "old").exists()
+
+
+def test_the_page_tells_every_trouble() -> None:
+    """Each name that publishing can stop with stands in docs/deploy.md with what to do, and no other."""
+    named = set()
+    for file in (ROOT / "local" / "publish").glob("*.py"):
+        text = file.read_text()
+        named |= set(re.findall(r'Trouble\(\s*"(\w+)"', text)) | set(re.findall(r'\("(deployment_\w+)", ', text))
+    assert len(named) > 20
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    table = page.partition("| name | what it means |")[2].partition("\n\n")[0]
+    rows = [row.split("|")[1] for row in table.splitlines()[2:]]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == named
