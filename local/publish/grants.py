@@ -23,7 +23,8 @@ _STEPS = """1. Microsoft Graph, as Privileged Role Administrator (--what-if show
 
    infra/scripts/graph-access.sh --identity {principal_id}{options}
 
-2. Exchange Online, in PowerShell, as member of Organization Management (-WhatIf shows what it would do):
+2. Exchange Online, in PowerShell, as member of Organization Management and, for -SecOpsMailbox, Security Administrator
+   (-WhatIf shows what it would do):
 
    infra/scripts/exchange-access.ps1 -Connect -SecOpsMailbox -AppId {client_id} `
      -ObjectId {principal_id} `
