@@ -36,9 +36,9 @@ param tenantDomains string[]
 @allowed(['auto', 'mailbox', 'microsoft'])
 param reportDestination string = 'auto'
 
-@description('How to know your phishing simulations. It may hold a shared secret, so it belongs in no file.')
+@description('How to know your phishing simulations; `none` where you have none. It has no default, so that no deployment empties it by leaving it out. A mark that holds a shared secret stands in no file: give a Key Vault reference, `@Microsoft.KeyVault(SecretUri=...)`.')
 @secure()
-param simulationMarks string = ''
+param simulationMarks string
 
 // What is submitted, and how much
 
@@ -136,6 +136,16 @@ param pythonVersion string = '3.13'
 @description('Memory of one instance, in MB.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
+
+@description('Functions that are switched off, for a pause that outlives deployments.')
+param pausedFunctions (
+  | 'collect_reports'
+  | 'intake_manual'
+  | 'dispatch'
+  | 'submit'
+  | 'settle_outcomes'
+  | 'record_poison_manual'
+  | 'record_poison_submission')[] = []
 
 @description('Most instances of each function. With four messages at once (host.json), one stays within the four requests that Graph answers at once for a mailbox. Older documentation tells of a platform minimum of 40; multiply before you raise it.')
 @minValue(1)
@@ -322,6 +332,7 @@ module app 'modules/app.bicep' = {
     applicationInsightsName: names.applicationInsights
     submissionSettings: submissionSettings
     simulationMarks: simulationMarks
+    pausedFunctions: pausedFunctions
     pythonVersion: pythonVersion
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount

@@ -8,8 +8,8 @@ param tags = { owner: 'security-operations', dataClass: 'confidential' }
 
 param reportingMailboxes = ['phish-reports@contoso.com', 'secops@contoso.com/Reported by users']
 param tenantDomains = ['contoso.com', 'contoso.de']
-// Never in a file: some products' marks are a shared secret.
-param simulationMarks = readEnvironmentVariable('SIMULATION_MARKS', '')
+// Marks without a secret may stand here as they are. Those that hold a secret stand in a vault of yours, see docs/trust.md.
+param simulationMarks = '@Microsoft.KeyVault(SecretUri=https://contoso-secops.vault.azure.net/secrets/simulation-marks)'
 
 param submissionMode = 'live'
 param userSubmissions = 'on'

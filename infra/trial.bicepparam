@@ -9,6 +9,8 @@ param tags = { purpose: 'trial of Defender Submissions' }
 param reportingMailboxes = ['phish-reports-trial@contoso.com']
 param tenantDomains = ['contoso.com']
 
+param simulationMarks = 'none'
+
 param submissionMode = 'shadow'
 param quotaPer15Min = 20
 param quotaPerDay = 200

@@ -1,11 +1,14 @@
 """Checks every Bicep and parameter file with the real compiler, where one is installed: builds, lint rules, format.
 
 Also that each kept snapshot still tells what the templates make. Runs as `python -m local.bicep_check` in `make
-check`. Invariant: what could not be checked is said aloud and never passes as checked; a warning counts as a failure.
+check`; with `--age`, which only CI runs, it asks instead whether any API version has become too old by today's date.
+Invariant: what could not be checked is said aloud and never passes as checked; a warning counts as a failure.
 """
 
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from local.setup import ROOT
 _DIAGNOSTIC = re.compile(r" : (Error|Warning|Info) ")
 _GRAPH_EXTENSION = re.compile(r"^extension microsoftGraph", re.MULTILINE)
 _CANNOT_RESTORE = " : Error BCP192"
+AGE_RULES = ROOT / ".ci" / "bicepconfig.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,30 @@ def main(root: Path = ROOT) -> int:
     return 1 if problems else 0
 
 
+def main_age(root: Path = ROOT) -> int:
+    """Check the age of what the templates under `root` use; return the process's exit code."""
+    compiler = BicepCompiler.find()
+    if compiler is None:
+        print("NOT CHECKED: the age of API versions, as neither `bicep` nor `az bicep` is installed here.")
+        return 0
+    problems = find_aged(compiler, root)
+    print("\n".join(problems) or "Nothing that the templates use is too old.")
+    return 1 if problems else 0
+
+
+def find_aged(compiler: BicepCompiler, root: Path) -> list[str]:
+    """Return what the rules of `AGE_RULES` say against infra/main.bicep, by the date of this machine.
+
+    The compiler takes the configuration that lies nearest to a file, so the templates are built from a copy.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(root / "infra", copy / "infra")
+        shutil.copy(AGE_RULES, copy)
+        told = find_build_problems(compiler, copy / "infra" / "main.bicep")
+        return [line.removeprefix(f"{copy}/") for line in told]
+
+
 def find_bicep_files(root: Path) -> Iterator[Path]:
     """Yield each .bicep and .bicepparam file outside hidden folders, which hold tools and caches."""
     for pattern in ("*.bicep", "*.bicepparam"):
@@ -60,7 +88,7 @@ def find_bicep_files(root: Path) -> Iterator[Path]:
 
 def check(compiler: BicepCompiler, file: Path) -> Finding:
     """Return what the compiler says against a file: errors, lint rules, its format, and that its snapshot is old."""
-    build_problems = list(_build_problems(compiler, file))
+    build_problems = list(find_build_problems(compiler, file))
     others = (*_format_problems(compiler, file), *_snapshot_problems(compiler, file))
     # The one extension that has to be downloaded; whatever else is then said of the file follows from its absence.
     if _GRAPH_EXTENSION.search(file.read_text()) and any(_CANNOT_RESTORE in line for line in build_problems):
@@ -68,7 +96,8 @@ def check(compiler: BicepCompiler, file: Path) -> Finding:
     return Finding((*build_problems, *others))
 
 
-def _build_problems(compiler: BicepCompiler, file: Path) -> Iterator[str]:
+def find_build_problems(compiler: BicepCompiler, file: Path) -> Iterator[str]:
+    """Yield what the compiler and its linter say against a file."""
     command = "build-params" if file.suffix == ".bicepparam" else "build"  # either runs the linter too
     built = compiler.run(command, file, "--stdout")
     diagnostics = [line for line in built.stderr.splitlines() if _DIAGNOSTIC.search(line)]
@@ -91,4 +120,4 @@ def _snapshot_problems(compiler: BicepCompiler, file: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main_age() if sys.argv[1:] == ["--age"] else main())

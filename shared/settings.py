@@ -22,6 +22,9 @@ GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft
 MOST_REPRESENTATIVES = 20
 """A hundred campaigns with so many representatives each fit into one row, where they stand together."""
 
+_REFERENCE = re.compile(r"@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+"""How a setting begins whose value stands in a vault. Azure puts the value in its place before the app sees it; where
+it cannot, the app gets the reference itself (Microsoft Learn, "Use Key Vault references", Troubleshoot)."""
 _DEVELOPMENT_STORAGE = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
     "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
@@ -149,6 +152,9 @@ def _storage_access(given: Mapping[str, str], problems: list[str]) -> StorageAcc
 
 def _parsed(name: str, parse: Callable[[str], object], value: str | None, problems: list[str]) -> Any:
     """The parsed value, or None and a problem more. No parser of a required setting accepts the empty text."""
+    if value and _REFERENCE.match(value):
+        problems.append(f"{name} is a reference that Azure could not resolve: see docs/deploy.md, Marks in a vault")
+        return None
     try:
         return parse(value or "")
     except ValueError as error:

@@ -35,9 +35,12 @@ param applicationInsightsName string
 @description('What the app\'s parser reads, by the names it has there.')
 param submissionSettings { *: string }
 
-@description('How to know the tenant\'s phishing simulations.')
+@description('How to know the tenant\'s phishing simulations; `none` for none.')
 @secure()
 param simulationMarks string
+
+@description('Names of functions that are switched off.')
+param pausedFunctions string[]
 
 @description('Python version.')
 param pythonVersion '3.11' | '3.12' | '3.13'
@@ -86,8 +89,15 @@ var platformSettings = {
   // The app sends its own events; through the host as well, everything would be told twice. docs/telemetry.md tells
   // why it is this setting and not PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY.
   PYTHON_ENABLE_OPENTELEMETRY: 'true'
-  SIMULATION_MARKS: simulationMarks
+  // An unset variable arrives as an empty text. Every deployment writes all settings anew, so it would empty the marks
+  // that the app has, and exercises would go to Microsoft.
+  SIMULATION_MARKS: empty(trim(simulationMarks))
+    ? fail('simulationMarks is empty: give the marks of your phishing simulations, or the word none if you have none')
+    : trim(simulationMarks) == 'none' ? '' : simulationMarks
 }
+
+@description('A function is switched off by a setting with dots in its name; with underscores the host ignores it.')
+var pauses = toObject(pausedFunctions, name => 'AzureWebJobs.${name}.Disabled', _ => 'true')
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
@@ -113,6 +123,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     httpsOnly: true
     clientAffinityEnabled: false
     publicNetworkAccess: publishingAccess
+    // As whom a setting that names a Key Vault secret is read: an app without a system-assigned identity has to say it.
+    keyVaultReferenceIdentity: identity.id
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       deployment: {
@@ -132,7 +144,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scmMinTlsVersion: '1.2'
       http20Enabled: true
       // Here, not in a resource of their own: the app never stands without its settings, not even for a minute.
-      appSettings: map(items({ ...submissionSettings, ...platformSettings }), setting => {
+      appSettings: map(items({ ...submissionSettings, ...platformSettings, ...pauses }), setting => {
         name: setting.key
         value: setting.value
       })

@@ -49,7 +49,8 @@ def test_without_variables_the_defaults_hold() -> None:
     """Nothing set leaves every default of main.bicep, but for the mode: nobody goes live by forgetting a variable."""
     unset = parameters()
     assert unset.pop("submissionMode") == "shadow"
-    assert (unset.pop("reportingMailboxes"), unset.pop("tenantDomains")) == ([], [])
+    refused = (unset.pop("reportingMailboxes"), unset.pop("tenantDomains"), unset.pop("simulationMarks"))
+    assert refused == ([], [], ""), "what main.bicep refuses"
     known = defaults()
     assert unset == {name: known[name] for name in unset}
 

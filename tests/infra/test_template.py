@@ -1,7 +1,9 @@
 """The template's parameters: all explained, and with the very limits and defaults of the app's settings parser."""
 
+import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 from local.bicep_compiler import BicepCompiler
 from local.bicep_snapshot import SnapshotError, write_snapshot
 from shared.settings import GRAPH_HOSTS, Settings, SettingsError
-from tests.infra.predicted import INFRA, Prediction, read_prediction
+from tests.infra.predicted import INFRA, SITE, Prediction, read_prediction
 from tests.infra.test_deployment import LONGEST_PREFIX
+from tests.support.worker_site import QUEUES, TIMERS
 
 Parameter = Mapping[str, Any]
 
@@ -82,7 +85,7 @@ def test_words_are_the_parsers(parameters: dict[str, Parameter], deployed: dict[
 def test_defaults_are_the_parsers(parameters: dict[str, Parameter], deployed: dict[str, str]) -> None:
     """A parameter that is left out means what the setting means when it is left out."""
     own = {name for name, told in parameters.items() if not name.endswith("_SCHEDULE")}
-    computed = {"TENANT_ID", "REPORTING_MAILBOXES", "TENANT_DOMAINS"}
+    computed = {"TENANT_ID", "REPORTING_MAILBOXES", "TENANT_DOMAINS", "SIMULATION_MARKS"}
     defaults = {name: str(parameters[name]["defaultValue"]) for name in own - computed}
     left_out = {name: value for name, value in deployed.items() if name not in own - computed}
     assert Settings.load(left_out | defaults) == Settings.load(left_out)
@@ -104,7 +107,64 @@ def test_only_the_marks_of_simulations_may_be_a_secret(template: dict[str, Any])
     """They are kept out of logs and histories of deployments, and no other parameter asks for a secret."""
     secure = {name: told for name, told in template["parameters"].items() if told["type"].startswith("secure")}
     assert set(secure) == {"simulationMarks"}
-    assert secure["simulationMarks"]["defaultValue"] == ""
+
+
+def test_no_deployment_empties_the_marks_by_leaving_them_out(template: dict[str, Any]) -> None:
+    """A deployment writes all settings anew: whoever upgrades without naming the marks is stopped, not obeyed."""
+    assert "defaultValue" not in template["parameters"]["simulationMarks"]
+
+
+@pytest.mark.parametrize(
+    ("given", "setting"), [("none", ""), (" none ", ""), ("@exercise.contoso.com", "@exercise.contoso.com")]
+)
+def test_marks_are_deployed_as_they_were_given(trial_copy: Path, given: str, setting: str) -> None:
+    """`none` is how to say that there are none."""
+    assert predict_marks(trial_copy, given) == setting
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_empty_marks_stop_the_deployment(trial_copy: Path, given: str) -> None:
+    """An unset variable arrives as an empty text, and would empty what the app has."""
+    with pytest.raises(SnapshotError, match="simulationMarks is empty"):
+        predict_marks(trial_copy, given)
+
+
+def test_a_pause_outlives_deployments(trial_copy: Path, template: dict[str, Any]) -> None:
+    """Functions that the parameters name are switched off by the setting that the host obeys; any of ours can be."""
+    functions = template["parameters"]["pausedFunctions"]["allowedValues"]
+    assert set(functions) == {*TIMERS, *QUEUES}
+    trial_copy.write_text(f"{trial_copy.read_text()}param pausedFunctions = ['submit', 'dispatch']\n")
+    settings = predict_settings(trial_copy)
+    paused = {name: value for name, value in settings.items() if name.startswith("AzureWebJobs.")}
+    assert paused == {"AzureWebJobs.submit.Disabled": "true", "AzureWebJobs.dispatch.Disabled": "true"}
+
+
+def predict_marks(parameters: Path, given: str) -> str:
+    """Return what a deployment of these parameters with these marks would set SIMULATION_MARKS to."""
+    parameters.write_text(parameters.read_text().replace("simulationMarks = 'none'", f"simulationMarks = '{given}'"))
+    return predict_settings(parameters)["SIMULATION_MARKS"]
+
+
+def predict_settings(parameters: Path) -> dict[str, str]:
+    """Return the app settings that a deployment of these parameters would make."""
+    compiler = BicepCompiler.find()
+    assert compiler is not None
+    told = json.loads(write_snapshot(compiler, parameters).read_text())["predictedResources"]
+    (settings,) = (one["properties"]["siteConfig"]["appSettings"] for one in told if one["type"] == SITE)
+    return {one["name"]: one["value"] for one in settings}
+
+
+@pytest.fixture
+def trial_copy(tmp_path: Path) -> Path:
+    """Return the trial's parameters beside templates that do not keep the marks secret, so that they are predicted."""
+    if BicepCompiler.find() is None:
+        pytest.skip("no Bicep compiler is installed")
+    shutil.copytree(INFRA, tmp_path / "infra")
+    for file in (tmp_path / "infra" / "main.bicep", tmp_path / "infra" / "modules" / "app.bicep"):
+        text = file.read_text()
+        assert text.count("@secure()\n") == 1
+        file.write_text(text.replace("@secure()\n", ""))
+    return tmp_path / "infra" / "trial.bicepparam"
 
 
 def test_the_outputs_are_the_predicted_ones(template: dict[str, Any], prediction: Prediction) -> None:

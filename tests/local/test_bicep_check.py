@@ -1,12 +1,15 @@
 """What `make check` says about Bicep files, with the real compiler where there is one and without any."""
 
 import json
+import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from local import bicep_snapshot
-from local.bicep_check import check, main
+from local.bicep_check import AGE_RULES, check, find_aged, find_build_problems, main, main_age
 from local.bicep_compiler import BicepCompiler
 from local.bicep_snapshot import EXAMPLES, SnapshotError, find_changes, snapshot_of, write_snapshot
 from local.setup import ROOT
@@ -21,6 +24,7 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 }
 """
 WITH_EXTENSION = "extension microsoftGraphV1\n\nparam location string\n\noutput place string = location\n"
+AgedCompiler = Callable[[int], BicepCompiler]
 RESTORE_FAILED = "main.bicep(1,11) : Error BCP192: Unable to restore the artifact with reference"
 """What compiler 0.47.16 says offline, without the end of the line."""
 
@@ -32,6 +36,22 @@ def compiler() -> BicepCompiler:
     if found is None:
         pytest.skip("no Bicep compiler is installed")
     return found
+
+
+@pytest.fixture
+def aged_compiler(compiler: BicepCompiler, tmp_path: Path) -> AgedCompiler:
+    """Run the real compiler with the clock some years on; skip where `faketime` is not installed."""
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        pytest.skip("faketime, which moves the clock of a process, is not installed")
+
+    def aged(years: int) -> BicepCompiler:
+        words = shlex.join((faketime, "-f", f"+{years}y", compiler.words[0]))
+        program = put_file(tmp_path, f"in-{years}-years/bicep", f'#!/bin/sh\nexec {words} "$@"\n')
+        program.chmod(0o755)
+        return BicepCompiler((str(program), *compiler.words[1:]))
+
+    return aged
 
 
 @pytest.fixture
@@ -166,10 +186,38 @@ def test_the_kept_snapshots_are_current(compiler: BicepCompiler, parameters: Pat
     assert find_changes(compiler, parameters) == ""
 
 
-def test_every_linter_rule_that_is_configured_is_an_error() -> None:
-    """A lint rule that only warns would be let stand."""
-    lines = (ROOT / "bicepconfig.json").read_text().splitlines()
-    config = json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
-    rules = config["analyzers"]["core"]["rules"]
-    assert {rule["level"] for rule in rules.values()} == {"error"}
-    assert len(rules) == 53
+def rules_of(config: Path) -> dict[str, str]:
+    """Return the level of each linter rule that a configuration names."""
+    lines = (line for line in config.read_text().splitlines() if not line.lstrip().startswith("//"))
+    told = json.loads("\n".join(lines))["analyzers"]["core"]["rules"]
+    return {name: rule["level"] for name, rule in told.items()}
+
+
+def test_no_linter_rule_stops_a_deployment() -> None:
+    """Every rule warns, which `make check` fails on; those that go by the date are CI's alone, and errors there."""
+    deployed, ci = rules_of(ROOT / "bicepconfig.json"), rules_of(AGE_RULES)
+    assert len(deployed) == 53
+    assert {name for name, level in deployed.items() if level != "warning"} == set(ci)
+    assert {deployed[name] for name in ci} == {"off"}
+    assert set(ci.values()) == {"error"}
+    assert "use-recent-api-versions" in ci
+
+
+@pytest.mark.parametrize(("years", "file"), [(2, "main.bicepparam"), (10, "main.bicep"), (10, "production.bicepparam")])
+def test_the_templates_build_on_any_day(aged_compiler: AgedCompiler, years: int, file: str) -> None:
+    """Nobody who deploys years from now is stopped by the date."""
+    assert list(find_build_problems(aged_compiler(years), ROOT / "infra" / file)) == []
+
+
+def test_ci_is_told_when_an_api_version_is_too_old(aged_compiler: AgedCompiler) -> None:
+    """The same templates ten years on: CI names what is too old, without the folder that it built in."""
+    told = find_aged(aged_compiler(10), ROOT)
+    assert all(line.startswith("infra/") for line in told)
+    assert any("use-recent-api-versions" in line for line in told)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_no_age_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """CI without a compiler says that it did not look."""
+    assert main_age() == 0
+    assert capsys.readouterr().out.startswith("NOT CHECKED")

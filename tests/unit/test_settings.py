@@ -136,6 +136,16 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
     assert [line.split()[0] for line in problems(**{name: value})] == [name]
 
 
+@pytest.mark.parametrize("name", ["SIMULATION_MARKS", "HUNTING_QUERY", "TENANT_ID", "SubmissionsStorage"])
+@pytest.mark.parametrize("kind", ["KeyVault", "keyvault", "AppConfiguration"])
+def test_a_reference_that_azure_left_unresolved_is_no_value(name: str, kind: str) -> None:
+    """Where the vault refuses the app, the setting holds the reference: it is said, and not where it points to."""
+    reference = f"@Microsoft.{kind}(SecretUri=https://vault.contoso.example/secrets/marks)"
+    (told,) = problems(**{name: reference})
+    assert told.startswith(f"{name} is a reference that Azure could not resolve")
+    assert "contoso" not in told
+
+
 @pytest.mark.parametrize(
     "url",
     [
