@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "infra" / "scripts").glob("*.sh"))]
+SCRIPTS = [
+    ROOT / ".ci" / "run",
+    *sorted((ROOT / "findings").glob("*.sh")),
+    *sorted((ROOT / "infra" / "scripts").glob("*.sh")),
+]
 
 
 def test_no_shell_script_is_overlooked() -> None:
