@@ -71,8 +71,7 @@ class Job:
 
     def require_grants(self) -> None:
         """Raise Trouble where the app's identity lacks a grant, or Graph does not tell."""
-        for identity in self.app.identities:
-            require_grants(self.azure, identity, wanted_by(os.environ), are_made=self.given.grants_made)
+        require_grants(self.azure, self.app.identity, wanted_by(os.environ), are_made=self.given.grants_made)
 
     def check(self) -> None:
         """Raise Trouble where package or grants are not right; where both are not, both are told."""

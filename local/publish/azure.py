@@ -16,6 +16,7 @@ from local.publish.web import Answer, NoAnswer, send
 
 API_VERSION = "2025-03-01"
 """Of Microsoft.Web, the one that infra/modules/app.bicep deploys with."""
+_OURS = "Name the app that infra/main.bicep deploys."
 _RIGHT = "Sign in as somebody with Website Contributor on the app (az login), or ask for that right."
 
 
@@ -36,7 +37,7 @@ class App:
     site: str
     python_version: str
     is_public: bool
-    identities: tuple[Identity, ...]
+    identity: Identity
 
 
 class Azure:
@@ -122,19 +123,29 @@ def require_right(answer: Answer, to_do: str) -> None:
 
 def _read(path: str, name: str, told: dict[str, Any]) -> App:
     properties = told["properties"]
-    runtime = (properties.get("functionAppConfig") or {}).get("runtime") or {}
+    config = properties.get("functionAppConfig") or {}
+    runtime = config.get("runtime") or {}
     if runtime.get("name") != "python":
         seen = f"{name} is no Python app on Flex Consumption: its runtime is {runtime or 'not told'}"
-        raise Trouble("other_plan", seen, "Name the app that infra/main.bicep deploys.")
-    identities = ((told.get("identity") or {}).get("userAssignedIdentities") or {}).values()
+        raise Trouble("other_plan", seen, _OURS)
     return App(
         path,
         name,
         _publishing_site(properties, name),
         runtime["version"],
         properties.get("publicNetworkAccess") != "Disabled",
-        tuple(Identity(one["principalId"], one["clientId"]) for one in identities),
+        _own_identity(config, told.get("identity") or {}, name),
     )
+
+
+def _own_identity(config: dict[str, Any], identity: dict[str, Any], name: str) -> Identity:
+    """The identity that the app runs and reads its package as; a policy of the tenant may have added others."""
+    own = (config.get("deployment") or {}).get("storage", {}).get("authentication", {})
+    own_id = str(own.get("userAssignedIdentityResourceId")).casefold()
+    for resource_id, ids in (identity.get("userAssignedIdentities") or {}).items():
+        if resource_id.casefold() == own_id:
+            return Identity(ids["principalId"], ids["clientId"])
+    raise Trouble("other_plan", f"{name} does not read its package as an identity of its own", _OURS)
 
 
 def _publishing_site(properties: dict[str, Any], name: str) -> str:

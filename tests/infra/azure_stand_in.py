@@ -30,6 +30,7 @@ SUBSCRIPTION = "00000000-1111-2222-3333-444444444444"
 GROUP, APP = "rg-submissions", "defendersub-app-abc"
 SITE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Web/sites/{APP}"
 PRINCIPAL, CLIENT = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000"
+OWN_IDENTITY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.ManagedIdentity/ours"
 PLACEHOLDER = "WarmUp"
 MANAGEMENT, PUBLISHING = "https://management.core.windows.net/", "https://appservice.azure.com"
 """What tokens for Azure Resource Manager and for publishing sites are issued for."""
@@ -135,18 +136,23 @@ class Handler(BaseHTTPRequestHandler):
     def _site(self) -> tuple[int, Any]:
         if "site" in self.state.refuses:
             return 403, {"error": {"code": "AuthorizationFailed"}}
+        authentication = {"type": "UserAssignedIdentity", "userAssignedIdentityResourceId": OWN_IDENTITY}
         properties = {
             "publicNetworkAccess": "Enabled" if self.state.is_public else "Disabled",
-            "functionAppConfig": {"runtime": {"name": self.state.runtime, "version": self.state.python_version}},
+            "functionAppConfig": {
+                "runtime": {"name": self.state.runtime, "version": self.state.python_version},
+                "deployment": {"storage": {"type": "blobContainer", "authentication": authentication}},
+            },
             "hostNameSslStates": [
                 {"name": f"{APP}.azurewebsites.net", "hostType": "Standard"},
                 {"name": self.address, "hostType": "Repository"},
             ],
         }
-        identity = {
-            "type": "UserAssigned",
-            "userAssignedIdentities": {"id": {"principalId": PRINCIPAL, "clientId": CLIENT}},
+        identities = {
+            "/a/policy/s/identity": {"principalId": "another", "clientId": "another"},
+            OWN_IDENTITY.lower(): {"principalId": PRINCIPAL, "clientId": CLIENT},  # case is not told alike
         }
+        identity = {"type": "UserAssigned", "userAssignedIdentities": identities}
         return 200, {"id": SITE, "name": APP, "identity": identity, "properties": properties}
 
     def _sync(self) -> tuple[int, Any]:
