@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+_LEAST_ROUNDS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -15,11 +17,11 @@ class Patience:
     pause_s: float
 
     def rounds(self) -> Iterator[int]:
-        """Yield 1, 2, 3 and so on with a pause between them until the limit has passed; 1 always."""
+        """Yield 1, 2, 3 and so on with a pause between them until the limit has passed, which 3 may overrun."""
         end_s = time.monotonic() + self.limit_s
         number = 1
         yield number
-        while time.monotonic() + self.pause_s <= end_s:
+        while number < _LEAST_ROUNDS or time.monotonic() + self.pause_s <= end_s:
             time.sleep(self.pause_s)
             number += 1
             yield number

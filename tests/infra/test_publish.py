@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from local.publish.package import choose_package, read_package, unpack
+from local.publish.patience import Patience
 from local.publish.trouble import Trouble
 from tests.infra.azure_stand_in import (
     APP,
@@ -129,7 +130,7 @@ def test_what_passes_is_waited_for(publishing: Publishing) -> None:
     publishing.state.publishing = [503, 0, 409, 429]
     publishing.state.deployment = [GONE, 502, 0, 4]
     publishing.state.syncs = [503, 400]
-    ran = publishing.run(limit_s=20)
+    ran = publishing.run(limit_s=100)
     assert ran.returncode == 0, ran.stderr
     assert len(publishing.state.sent) == 1
 
@@ -179,8 +180,7 @@ def test_an_upload_that_is_refused_is_named(publishing: Publishing, status: int,
     assert publishing.state.sent == []
     assert not any(ELSEWHERE in one for one in publishing.state.requests)  # a token does not follow a redirection
     tries = publishing.state.requests.count("POST /api/publish")
-    assert tries == (3 if status == 0 else 1) or status in {409, 503}
-    assert tries > 1 or status not in {409, 503, 0}
+    assert tries >= 3 if status in {409, 503} else tries == (3 if status == 0 else 1)
 
 
 @pytest.mark.parametrize("taken", [PUBLISHING, MANAGEMENT])
@@ -304,6 +304,11 @@ def test_a_package_built_anew_in_azure_is_no_success(publishing: Publishing) -> 
     """Should Azure ever build it all the same, that is an error: what runs was not tested."""
     publishing.state.builds_remotely = True
     publishing.fails("built_remotely")
+
+
+def test_three_questions_are_asked_however_slow_the_machine_is() -> None:
+    """A time that is over while the machine was busy is no answer of Azure's."""
+    assert list(Patience(limit_s=-1, pause_s=0).rounds()) == [1, 2, 3]
 
 
 def test_options_that_are_missing_are_a_usage_error(publishing: Publishing) -> None:
