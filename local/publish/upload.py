@@ -6,6 +6,7 @@ Repeating it is safe: the same package is deployed again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from local.publish.patience import Patience
 from local.publish.trouble import Trouble, excerpt
 from local.publish.web import Answer, NoAnswer
 
+_ID = re.compile(r"[\w-]+")
 _LOST_CONNECTIONS = 3
 _SUCCESS = 4
 _ENDED_BADLY = {
@@ -38,7 +40,14 @@ def _send(azure: Azure, app: App, package: Package, patience: Patience) -> str:
     """Sends the package until it is taken; returns the deployment's id, empty where it is deployed already."""
     _until_answered(app, lambda: azure.knock(app), patience, {200, 202, 404})
     answer = _until_answered(app, lambda: azure.publish(app, package.content), patience, {200, 202})
-    return str(answer.json() or "") if answer.status == 202 else ""
+    return _deployment_id(answer) if answer.status == 202 else ""
+
+
+def _deployment_id(answer: Answer) -> str:
+    """The id that stands in an answer, as JSON or bare; where it holds none, `latest` names the same deployment."""
+    told = answer.json()
+    bare = answer.body.decode(errors="replace").strip()
+    return told if isinstance(told, str) and told else (bare if _ID.fullmatch(bare) else "latest")
 
 
 def _until_answered(app: App, ask: Callable[[], Answer], patience: Patience, wanted: set[int]) -> Answer:

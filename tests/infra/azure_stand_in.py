@@ -52,6 +52,8 @@ class AzureState:
     """Statuses of the next questions for the latest deployment in place of 404; 0 ends the connection."""
     publishing: list[int] = field(default_factory=list)
     """Statuses of the next uploads in place of 202; 0 ends the connection without an answer."""
+    taken: str | bytes = f'"{DEPLOYMENT}"'.encode()
+    """What the publishing site answers to an upload that it has taken."""
     deployment: list[int] = field(default_factory=lambda: [0, 1, 4])
     """Statuses of the deployment, question by question; the last one stays."""
     syncs: list[int] = field(default_factory=list)
@@ -98,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         if status == 0:
             self.close_connection = True
             return
-        content = json.dumps(told).encode() if told is not None else b""
+        content = told if isinstance(told, bytes) else json.dumps(told).encode() if told is not None else b""
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
@@ -192,9 +194,10 @@ class Handler(BaseHTTPRequestHandler):
             return 401, None
         if (self.command, path) == ("POST", "/api/publish"):
             return self._publish(query, body or b"")
-        if (self.command, path) == ("GET", "/api/deployments/latest"):
+        if (self.command, path) == ("GET", "/api/deployments/latest") and not self.state.sent:
             return self.state.next_of(self.state.knocks, 404), None
-        if (self.command, path) == ("GET", f"/api/deployments/{DEPLOYMENT}") and self.state.sent:
+        known = ("latest", DEPLOYMENT) if self.state.sent else ()
+        if self.command == "GET" and path.removeprefix("/api/deployments/") in known:
             return self._deployment()
         return 404, None
 
@@ -208,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
             return status, {"Message": f"answer {status}"} if status else None
         self.state.builds_remotely |= query.get("RemoteBuild") != "false"
         self.state.sent.append(body)
-        return 202, DEPLOYMENT
+        return 202, self.state.taken
 
     def _deployment(self) -> tuple[int, Any]:
         statuses = self.state.deployment

@@ -19,6 +19,7 @@ from local.publish.patience import Patience
 from local.publish.trouble import Trouble
 from tests.infra.azure_stand_in import (
     APP,
+    DEPLOYMENT,
     ELSEWHERE,
     GONE,
     GROUP,
@@ -91,6 +92,15 @@ def test_publishing_ends_when_every_function_is_listed(publishing: Publishing) -
     ]
     assert "python -m shared.doctor --in-app" in ran.stdout
     assert ran.stdout.isascii()  # a terminal of Windows prints nothing else for certain
+
+
+@pytest.mark.parametrize(("taken", "asked"), [(DEPLOYMENT.encode(), DEPLOYMENT), (b"", "latest"), (b"{}", "latest")])
+def test_a_deployment_is_followed_however_it_is_told(publishing: Publishing, taken: bytes, asked: str) -> None:
+    """Its id bare and not as JSON, or none at all: it is followed to its end all the same."""
+    publishing.state.taken = taken
+    publishing.state.deployment = [1, 3]
+    publishing.fails("deployment_failed")
+    assert publishing.state.requests[-1] == f"GET /api/deployments/{asked}"
 
 
 def test_the_triggers_are_read_in_both_ways(publishing: Publishing) -> None:
