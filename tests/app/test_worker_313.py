@@ -1,7 +1,8 @@
 """The deployed files under the platform's own worker library on Python 3.13: indexed, and each function run.
 
-The platform serves Python 3.13 with `azure-functions-runtime`. Storage is Azurite, Graph the simulator. Only what is
-deployed lies in the app's folder; tests/app/test_deployed_package.py does the same with the zip.
+The platform serves Python 3.13 with `azure-functions-runtime`, in a release of its own choice: two of them run here,
+under the very settings that the template deploys. Storage is Azurite, Graph the simulator. Only what is deployed lies
+in the app's folder; tests/app/test_deployed_package.py does the same with the zip.
 """
 
 import json
@@ -15,11 +16,19 @@ import pytest
 from local.package.rules import read_funcignore
 from local.setup import worker_python
 from shared.domain.model import State
-from tests.support.stage import settings_for
+from tests.infra.predicted import EXAMPLES, read_prediction
+from tests.support.azure_addresses import DeployedStorage
+from tests.support.platform_reads import REFUSED_SETTINGS
 from tests.support.worker_site import (
+    NEWEST,
     NO_WORKER,
+    OLDER,
+    QUEUES,
+    RELEASES,
+    TIMERS,
     Site,
     assert_all_indexed,
+    assert_only_deployed_settings,
     invocation,
     live_through_a_report,
     run_site,
@@ -35,6 +44,7 @@ URL_REQUEST: dict[str, object] = {
     "requestedBy": "soc@contoso.example",
     "url": "https://login.contoso-example.test/reset",
 }
+SWITCHED_OFF = "AttributeError: 'NoneType' object has no attribute 'extract'"
 AS_OBJECT = '''
 import azure.functions as func
 
@@ -58,16 +68,37 @@ def deployed(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-async def site(deployed: Path, storage_connection: str) -> AsyncIterator[Site]:
-    """Return the app in a worker, with an empty storage account and a tenant whose verdicts come at once."""
-    async with run_site(deployed, storage_connection) as running:
+@pytest.fixture(params=RELEASES)
+async def site(
+    request: pytest.FixtureRequest, deployed: Path, deployed_storage: DeployedStorage
+) -> AsyncIterator[Site]:
+    """Return the app in a worker of each release, with an empty account and a tenant whose verdicts come at once."""
+    async with run_site(deployed, deployed_storage, release=request.param) as running:
         yield running
 
 
-async def test_the_worker_indexes_the_deployed_files(site: Site) -> None:
-    """The worker finds the seven functions with their queues and schedules, and says the same as the contract."""
-    assert_all_indexed(site)
+@pytest.mark.parametrize(("release", "error"), [(NEWEST, None), (OLDER, SWITCHED_OFF)])
+async def test_why_the_opentelemetry_switch_is_refused(
+    deployed: Path, deployed_storage: DeployedStorage, release: str, error: str | None
+) -> None:
+    """A switch that was deployed once ends every invocation before our code in one release, and none in the next."""
+    switch = {"PYTHON_ENABLE_OPENTELEMETRY": "true"}
+    assert switch.keys() <= REFUSED_SETTINGS.keys()
+    async with run_site(deployed, deployed_storage, release=release, added=switch) as site:
+        everything = [*map(invocation, TIMERS), *(invocation(name, "{}") for name in QUEUES)]
+        errors = {one["error"] for one in await site.worker.invoke(*everything)}
+    assert errors == ({error} if error else {None, "UnreadableMessage: KeyError in a message of 2 characters"})
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("release", RELEASES)
+async def test_the_worker_indexes_under_the_deployed_settings(
+    deployed: Path, deployed_storage: DeployedStorage, release: str, example: str
+) -> None:
+    """The worker finds the seven functions with their queues and schedules; its settings are the template's alone."""
+    async with run_site(deployed, deployed_storage, release=release, example=example) as site:
+        assert_all_indexed(site)
+        await assert_only_deployed_settings(site)
 
 
 async def test_a_report_reaches_its_verdict(site: Site) -> None:
@@ -128,7 +159,7 @@ async def test_no_generated_model_is_imported(site: Site) -> None:
 
 async def test_wrong_settings_stop_the_worker(deployed: Path) -> None:
     """With settings missing the app does not start: the worker reports one error that names all of them."""
-    settings = settings_for("http://127.0.0.1:1", None)
+    settings = read_prediction("production").app_settings()
     missing = {"TENANT_ID", "COLLECT_SCHEDULE"}
     kept = {name: value for name, value in settings.items() if name not in missing}
     async with worker(deployed, kept) as running:

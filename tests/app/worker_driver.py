@@ -2,14 +2,15 @@
 
 `python worker_driver.py <app folder> [<folder to import from>...]` loads the app as the platform's worker does and
 prints what was indexed. Then each line of standard input is a JSON list of invocations, run side by side, and answered
-by one line with a JSON list of results; an empty line is answered with the imported modules and where they lie. The
-library gets its message classes injected by the process around it, which is in no package registry; the stand-ins
-below keep what they are given.
+by one line with a JSON list of results; the line `modules` is answered with the imported modules and where they lie,
+`environment` with the process's own. The library gets its message classes injected by the process around it, which is
+in no package registry; the stand-ins below keep what they are given.
 """
 
 import asyncio
 import importlib
 import json
+import os
 import sys
 import uuid
 from collections.abc import Mapping
@@ -72,6 +73,7 @@ class Host:
     def __init__(self) -> None:
         self._worker = importlib.import_module("azure_functions_runtime")
         self._ids: dict[str, str] = {}
+        self.release: str = importlib.import_module("azure_functions_runtime.version").VERSION
 
     async def load(self, folder: str) -> Json:
         """Start the worker on an app's folder; return the error, or the bindings of each function by its name."""
@@ -116,13 +118,15 @@ def request(**content: Message) -> Message:
 async def converse(folder: str) -> None:
     """Load the app, then answer every line until standard input ends."""
     host, loop = Host(), asyncio.get_running_loop()
-    tell(await host.load(folder))
+    tell({"release": host.release, **await host.load(folder)})
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        asked = line.strip()
-        if asked:
-            tell(list(await asyncio.gather(*(host.invoke(one) for one in json.loads(asked)))))
-        else:
-            tell({name: place_of(module) for name, module in sorted(sys.modules.items())})
+        match line.strip():
+            case "modules":
+                tell({name: place_of(module) for name, module in sorted(sys.modules.items())})
+            case "environment":
+                tell(dict(os.environ))
+            case asked:
+                tell(list(await asyncio.gather(*(host.invoke(one) for one in json.loads(asked)))))
 
 
 def place_of(module: ModuleType) -> str | None:
