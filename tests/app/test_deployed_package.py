@@ -125,6 +125,12 @@ def test_every_pinned_version_is_in_it(deployed: Deployed) -> None:
     assert found == {name: version for name, version in expected.items() if name not in NOT_DEPLOYED}
 
 
+def test_it_can_tell_which_python_it_is_for(deployed: Deployed) -> None:
+    """The file that the app looks for at its start is there, with the version in its name."""
+    compiled = {path.name for path in (deployed.packages / "pydantic_core").glob("*.so")}
+    assert compiled == {"_pydantic_core.cpython-313-x86_64-linux-gnu.so"}
+
+
 def test_every_module_is_compiled(deployed: Deployed) -> None:
     """Each module has byte code for the deployed Python that is never checked, wherever the file's date says."""
     files = deployed.files()

@@ -15,6 +15,7 @@ import pytest
 
 from local.package.rules import read_funcignore
 from local.setup import worker_python
+from shared.built_for import PACKAGES
 from shared.domain.model import State
 from tests.infra.predicted import EXAMPLES, read_prediction
 from tests.support.azure_addresses import DeployedStorage
@@ -165,6 +166,18 @@ async def test_wrong_settings_stop_the_worker(deployed: Path) -> None:
     async with worker(deployed, kept) as running:
         assert running.found["error"].startswith("SettingsError: 2 wrong or missing app settings")
         assert all(name in running.found["error"] for name in missing)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+async def test_packages_for_another_python_stop_the_worker(deployed: Path, release: str) -> None:
+    """They stop the app before its settings are looked at, and one error says what to build or set."""
+    compiled = deployed / PACKAGES / "pydantic_core"
+    compiled.mkdir(parents=True)
+    (compiled / "_pydantic_core.cpython-311-x86_64-linux-gnu.so").touch()
+    async with worker(deployed, {}, release=release) as running:
+        error = running.found["error"]
+    assert error.startswith("BuiltForAnotherPython: the packages beside the app were built for Python 3.11 on x86_64")
+    assert "`make package PACKAGE_PYTHON=3.13`" in error
 
 
 async def test_bound_as_an_object_the_same_message_would_fail(tmp_path: Path) -> None:
