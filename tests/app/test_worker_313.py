@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.package.rules import read_funcignore
+from local.package.rules import deployed_files, read_funcignore
 from local.setup import worker_python
 from shared.built_for import PACKAGES
 from shared.domain.model import State
@@ -37,7 +37,6 @@ from tests.support.worker_site import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-DEPLOYED = ("function_app.py", "host.json", "requirements.txt", "shared")
 URL_REQUEST: dict[str, object] = {
     "schemaVersion": 1,
     "kind": "url",
@@ -60,12 +59,11 @@ async def intake_manual(message: func.QueueMessage) -> None:
 
 @pytest.fixture
 def deployed(tmp_path: Path) -> Path:
-    """Return a folder that holds what is deployed and nothing else."""
+    """Return a folder that holds what is deployed and nothing else, as azd and Core Tools upload it from a clone."""
     folder = tmp_path / "wwwroot"
-    folder.mkdir()
-    for name in DEPLOYED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    for path in deployed_files(ROOT):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, folder / path)
     return folder
 
 
