@@ -2,12 +2,12 @@
 # The library of the Azure Functions worker for Python 3.13 under the app setting PYTHON_ENABLE_OPENTELEMETRY=true, which
 # Microsoft documents for `"telemetryMode": "OpenTelemetry"`; a trivial, valid app, and nothing of this repo.
 #
-#   azure-functions-runtime 1.2.1: the app is indexed, then every invocation fails before the function is called:
+#   azure-functions-runtime 1.2.1, of July 2026: the app is indexed, then every invocation fails before the function:
 #     AttributeError: 'NoneType' object has no attribute 'extract'
-#   azure-functions-runtime 1.3.0: repaired; the function runs, with OpenTelemetry in the app's packages and without.
+#   azure-functions-runtime 1.3.0, of October 2026: repaired; the function runs, whether or not the app brings
+#     OpenTelemetry along.
 #
-# The platform chooses the release, not the app, and its host drops what a worker tells while that switch is set: nothing
-# of the failure reaches Application Insights. Azure/azure-functions-python-worker: issue #1881, repair #1910.
+# The platform chooses the release, not the app. Azure/azure-functions-python-worker: issue #1881, repair #1910.
 #
 # Needs a Python 3.13 and PyPI. Exit code 0: it is as told here; 1: something else was seen; 2: it could not be tried.
 set -euo pipefail

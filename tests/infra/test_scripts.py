@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "infra" / "scripts").glob("*.sh"))]
+SCRIPTS = [
+    ROOT / ".ci" / "run",
+    *sorted((ROOT / "findings").glob("*.sh")),
+    *sorted((ROOT / "infra" / "scripts").glob("*.sh")),
+]
 NEXT_STEPS = ROOT / "infra" / "scripts" / "next-steps.sh"
 OUTPUTS = {"identityPrincipalId": "the-object-id", "identityClientId": "the-client-id"}
 
