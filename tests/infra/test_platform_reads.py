@@ -6,6 +6,7 @@ is installed nobody makes the snapshots anew.
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ OWN = set(setting_names())
 COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)
 
 
+def assert_none(problems: Iterable[str]) -> None:
+    """Fail with every problem told in full."""
+    found = list(problems)
+    assert not found, "\n".join(found)
+
+
 def platform_settings_in_the_text() -> set[str]:
     """Return the names in app.bicep's `platformSettings`, but for those that our own parser reads."""
     text = COMMENT.sub("", (INFRA / "modules" / "app.bicep").read_text())
@@ -39,13 +46,13 @@ def platform_settings_in_the_text() -> set[str]:
 
 def test_each_deployed_setting_runs_in_a_test(prediction: Prediction) -> None:
     """Whatever the examples would set beside our own settings was run, and did no harm."""
-    assert list(problems_of_settings(sorted(set(prediction.app_settings()) - OWN))) == []
+    assert_none(problems_of_settings(sorted(set(prediction.app_settings()) - OWN)))
 
 
 def test_each_setting_in_the_text_runs_in_a_test() -> None:
     """The same of the template's text, which says more than a snapshot that was not made anew, and no less."""
     found = platform_settings_in_the_text()
-    assert list(problems_of_settings(sorted(found))) == []
+    assert_none(problems_of_settings(sorted(found)))
     assert found == set(SETTINGS)
 
 
@@ -53,13 +60,13 @@ def test_each_setting_in_the_text_runs_in_a_test() -> None:
 def test_no_template_names_a_refused_setting(file: Path) -> None:
     """However a template would set it."""
     text = COMMENT.sub("", file.read_text())
-    assert list(problems_of_settings(name for name in REFUSED_SETTINGS if name in text)) == []
+    assert_none(problems_of_settings(name for name in REFUSED_SETTINGS if name in text))
 
 
 def test_each_value_of_host_json_was_run() -> None:
     """By a test against the stand-in for the host, or by hand with the host itself, and it did no harm."""
     paths = [path for path, _ in leaves(json.loads((ROOT / "host.json").read_text()))]
-    assert list(problems_of_host_json(paths)) == []
+    assert_none(problems_of_host_json(paths))
     assert set(HOST_JSON) <= set(paths)
 
 

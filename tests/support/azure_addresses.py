@@ -165,7 +165,7 @@ async def _table_front(resources: AsyncExitStack, storage: DeployedStorage, acco
     """Serves the account's tables at their own host name; returns the port.
 
     Azurite 3.35 finds no table in a transaction whose requests name the account in the host, as Azure's clients do: it
-    looks for it behind the account in the path (its table/batch/BatchSerialization). There they are led.
+    looks for it behind the account in the path (Azurite #2322). There they are led.
     """
     host = f"https://{account}.table.core.windows.net/".encode()
     azurite = f"https://127.0.0.1:{storage.azurite.port('table')}/{account}"
