@@ -30,6 +30,7 @@ from tests.support.worker_site import (
     Site,
     assert_all_indexed,
     assert_only_deployed_settings,
+    deliver_report,
     invocation,
     live_through_a_report,
     run_site,
@@ -103,6 +104,16 @@ async def test_the_worker_indexes_under_the_deployed_settings(
 async def test_a_report_reaches_its_verdict(site: Site) -> None:
     """Collect, dispatch, submit and settle run in the worker, and a report ends settled; a second delivery is quiet."""
     await live_through_a_report(site)
+
+
+async def test_the_trial_submits_nothing(deployed: Path, deployed_storage: DeployedStorage) -> None:
+    """Under the settings of the trial a report ends in a row that says so, and nothing goes to Microsoft."""
+    async with run_site(deployed, deployed_storage, example="trial") as site:
+        deliver_report(site)
+        await site.run("collect_reports")
+        await site.run("submit", site.taken("submissions")[0])
+        assert [(one.state, one.state_reason) for one in site.outcomes()] == [(State.SKIPPED, "shadow_mode")]
+        assert site.graph.control.list_submissions() == ()
 
 
 async def test_operators_messages(site: Site) -> None:
