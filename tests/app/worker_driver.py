@@ -76,11 +76,11 @@ class Host:
         self.release: str = importlib.import_module("azure_functions_runtime.version").VERSION
 
     async def load(self, folder: str) -> Json:
-        """Start the worker on an app's folder; return the error, or the bindings of each function by its name."""
+        """Start the worker on an app's folder; return its release, and the error or the functions' bindings."""
         init = Message(capabilities={}, function_app_directory=folder)
         started = await self._worker.worker_init_request(request(worker_init_request=init))
         if started.result.status != StatusResult.Success:
-            return {"error": started.result.exception.message}
+            return {"release": self.release, "error": started.result.exception.message}
         answer = await self._worker.functions_metadata_request(request())
         functions = answer.function_metadata_results
         self._ids = {one.name: one.function_id for one in functions}
@@ -88,7 +88,8 @@ class Host:
             load = Message(function_id=function_id)
             loaded = await self._worker.function_load_request(request(function_load_request=load))
             assert loaded.result.status == StatusResult.Success
-        return {"functions": {one.name: [json.loads(binding) for binding in one.raw_bindings] for one in functions}}
+        bindings = {one.name: [json.loads(binding) for binding in one.raw_bindings] for one in functions}
+        return {"release": self.release, "functions": bindings}
 
     async def invoke(self, asked: Json) -> Json:
         """Run one invocation; return whether it succeeded, its error, and whether it returned anything."""
@@ -118,7 +119,7 @@ def request(**content: Message) -> Message:
 async def converse(folder: str) -> None:
     """Load the app, then answer every line until standard input ends."""
     host, loop = Host(), asyncio.get_running_loop()
-    tell({"release": host.release, **await host.load(folder)})
+    tell(await host.load(folder))
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         match line.strip():
             case "modules":

@@ -46,7 +46,8 @@ REFUSED_SETTINGS: Mapping[str, str] = {
     ),
     "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": (
         "the worker then looks for the package azure-monitor-opentelemetry, which the app does not bring: under 1.2.1"
-        " and 1.3.0 an error in the log at every start, and nothing sent"
+        " and 1.3.0 an error in the log at every start, and nothing sent; with the package it would send spans of"
+        " requests to Graph, whose URLs hold addresses"
     ),
 }
 """Settings that no template may have, each with what they did when they were run."""
