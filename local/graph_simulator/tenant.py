@@ -47,6 +47,10 @@ class SimulatedTenant:
             self._mailboxes[address.lower()] = self._mailboxes[mailbox.user_id] = mailbox
         return mailbox.user_id
 
+    def add_folder(self, mailbox: str, name: str) -> None:
+        """Make a folder with nothing in it, unless there is one of that name."""
+        self._open(mailbox).open_folder(name)
+
     def deliver(self, mailbox: str, item: MailItem, folder: str = "inbox") -> str:
         """Put a mail into a folder (well-known or display name; created on first use); return its immutable id."""
         return self._open(mailbox).store(item, folder).immutable_id

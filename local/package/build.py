@@ -18,9 +18,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from local.package.bytecode import compile_folder
 from local.package.rules import PackageError, deployed_files
 from local.package.wheels import WheelFile, list_files
+from shared import built_for
 
-PACKAGES = ".python_packages/lib/site-packages"
-"""Where the Functions worker for Python looks for what the app brings along."""
+PACKAGES = built_for.PACKAGES.as_posix()
 MOST_ZIPPED_BYTES = 40_000_000
 """Twice what it is today, and less than it would be with Graph's generated models."""
 OWN_PART = "the app itself"

@@ -83,7 +83,7 @@ def deployed_files(root: Path) -> Iterator[str]:
 
 
 def read_funcignore(root: Path) -> GitIgnoreSpec:
-    """Return the rules of the repo's `.funcignore`, which Core Tools, azd and this package obey alike."""
+    """Return the rules of the repo's `.funcignore` as git reads them; azd does so too, Core Tools do not."""
     return GitIgnoreSpec.from_lines((root / ".funcignore").read_text().splitlines())
 
 

@@ -1,7 +1,8 @@
 """The deployment package as `make package` builds it, unpacked into an empty folder: what is in it, and that it runs.
 
 The worker is the platform's own library on Python 3.13; it can import from the package, from itself and from the
-standard library. Storage is Azurite, Graph the simulator, each in another process than the app.
+standard library. Its settings are those that the template deploys. Storage is Azurite, Graph the simulator, each in
+another process than the app.
 """
 
 import ast
@@ -24,9 +25,17 @@ from local.package.build import PACKAGES, Package, build_package, package_name
 from local.package.rules import LEFT_OUT
 from local.package.wheels import REQUIREMENTS, choose_pins, wheels_step
 from local.setup import ROOT, WORKER_FOLDER, only_run, worker_python
-from shared.telemetry import CONNECTION_STRING, WORKER_EXPORTS
-from tests.support.ingestion import ingestion
-from tests.support.worker_site import DRIVER, NO_WORKER, assert_all_indexed, live_through_a_report, run_site
+from tests.support.azure_addresses import DeployedStorage
+from tests.support.worker_site import (
+    DRIVER,
+    NO_WORKER,
+    RELEASES,
+    assert_all_indexed,
+    assert_only_deployed_settings,
+    library_folders,
+    live_through_a_report,
+    run_site,
+)
 
 PYTHON_VERSION = "3.13"
 WORKER_PACKAGES = ("azure_functions_runtime", "azurefunctions")
@@ -69,13 +78,13 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     return Deployed(package, folder / "wwwroot")
 
 
-@pytest.fixture
-def worker_folder(tmp_path: Path) -> Path:
-    """Return a folder with the worker's library and nothing of what the app brings along."""
+def worker_folder(folder: Path, release: str) -> Path:
+    """Return a folder with a release of the worker's library and nothing of what the app brings along."""
     installed = WORKER_FOLDER / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
     for name in WORKER_PACKAGES:
-        (tmp_path / name).symlink_to(installed / name)
-    return tmp_path
+        places = (*library_folders(release), installed)
+        (folder / name).symlink_to(next(place / name for place in places if (place / name).exists()))
+    return folder
 
 
 def modules_of(folder: Path) -> Iterator[str]:
@@ -118,6 +127,12 @@ def test_every_pinned_version_is_in_it(deployed: Deployed) -> None:
     assert found == {name: version for name, version in expected.items() if name not in NOT_DEPLOYED}
 
 
+def test_it_can_tell_which_python_it_is_for(deployed: Deployed) -> None:
+    """The file that the app looks for at its start is there, with the version in its name."""
+    compiled = {path.name for path in (deployed.packages / "pydantic_core").glob("*.so")}
+    assert compiled == {"_pydantic_core.cpython-313-x86_64-linux-gnu.so"}
+
+
 def test_every_module_is_compiled(deployed: Deployed) -> None:
     """Each module has byte code for the deployed Python that is never checked, wherever the file's date says."""
     files = deployed.files()
@@ -128,26 +143,26 @@ def test_every_module_is_compiled(deployed: Deployed) -> None:
     assert flags == {0b01}  # PEP 552: by hash, not checked
 
 
+@pytest.mark.parametrize("release", RELEASES)
 async def test_a_report_reaches_its_verdict_from_the_package_alone(
-    deployed: Deployed, worker_folder: Path, storage_connection: str
+    deployed: Deployed, deployed_storage: DeployedStorage, tmp_path: Path, release: str
 ) -> None:
-    """All functions are indexed, a report ends settled, events arrive, and no module came from anywhere else."""
+    """All functions are indexed, a report ends settled, and no module came from anywhere else."""
     before = deployed.files()
-    folders = (deployed.packages, worker_folder)
-    with ingestion() as arrived:
-        events = {CONNECTION_STRING: arrived.connection_string, WORKER_EXPORTS: "true"}
-        async with run_site(deployed.folder, storage_connection, settings=events, alone_with=folders) as site:
-            assert_all_indexed(site)
-            await live_through_a_report(site)
-            places = await site.worker.modules()
-    allowed = [deployed.folder, worker_folder, DRIVER, standard_library()]
+    library = worker_folder(tmp_path, release)
+    folders = (deployed.packages, library)
+    async with run_site(deployed.folder, deployed_storage, release=release, alone_with=folders) as site:
+        assert_all_indexed(site)
+        await assert_only_deployed_settings(site)
+        await live_through_a_report(site)
+        places = await site.worker.modules()
+    allowed = [deployed.folder, library, DRIVER, standard_library()]
     # Extension modules make a few more in memory; those have no place.
     lying = {name: Path(place) for name, place in places.items() if place}
     strangers = {name: path for name, path in lying.items() if not any(path.is_relative_to(one) for one in allowed)}
     assert strangers == {}
     assert {"azure.functions", "azure.data.tables.aio", "msgraph_core", "shared.usecases.settle"} <= places.keys()
     assert deployed.files() == before
-    assert {"run_finished"} <= {item["data"]["baseData"]["properties"]["event"] for item in arrived.items()}
 
 
 def test_every_module_imports_from_the_package_alone(deployed: Deployed) -> None:

@@ -2,14 +2,15 @@
 
 `python worker_driver.py <app folder> [<folder to import from>...]` loads the app as the platform's worker does and
 prints what was indexed. Then each line of standard input is a JSON list of invocations, run side by side, and answered
-by one line with a JSON list of results; an empty line is answered with the imported modules and where they lie. The
-library gets its message classes injected by the process around it, which is in no package registry; the stand-ins
-below keep what they are given.
+by one line with a JSON list of results; the line `modules` is answered with the imported modules and where they lie,
+`environment` with the process's own. The library gets its message classes injected by the process around it, which is
+in no package registry; the stand-ins below keep what they are given.
 """
 
 import asyncio
 import importlib
 import json
+import os
 import sys
 import uuid
 from collections.abc import Mapping
@@ -72,13 +73,14 @@ class Host:
     def __init__(self) -> None:
         self._worker = importlib.import_module("azure_functions_runtime")
         self._ids: dict[str, str] = {}
+        self.release: str = importlib.import_module("azure_functions_runtime.version").VERSION
 
     async def load(self, folder: str) -> Json:
-        """Start the worker on an app's folder; return the error, or the bindings of each function by its name."""
+        """Start the worker on an app's folder; return its release, and the error or the functions' bindings."""
         init = Message(capabilities={}, function_app_directory=folder)
         started = await self._worker.worker_init_request(request(worker_init_request=init))
         if started.result.status != StatusResult.Success:
-            return {"error": started.result.exception.message}
+            return {"release": self.release, "error": started.result.exception.message}
         answer = await self._worker.functions_metadata_request(request())
         functions = answer.function_metadata_results
         self._ids = {one.name: one.function_id for one in functions}
@@ -86,7 +88,8 @@ class Host:
             load = Message(function_id=function_id)
             loaded = await self._worker.function_load_request(request(function_load_request=load))
             assert loaded.result.status == StatusResult.Success
-        return {"functions": {one.name: [json.loads(binding) for binding in one.raw_bindings] for one in functions}}
+        bindings = {one.name: [json.loads(binding) for binding in one.raw_bindings] for one in functions}
+        return {"release": self.release, "functions": bindings}
 
     async def invoke(self, asked: Json) -> Json:
         """Run one invocation; return whether it succeeded, its error, and whether it returned anything."""
@@ -118,11 +121,13 @@ async def converse(folder: str) -> None:
     host, loop = Host(), asyncio.get_running_loop()
     tell(await host.load(folder))
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        asked = line.strip()
-        if asked:
-            tell(list(await asyncio.gather(*(host.invoke(one) for one in json.loads(asked)))))
-        else:
-            tell({name: place_of(module) for name, module in sorted(sys.modules.items())})
+        match line.strip():
+            case "modules":
+                tell({name: place_of(module) for name, module in sorted(sys.modules.items())})
+            case "environment":
+                tell(dict(os.environ))
+            case asked:
+                tell(list(await asyncio.gather(*(host.invoke(one) for one in json.loads(asked)))))
 
 
 def place_of(module: ModuleType) -> str | None:

@@ -4,19 +4,8 @@ import pytest
 
 from shared.settings import DATA_STORAGE, HOST_STORAGE, Settings, setting_names
 from tests.infra.predicted import CLIENT_ID, Prediction
+from tests.support.platform_reads import SETTINGS
 
-PLATFORM = {
-    f"{HOST_STORAGE}__blobServiceUri": "leases, timer times, keys",
-    f"{HOST_STORAGE}__queueServiceUri": "named with the others, though no trigger of ours uses it",
-    f"{HOST_STORAGE}__tableServiceUri": "diagnostic events",
-    f"{HOST_STORAGE}__credential": "an identity, no key",
-    f"{HOST_STORAGE}__clientId": "which identity",
-    "AZURE_CLIENT_ID": "which identity, for libraries that look for one by themselves",
-    "APPLICATIONINSIGHTS_CONNECTION_STRING": "where telemetry goes",
-    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "as which identity",
-    "PYTHON_ENABLE_OPENTELEMETRY": "the worker exports its own telemetry, see docs/telemetry.md",
-}
-"""What the platform reads, each with its reason."""
 NOT_ON_FLEX = {
     "ENABLE_ORYX_BUILD",
     "FUNCTIONS_EXTENSION_VERSION",
@@ -35,7 +24,7 @@ NOT_ON_FLEX = {
 def test_settings_are_the_parsers_and_the_platforms(prediction: Prediction) -> None:
     """Every setting of the parser and no other, but for the connection strings, which only local work has."""
     parsed = set(setting_names()) - {HOST_STORAGE, DATA_STORAGE}
-    assert set(prediction.app_settings()) == parsed | set(PLATFORM)
+    assert set(prediction.app_settings()) == parsed | set(SETTINGS)
 
 
 def test_no_setting_stands_where_flex_consumption_has_another_place(prediction: Prediction) -> None:

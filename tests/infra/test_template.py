@@ -12,9 +12,10 @@ import pytest
 
 from local.bicep_compiler import BicepCompiler
 from local.bicep_snapshot import SnapshotError, write_snapshot
-from shared.settings import GRAPH_HOSTS, Settings, SettingsError
+from shared.settings import DATA_STORAGE, GRAPH_HOSTS, Settings, SettingsError
 from tests.infra.predicted import INFRA, SITE, Prediction, read_prediction
 from tests.infra.test_deployment import LONGEST_PREFIX
+from tests.support.platform_reads import SETTINGS
 from tests.support.worker_site import QUEUES, TIMERS
 
 Parameter = Mapping[str, Any]
@@ -56,8 +57,8 @@ def test_every_parameter_and_output_is_explained(template: dict[str, Any]) -> No
 
 def test_every_setting_of_our_own_has_a_parameter(parameters: dict[str, Parameter], deployed: dict[str, str]) -> None:
     """No setting of the contract can only be changed by editing a module."""
-    platform = {name for name in deployed if "__" in name or name.startswith(("APPLICATIONINSIGHTS", "PYTHON"))}
-    assert set(parameters) == set(deployed) - platform - {"AZURE_CLIENT_ID"}
+    storage = {name for name in deployed if name.startswith(f"{DATA_STORAGE}__")}
+    assert set(parameters) == set(deployed) - set(SETTINGS) - storage
 
 
 def test_limits_are_the_parsers(parameters: dict[str, Parameter], deployed: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 """The app's own `host.json`: explained where an admin looks, and with the consequences that the page promises."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,11 @@ import pytest
 
 from local.functions_host import load_host_config
 from tests.local.functions_host_stage import POISON, WORK, Stage, queue_app
+from tests.support.platform_reads import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST_JSON: dict[str, Any] = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "host.md").read_text(encoding="utf-8")
-
-
-def leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Every value of a JSON tree with its path in dots."""
-    if not isinstance(node, dict):
-        yield path, node
-        return
-    for key, value in node.items():
-        yield from leaves(value, f"{path}.{key}" if path else key)
 
 
 def has_number(value: object) -> bool:

@@ -32,5 +32,5 @@ def test_the_core_needs_the_standard_library_alone(file: Path) -> None:
 def test_the_app_file_only_wires() -> None:
     """`function_app.py` decodes and wires: of ours it knows no store, use case or adapter."""
     ours = {name for name in imported_modules(APP) if name.startswith("shared")}
-    wiring = ("shared.bootstrap", "shared.codecs", "shared.doctor.in_app", "shared.settings", "shared.telemetry")
-    assert {name for name in ours if not name.startswith(wiring)} == set()
+    wiring = ("bootstrap", "built_for", "codecs", "doctor.in_app", "settings", "telemetry")
+    assert {name for name in ours if not name.startswith(tuple(f"shared.{one}" for one in wiring))} == set()
