@@ -16,7 +16,8 @@ without them is kept by Azure for a day. Until then submissions pause and nothin
 
    infra/scripts/graph-access.sh --identity ${identityPrincipalId:-OBJECT_ID}$sources
 
-2. Exchange Online, in PowerShell, as member of Organization Management (-WhatIf shows what it would do):
+2. Exchange Online, in PowerShell, as member of Organization Management and, for -SecOpsMailbox, Security Administrator
+   (-WhatIf shows what it would do):
 
    infra/scripts/exchange-access.ps1 -Connect -SecOpsMailbox -AppId ${identityClientId:-CLIENT_ID} \`
      -ObjectId ${identityPrincipalId:-OBJECT_ID} \`
