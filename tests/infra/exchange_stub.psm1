@@ -8,7 +8,7 @@
 # where there is no PowerShell to run it. The tenant's file may also say of a cmdlet that it
 #   faults   reports an error: {"cmdlet", "message"}, and "on", a pattern for the arguments, for some calls only;
 #   ignores  takes a change, reports nothing and does nothing: its name;
-#   answers  returns something else: {name: [objects]};
+#   answers  returns something else: {"cmdlet", "objects"}, and "on" as above;
 #   waits    never returns: its name.
 
 Set-StrictMode -Off # whatever the session says
@@ -35,9 +35,11 @@ function Execute-Command([string] $Cmdlet, $Given) {
         [System.IO.File]::WriteAllText("$env:EXCHANGE_STATE.waits", $Cmdlet)
         Start-Sleep -Seconds 600
     }
-    $fault = @($tenant.faults | Where-Object { $_.cmdlet -eq $Cmdlet -and $arguments -match $_.on })[0]
+    $fault, $answer = foreach ($kind in $tenant.faults, $tenant.answers) {
+        , @($kind | Where-Object { $_.cmdlet -eq $Cmdlet -and $arguments -match $_.on })[0]
+    }
     if ($fault) { Write-ErrorMessage $fault.message }
-    elseif ($tenant.answers.PSObject.Properties[$Cmdlet]) { $tenant.answers.$Cmdlet }
+    elseif ($answer) { $answer.objects }
     elseif ($Cmdlet -notin $tenant.ignores) {
         try { & "Server-$Cmdlet" $tenant $Given } catch { Write-ErrorMessage $_.Exception.Message }
     }

@@ -24,7 +24,7 @@ APP, OBJECT = "aaaaaaaa-1111-2222-3333-444444444444", "bbbbbbbb-1111-2222-3333-4
 LABEL = f"Defender Submissions {OBJECT}"
 REPORTS, JUNK, CONTROL = "phish@contoso.com", "junk@contoso.com", "ceo@contoso.com"
 ROLE = "Application Mail.Read"
-LISTS = ("principals", "scopes", "assignments", "policies", "rules", "changes", "faults", "ignores", "waits")
+LISTS = ("principals", "scopes", "assignments", "policies", "rules", "changes", "faults", "answers", "ignores", "waits")
 ANY_CULTURE = {"DOTNET_SYSTEM_GLOBALIZATION_PREDEFINED_CULTURES_ONLY": "false"}  # also where there is no ICU
 SIGNED_IN = f"Import-Module '{STUB}'"
 
@@ -180,6 +180,10 @@ class Exchange:
         """Let a cmdlet report an error, for the calls whose arguments match a pattern."""
         self.change(faults=[{"cmdlet": cmdlet, "message": message, "on": on}])
 
+    def answer(self, cmdlet: str, *objects: object, on: str = "") -> None:
+        """Let a cmdlet return these objects, for the calls whose arguments match a pattern."""
+        self.change(answers=[{"cmdlet": cmdlet, "objects": list(objects), "on": on}])
+
     def sent_to(self) -> list[str]:
         """Return the addresses in advanced delivery."""
         return [one for held in self.state()["policies"] if held["Mode"] == "Enforce" for one in held["SentTo"]]
@@ -188,5 +192,5 @@ class Exchange:
 def new_tenant(file: Path, sessions: Sessions) -> Exchange:
     """Return a tenant of three mailboxes in which nothing is set up."""
     mailboxes = [mailbox(REPORTS, "report@contoso.com"), mailbox(JUNK), mailbox(CONTROL)]
-    file.write_text(json.dumps({"mailboxes": mailboxes, "answers": {}, **{name: [] for name in LISTS}}))
+    file.write_text(json.dumps({"mailboxes": mailboxes, **{name: [] for name in LISTS}}))
     return Exchange(file, sessions)

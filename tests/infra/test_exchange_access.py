@@ -299,9 +299,11 @@ def test_what_cannot_be_tested_is_an_error(exchange: Exchange, way: str) -> None
         assert ran.failed, address
         assert ran.says("Test-ServicePrincipalAuthorization failed: Not now."), ran.said
         assert f"{address} readable" not in ran.said
-    unsure = {"RoleName": ROLE, "AllowedResourceScope": LABEL, "InScope": "Not Run"}
-    exchange.change(faults=[], answers={"Test-ServicePrincipalAuthorization": [unsure]})
-    assert exchange.run(way=way).failed
+    exchange.change(faults=[])
+    exchange.answer("Test-ServicePrincipalAuthorization", {"RoleName": ROLE, "InScope": "Not Run"}, on=CONTROL)
+    ran = exchange.run(way=way)
+    assert ran.failed
+    assert ran.says(f"The app has {ROLE} on {CONTROL}"), ran.said
 
 
 @pytest.mark.parametrize("role", ["Application EWS.AccessAsApp", ROLE, ""])
@@ -353,6 +355,17 @@ def test_undo_asks_exchange_afterwards(exchange: Exchange) -> None:
         assert ran.says(cmdlet), ran.said
         assert "Undone" not in ran.said
         exchange.change(principals=[], scopes=[], assignments=[])
+
+
+def test_undo_keeps_the_pointer_while_it_cannot_ask(exchange: Exchange) -> None:
+    """Whether others' assignments hang on the pointer must be known; the role and the scope are gone by then."""
+    exchange.run()
+    exchange.changes()
+    exchange.fault("Test-ServicePrincipalAuthorization")
+    ran = exchange.run("Undo")
+    assert ran.failed
+    assert exchange.changes() == REMOVALS[:2]
+    assert ran.says("Not done: Remove-ServicePrincipal"), ran.said
 
 
 # What others made
@@ -498,6 +511,16 @@ def test_the_preference_of_the_session_is_as_before(exchange: Exchange, way: str
     assert (ran.after, exchange.changes()) == (preference, [])
 
 
+@pytest.mark.parametrize("preference", ["SilentlyContinue", "Continue"])
+def test_errors_cannot_be_silenced(exchange: Exchange, preference: str) -> None:
+    """Whoever calls the script with -ErrorAction of another kind gets no run that goes on after an error."""
+    ran = exchange.run(f"ErrorAction {preference}", mailboxes=f"{REPORTS},phsih@contoso.com")
+    assert (ran.done(), exchange.changes()) == ([], [])
+    exchange.fault("New-ManagementScope")
+    ran = exchange.run(f"ErrorAction {preference}")
+    assert ran.done() == exchange.changes() == GRANT[:1]
+
+
 def test_a_run_that_is_stopped_restores_the_preference(exchange: Exchange) -> None:
     """As by Ctrl-C, in the middle of a call to Exchange."""
     exchange.change(waits=["New-ManagementScope"])
@@ -526,28 +549,28 @@ def test_strict_and_turkish_sessions(exchange: Exchange, first: str) -> None:
 
 def test_null_one_or_many_answers(exchange: Exchange) -> None:
     """Nothing, $null, a row beside others': each is what it is; several mailboxes for one name are an error."""
-    many: dict[str, object] = {
-        "Get-ServicePrincipal": [None, {**POINTER, "ObjectId": EARLIER}],
-        "Get-ManagementScope": [None, {"Name": "another", "RecipientFilter": "City -eq 'Ulm'"}],
-        "Get-ManagementRoleAssignment": [None, {"Name": "another", "Role": ROLE}],
-        "Get-SecOpsOverridePolicy": [None],
-        "Get-ExoSecOpsOverrideRule": [None],
+    many = {
+        "Get-ServicePrincipal": {**POINTER, "ObjectId": EARLIER},
+        "Get-ManagementScope": {"Name": "another", "RecipientFilter": "City -eq 'Ulm'"},
+        "Get-ManagementRoleAssignment": {"Name": "another", "Role": ROLE},
+        "Get-SecOpsOverridePolicy": {**policy(REPORTS), "Mode": "PendingDeletion"},
+        "Get-ExoSecOpsOverrideRule": {**RULE, "Mode": "PendingDeletion"},
     }
-    none: dict[str, object] = dict.fromkeys(many)
-    empty: dict[str, object] = {name: [] for name in many}
-    for answers in (many, none, empty):
+    for kind in ("nothing", "null", "many"):
+        objects = {name: {"nothing": [], "null": [None], "many": [None, one, one]}[kind] for name, one in many.items()}
+        answers = [{"cmdlet": name, "objects": found} for name, found in objects.items()]
         exchange.change(answers=answers, principals=[], scopes=[], assignments=[], policies=[], rules=[])
         ran = exchange.run("SecOpsMailbox")
         assert ran.is_clean(), ran.said
         assert exchange.changes() == [*GRANT, *SECOPS]
         assert exchange.run("SecOpsMailbox", "Undo").done() == []
-    for found in (None, [None], []):
-        exchange.change(answers={"Get-Mailbox": found})
+    for found_objects in ([None], []):
+        exchange.answer("Get-Mailbox", *found_objects)
         ran = exchange.run()
         assert ran.failed
         assert ran.says(f"{REPORTS} was not found"), ran.said
     exchange.change(
-        answers={}, mailboxes=[mailbox(REPORTS, name="twins"), mailbox(JUNK, name="twins"), mailbox(CONTROL)]
+        answers=[], mailboxes=[mailbox(REPORTS, name="twins"), mailbox(JUNK, name="twins"), mailbox(CONTROL)]
     )
     ran = exchange.run(mailboxes="twins")
     assert ran.failed
