@@ -387,9 +387,6 @@ function Assert-Granted([string[]] $Address, $Other) {
     }
 }
 
-$names = @($ReportingMailbox -split ',' | ForEach-Object { ($_ -split '/')[0].Trim() } | Where-Object { $_ })
-if (-not $names) { throw 'No reporting mailbox was named.' }
-
 $needed = @(
     'Get-Mailbox', 'Get-ServicePrincipal', 'Get-ManagementScope', 'Get-ManagementRoleAssignment'
     'Test-ServicePrincipalAuthorization'
@@ -406,6 +403,8 @@ $before = $global:ErrorActionPreference
 $ErrorActionPreference = 'Stop'
 $global:ErrorActionPreference = 'Stop'
 try {
+    $names = @($ReportingMailbox -split ',' | ForEach-Object { ($_ -split '/')[0].Trim() } | Where-Object { $_ })
+    if (-not $names) { throw 'No reporting mailbox was named.' }
     if ($Connect) {
         Assert-Cmdlet 'Connect-ExchangeOnline'
         $null = Read-Exchange 'Connect-ExchangeOnline' { Connect-ExchangeOnline -ShowBanner:$false }

@@ -513,11 +513,16 @@ def test_the_preference_of_the_session_is_as_before(exchange: Exchange, way: str
 
 @pytest.mark.parametrize("preference", ["SilentlyContinue", "Continue"])
 def test_errors_cannot_be_silenced(exchange: Exchange, preference: str) -> None:
-    """Whoever calls the script with -ErrorAction of another kind gets no run that goes on after an error."""
-    ran = exchange.run(f"ErrorAction {preference}", mailboxes=f"{REPORTS},phsih@contoso.com")
-    assert (ran.done(), exchange.changes()) == ([], [])
-    exchange.fault("New-ManagementScope")
-    ran = exchange.run(f"ErrorAction {preference}")
+    """Whoever calls the script with -ErrorAction of another kind gets no run that goes on after an error.
+
+    Nor does an error go unheard of somebody's own function around a cmdlet, which sees what the script sees.
+    """
+    for mailboxes in (f"{REPORTS},phsih@contoso.com", ","):
+        ran = exchange.run(f"ErrorAction {preference}", mailboxes=mailboxes)
+        assert (ran.failed, ran.done(), exchange.changes()) == (True, [], [])
+    around = "function New-ManagementScope([string] $Name, [string] $RecipientRestrictionFilter) { Write-Error 'No.' }"
+    ran = exchange.run(f"ErrorAction {preference}", prepare=f"{SIGNED_IN}; {around}")
+    assert ran.failed
     assert ran.done() == exchange.changes() == GRANT[:1]
 
 
