@@ -76,7 +76,9 @@ Organization Management. With -SecOpsMailbox also Security Administrator: Micros
 #Requires -Version 5.1
 
 [Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSAvoidGlobalVars', '',
-    Justification = 'Functions of a module see no other preference of a script: PowerShell issue 4568')]
+    Justification = 'Functions of a module see no other preference of a script: PowerShell, issue 4568')]
+[Diagnostics.CodeAnalysis.SuppressMessageAttribute('PSReviewUnusedParameter', '',
+    Justification = 'Some are used in blocks only that are handed on')]
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [guid] $AppId,
@@ -130,7 +132,7 @@ function Add-Step([string] $Cmdlet, [string] $Target, [scriptblock] $Change, [sc
 
 # Makes the planned changes in turn, and tells each. The first that Exchange refuses ends the run.
 function Invoke-Plan {
-    $WhatIfPreference = $dryRun
+    [CmdletBinding(SupportsShouldProcess)] param()
     while ($plan.Count) {
         $step = $plan[0]
         $reason = if ($step.Unless) { & $step.Unless }
@@ -245,32 +247,32 @@ function Write-StayingAddress([string[]] $Address) {
 
 function Invoke-Undo {
     if ($assignment) {
-        Add-Step 'Remove-ManagementRoleAssignment' $label {
+        Add-Step 'Remove-ManagementRoleAssignment' $label -Change {
             Remove-ManagementRoleAssignment -Identity $label -Confirm:$false
         }
     }
     if ($scope) {
-        Add-Step 'Remove-ManagementScope' $label { Remove-ManagementScope -Identity $label -Confirm:$false }
+        Add-Step 'Remove-ManagementScope' $label -Change { Remove-ManagementScope -Identity $label -Confirm:$false }
     }
     if ($pointer -and $pointer.DisplayName -eq $label) {
-        Add-Step 'Remove-ServicePrincipal' $app {
+        Add-Step 'Remove-ServicePrincipal' $app -Change {
             Remove-ServicePrincipal -Identity "$ObjectId" -Confirm:$false
         } -Unless { if (Get-ForeignAssignment) { 'as assignments hang on it that this script did not make' } }
     }
     $leaving = @($secOps | Where-Object { $SecOpsMailbox -and $_ -in @($names; Get-Address $mailboxes) })
     $staying = @($secOps | Where-Object { $_ -notin $leaving })
     if ($leaving -and $staying) {
-        Add-Step 'Set-SecOpsOverridePolicy' "$policyName, out: $($leaving -join ', ')" {
+        Add-Step 'Set-SecOpsOverridePolicy' "$policyName, out: $($leaving -join ', ')" -Change {
             Set-SecOpsOverridePolicy -Identity $policyName -RemoveSentTo $leaving
         }
     }
     elseif ($leaving -and $ours) {
-        Add-Step 'Remove-SecOpsOverridePolicy' $policyName {
+        Add-Step 'Remove-SecOpsOverridePolicy' $policyName -Change {
             Remove-SecOpsOverridePolicy -Identity $policyName -Confirm:$false # its rule goes with it
         }
     }
     if (-not $plan.Count) { Write-Information "Nothing that is called '$label' was found." }
-    Invoke-Plan
+    Invoke-Plan -WhatIf:$dryRun
     if ($leaving -and -not $staying -and -not $ours) {
         Write-Warning "stays: $policyName, which somebody else made, with $($leaving -join ', ')"
     }
@@ -308,7 +310,7 @@ function Invoke-Grant($Control) {
     # 1. The pointer. One that was made for another purpose does as well, and -Undo leaves it.
     if ($pointer) { Write-Information "stands: service principal $ObjectId" }
     else {
-        Add-Step 'New-ServicePrincipal' $app {
+        Add-Step 'New-ServicePrincipal' $app -Change {
             New-ServicePrincipal -AppId "$AppId" -ObjectId "$ObjectId" -DisplayName $label
         }
     }
@@ -316,14 +318,14 @@ function Invoke-Grant($Control) {
     # 2. The scope, which follows the list of mailboxes.
     $dropped = @()
     if (-not $scope) {
-        Add-Step 'New-ManagementScope' "$label, for $($addresses -join ', '): $filter" {
+        Add-Step 'New-ManagementScope' "$label, for $($addresses -join ', '): $filter" -Change {
             New-ManagementScope -Name $label -RecipientRestrictionFilter $filter
         }
     }
     elseif ($same) { Write-Information "stands: management scope for $($addresses -join ', ')" }
     else {
         $dropped = @(Get-Dropped $scope $mailboxes)
-        Add-Step 'Set-ManagementScope' "$label, for $($addresses -join ', '): $filter" {
+        Add-Step 'Set-ManagementScope' "$label, for $($addresses -join ', '): $filter" -Change {
             Set-ManagementScope -Identity $label -RecipientRestrictionFilter $filter
         }
     }
@@ -331,7 +333,7 @@ function Invoke-Grant($Control) {
     # 3. The role.
     if ($assignment) { Write-Information "stands: role $role" }
     else {
-        Add-Step 'New-ManagementRoleAssignment' "$label, $role" {
+        Add-Step 'New-ManagementRoleAssignment' "$label, $role" -Change {
             New-ManagementRoleAssignment -Name $label -App "$ObjectId" -Role $role -CustomResourceScope $label
         }
     }
@@ -343,28 +345,28 @@ function Invoke-Grant($Control) {
     if ($SecOpsMailbox) {
         if ($ours) { $leaving = @($others | Where-Object { $_ -in @(Get-Address $mailboxes; Get-Address $dropped) }) }
         if (-not $policy) {
-            Add-Step 'New-SecOpsOverridePolicy' "$policyName, for $($addresses -join ', ')" {
+            Add-Step 'New-SecOpsOverridePolicy' "$policyName, for $($addresses -join ', ')" -Change {
                 New-SecOpsOverridePolicy -Name $policyName -SentTo $addresses -Comment $label
             }
         }
         elseif (-not $missing) { Write-Information "stands: SecOps mailboxes $($addresses -join ', ')" }
         else {
-            Add-Step 'Set-SecOpsOverridePolicy' "$policyName, in: $($missing -join ', ')" {
+            Add-Step 'Set-SecOpsOverridePolicy' "$policyName, in: $($missing -join ', ')" -Change {
                 Set-SecOpsOverridePolicy -Identity $policyName -AddSentTo $missing
             }
         }
         if ($leaving) {
-            Add-Step 'Set-SecOpsOverridePolicy' "$policyName, out: $($leaving -join ', ')" {
+            Add-Step 'Set-SecOpsOverridePolicy' "$policyName, out: $($leaving -join ', ')" -Change {
                 Set-SecOpsOverridePolicy -Identity $policyName -RemoveSentTo $leaving
             }
         }
         if (-not (Get-Rule)) {
-            Add-Step 'New-ExoSecOpsOverrideRule' $policyName {
+            Add-Step 'New-ExoSecOpsOverrideRule' $policyName -Change {
                 New-ExoSecOpsOverrideRule -Name 'SecOpsOverrideRule' -Policy $policyName
             }
         }
     }
-    Invoke-Plan
+    Invoke-Plan -WhatIf:$dryRun
     $staying = $others | Where-Object { $_ -notin $leaving -and ($ours -or $_ -in @(Get-Address $dropped)) }
     Write-StayingAddress $staying
     if ($dryRun) { Write-Information 'Nothing was changed (-WhatIf), and so nothing is tested.' }
@@ -411,10 +413,11 @@ try {
     }
     Assert-Cmdlet $needed
 
-    # Who is meant. A wrong name ends the run before any change; -Undo works for a mailbox that is gone, too.
+    # Who is meant. A wrong name ends the run before any change. -Undo works for a mailbox that is gone, too, and looks at
+    # mailboxes for advanced delivery only.
     $problems = [System.Collections.Generic.List[string]]::new()
     $mailboxes = @()
-    foreach ($name in $names) {
+    foreach ($name in $names | Where-Object { $SecOpsMailbox -or -not $Undo }) {
         $mailboxes += @(Resolve-Mailbox $name $problems | Where-Object { $_.Guid -notin $mailboxes.Guid })
     }
     if ($Undo) { $problems | ForEach-Object { Write-Warning "$_ (it is looked for as it is written)" } }

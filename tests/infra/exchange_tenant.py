@@ -18,7 +18,8 @@ SCRIPT = HERE.parents[1] / "infra" / "scripts" / "exchange-access.ps1"
 STUB = HERE / "exchange_stub.psm1"
 MODULES = HERE / "exchange_modules"
 PWSH = shutil.which("pwsh")
-COMMAND = [str(PWSH), "-NoProfile", "-NonInteractive"]
+ASKING = [str(PWSH), "-NoProfile"]
+COMMAND = [*ASKING, "-NonInteractive"]
 
 APP, OBJECT = "aaaaaaaa-1111-2222-3333-444444444444", "bbbbbbbb-1111-2222-3333-444444444444"
 LABEL = f"Defender Submissions {OBJECT}"
@@ -143,13 +144,14 @@ class Exchange:
             }
         )
 
-    def process(self, *switches: str, way: str = "session", mailboxes: str = REPORTS) -> tuple[int, str]:
-        """Run the script in a process of its own, signing in itself; its exit code and what it printed come back."""
-        given = [part for name, value in self.arguments(mailboxes).items() for part in (f"-{name}", value)]
+    def process(self, *switches: str, way: str = "session", answers: str = "") -> tuple[int, str]:
+        """Run the script in a process of its own that signs in; its exit code and what it printed come back."""
+        given = [part for name, value in self.arguments().items() for part in (f"-{name}", value)]
         given += ["-Connect", *(f"-{switch}" for switch in switches)]
         call = ["-File", str(SCRIPT), *given] if way == "file" else ["-Command", f"& '{SCRIPT}' {' '.join(given)}"]
         environment = {**os.environ, **self.environment(), "NO_COLOR": "1"}
-        ran = subprocess.run([*COMMAND, *call], env=environment, capture_output=True, text=True, check=False)
+        command = [*(ASKING if answers else COMMAND), *call]
+        ran = subprocess.run(command, env=environment, input=answers, capture_output=True, text=True, check=False)
         return ran.returncode, ran.stdout + ran.stderr
 
     @staticmethod

@@ -486,13 +486,14 @@ def test_what_is_about_to_be_deleted_counts_as_gone(exchange: Exchange) -> None:
 
 
 def test_undo_works_for_a_mailbox_that_is_gone(exchange: Exchange) -> None:
-    """What is left of a deleted mailbox is found by the address as it is written."""
+    """What is left of a deleted mailbox is found by the address as written, and only advanced delivery needs it."""
     exchange.run("SecOpsMailbox")
     exchange.change(mailboxes=[mailbox(CONTROL)])
     ran = exchange.run("SecOpsMailbox", "Undo")
     assert ran.is_clean(), ran.said
     assert ran.done() == REMOVALS
     assert ran.says(f"{REPORTS} was not found")
+    assert f"{REPORTS} was not found" not in exchange.run("Undo").said
 
 
 # Sessions, answers and names of all kinds
@@ -604,6 +605,16 @@ def test_exit_codes(exchange: Exchange, way: str) -> None:
     code, said = exchange.process("SecOpsMailbox", "Undo", way=way)
     assert (code, exchange.changes()) == (1, REMOVALS[:1])
     assert "Remove-ManagementScope failed: Not now." in said
+
+
+def test_a_change_that_is_declined_is_left_out(exchange: Exchange) -> None:
+    """With -Confirm each change is asked about; what was answered with no is not made and is told."""
+    code, said = exchange.process("Confirm", answers="y\nn\nn\n")
+    assert (code, exchange.changes()) == (1, GRANT[:1])
+    assert [line.split()[:3] for line in said.splitlines() if line.startswith("left out: ")] == [
+        ["left", "out:", name] for name in GRANT[1:]
+    ]
+    assert f"The app could not read {REPORTS}" in " ".join(said.split())
 
 
 # What is said of it

@@ -48,6 +48,7 @@ def test_the_next_steps_carry_the_ids() -> None:
     assert "graph-access.sh --identity the-object-id --with-alerts --with-hunting\n" in printed
     assert "-AppId the-client-id `\n     -ObjectId the-object-id `\n" in printed
     assert "-ReportingMailbox 'a@contoso.com/x'" in printed
+    assert "Organization Management and, for -SecOpsMailbox, Security Administrator" in printed
     assert "--with" not in next_steps(**OUTPUTS, DEFENDER_ALERTS="off", HUNTING_QUERY="").replace("--what-if", "")
     for name in ("graph-access.sh", "exchange-access.ps1"):
         assert (NEXT_STEPS.with_name(name)).is_file()
