@@ -82,7 +82,8 @@ def called() -> list[tuple[str, set[str], tree_sitter.Node]]:
 
 def of_exchange() -> list[tuple[str, set[str], tree_sitter.Node]]:
     """Return the script's commands that are neither PowerShell's nor its own functions."""
-    return [one for one in called() if one[0] not in POWERSHELLS | functions(SCRIPT).keys()]
+    others = POWERSHELLS | functions(SCRIPT).keys()
+    return [one for one in called() if one[0] not in others]
 
 
 def step_around(node: tree_sitter.Node) -> str:
