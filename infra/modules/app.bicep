@@ -83,9 +83,6 @@ var platformSettings = {
   AZURE_CLIENT_ID: identity.properties.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
-  // The app sends its own events; through the host as well, everything would be told twice. docs/telemetry.md tells
-  // why it is this setting and not PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY.
-  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   SIMULATION_MARKS: simulationMarks
 }
 

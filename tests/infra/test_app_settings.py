@@ -14,9 +14,13 @@ PLATFORM = {
     "AZURE_CLIENT_ID": "which identity, for libraries that look for one by themselves",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "where telemetry goes",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "as which identity",
-    "PYTHON_ENABLE_OPENTELEMETRY": "the worker exports its own telemetry, see docs/telemetry.md",
 }
 """What the platform reads, each with its reason."""
+TELEMETRY_OF_THE_WORKER = {
+    "PYTHON_ENABLE_OPENTELEMETRY": "the worker fails every invocation (azure-functions-python-worker, issue 1881)",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "spans of Graph requests, whose URLs hold addresses",
+}
+"""What must be absent, each with what it does."""
 NOT_ON_FLEX = {
     "ENABLE_ORYX_BUILD",
     "FUNCTIONS_EXTENSION_VERSION",
@@ -41,6 +45,12 @@ def test_settings_are_the_parsers_and_the_platforms(prediction: Prediction) -> N
 def test_no_setting_stands_where_flex_consumption_has_another_place(prediction: Prediction) -> None:
     """Settings that other plans need make a deployment of Flex Consumption fail."""
     assert NOT_ON_FLEX.isdisjoint(prediction.app_settings())
+
+
+@pytest.mark.parametrize(("switch", "does"), TELEMETRY_OF_THE_WORKER.items())
+def test_the_worker_sends_no_telemetry(prediction: Prediction, switch: str, does: str) -> None:
+    """Lines go through the host; each switch of the worker does harm."""
+    assert switch not in prediction.app_settings(), f"{switch}: {does}"
 
 
 def test_the_parser_accepts_the_very_values(prediction: Prediction) -> None:
