@@ -72,7 +72,7 @@ async def told_by(process: asyncio.subprocess.Process) -> Any:
 
 @asynccontextmanager
 async def worker(
-    folder: Path, settings: Mapping[str, str], *, alone_with: Sequence[Path] = ()
+    folder: Path, settings: Mapping[str, str], *, alone_with: Sequence[Path] = (), driver: Path = DRIVER
 ) -> AsyncIterator[WorkerProcess]:
     """Run a worker on an app's folder with these app settings; skip the test where there is no Python 3.13.
 
@@ -84,7 +84,7 @@ async def worker(
     process = await asyncio.create_subprocess_exec(
         python,
         *(("-I", "-S") if alone_with else ("-P",)),
-        DRIVER,
+        driver,
         folder,
         *alone_with,
         cwd=folder,
