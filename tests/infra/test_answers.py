@@ -27,6 +27,7 @@ from tests.infra.workspace import (
     trace,
     worker_exit,
 )
+from tests.support.events import line_of
 
 TIMERS = ("collect_reports", "dispatch", "settle_outcomes")
 SETTINGS = (
@@ -256,7 +257,7 @@ def test_an_event_is_read_with_every_field() -> None:
 
 def test_every_event_of_the_register_is_read() -> None:
     """Whatever the app may tell is an event to the queries."""
-    rows = [told(event, **dict.fromkeys(event.fields, 7)) for event in Event]
+    rows = [trace(line_of(event, **dict.fromkeys(event.fields, 7))) for event in Event]
     found = ask("events | project event, fields", rows)
     assert {row["event"]: {*row["fields"]} for row in found} == {
         event.label: {"event", *event.fields} for event in Event

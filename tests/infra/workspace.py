@@ -101,7 +101,7 @@ def _at(row: Row) -> datetime:
     return datetime.fromisoformat(row["TimeGenerated"][:26].removesuffix("Z")).replace(tzinfo=UTC)
 
 
-def _row(table: str, minutes_ago: float, category: str, invocation: str = "", **columns: Any) -> Row:
+def _row(table: str, minutes_ago: float, category: str, invocation: str, columns: Row) -> Row:
     at = (NOW - timedelta(minutes=minutes_ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     properties = {"Category": category} | ({"InvocationId": invocation} if invocation else {})
     return {"Type": table, "TimeGenerated": at, "Properties": properties, **columns}
@@ -109,7 +109,7 @@ def _row(table: str, minutes_ago: float, category: str, invocation: str = "", **
 
 def trace(message: str, minutes_ago: float = 1, *, category: str = "Function.submit.User", level: int = 2) -> Row:
     """Return a line of whoever it is."""
-    return _row("AppTraces", minutes_ago, category, uuid.uuid4().hex, Message=message, SeverityLevel=level)
+    return _row("AppTraces", minutes_ago, category, uuid.uuid4().hex, {"Message": message, "SeverityLevel": level})
 
 
 def told(event: Event, minutes_ago: float = 1, *, by: str = "submit", **fields: str | float | None) -> Row:
@@ -121,10 +121,11 @@ def told(event: Event, minutes_ago: float = 1, *, by: str = "submit", **fields: 
 def invoked(function: str, minutes_ago: float = 1, *, error: str | None = None) -> list[Row]:
     """Return the rows of one invocation: its request and, of one that failed, its exceptions, which are two."""
     invocation = str(uuid.uuid4())
-    request = _row("AppRequests", minutes_ago, "Host.Results", invocation, Name=function, Success=error is None)
+    end: Row = {"Name": function, "Success": error is None}
+    request = _row("AppRequests", minutes_ago, "Host.Results", invocation, end)
     if error is None:
         return [request]
-    failure = {
+    failure: Row = {
         "ExceptionType": "Microsoft.Azure.WebJobs.Host.FunctionInvocationException",
         "OuterMessage": f"Exception while executing function: Functions.{function}",
         "InnermostMessage": error,
@@ -132,7 +133,7 @@ def invoked(function: str, minutes_ago: float = 1, *, error: str | None = None) 
         "SeverityLevel": 3,
     }
     categories = (f"Function.{function}", "Host.Results")
-    return [request, *(_row("AppExceptions", minutes_ago, one, invocation, **failure) for one in categories)]
+    return [request, *(_row("AppExceptions", minutes_ago, one, invocation, failure) for one in categories)]
 
 
 def raised(error: str) -> str:
@@ -143,10 +144,10 @@ def raised(error: str) -> str:
 def failed_start(error: str, minutes_ago: float = 1, *, category: str = WORKER) -> list[Row]:
     """Return the rows of a start that ends without functions."""
     said = f"Result: Failure\nException: {error}\nStack: (left out)"
-    facts = {"ExceptionType": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException", "SeverityLevel": 3}
+    facts: Row = {"ExceptionType": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException", "SeverityLevel": 3}
     return [
         no_functions(minutes_ago + 0.2),
-        _row("AppExceptions", minutes_ago, category, OuterMessage=said, InnermostMessage=said, **facts),
+        _row("AppExceptions", minutes_ago, category, "", facts | {"OuterMessage": said, "InnermostMessage": said}),
         trace("Worker failed to index functions", minutes_ago, category=category, level=3),
     ]
 
@@ -160,5 +161,7 @@ def worker_exit(
     message: str, minutes_ago: float = 1, *, category: str = "Worker.rpcWorkerProcess.python.0fdc6097"
 ) -> Row:
     """Return what the host says, outside of any invocation, of a worker process that has ended."""
-    facts = {"ExceptionType": "Microsoft.Azure.WebJobs.Script.Workers.WorkerProcessExitException", "SeverityLevel": 3}
-    return _row("AppExceptions", minutes_ago, category, OuterMessage=message, InnermostMessage=message, **facts)
+    facts: Row = {"ExceptionType": "Microsoft.Azure.WebJobs.Script.Workers.WorkerProcessExitException"}
+    return _row(
+        "AppExceptions", minutes_ago, category, "", facts | {"OuterMessage": message, "InnermostMessage": message}
+    )
