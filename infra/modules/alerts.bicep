@@ -112,7 +112,7 @@ var rules rule[] = [
     window: 'P2D'
     resolves: true
     says: 'The app started and has no function: `wrong` names the app settings that are missing or wrong, or the error that stopped it. The portal says Running all the same. Nothing runs until it is repaired; nothing is lost, everything waits.'
-    first: 'Read `reason` in the query\'s result: it says what each setting must be. Correct them, which restarts the app. An error that is no SettingsError comes from the package: publish the one before it again.'
+    first: 'Read `reason` in the query\'s result: it says what each setting must be. Correct them, which restarts the app. An error that is no SettingsError comes from the package: publish the one before it again. Until the code is deployed the host finds no function, which is as it should be.'
   }
   {
     name: 'not-allowed'
