@@ -3,7 +3,8 @@
 Settings are parsed at import, so that a wrong one stops the app before it takes a message: the host then serves no
 function and the messages wait in their queues. Everything else is made at the first invocation, on the worker's event
 loop. Queue messages are bound as `str` on purpose: bound as `func.QueueMessage`, a body with a key such as
-`expirationTime` fails before this code is called. Every function returns None; anything else would fail it.
+`expirationTime` fails before this code is called. Every function returns None; anything else would fail it. What one
+raises reaches the host through `_told`, as a type and a place in our code.
 """
 
 from __future__ import annotations
@@ -11,24 +12,26 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import azure.functions as func
 
 from shared.built_for import require_this_python
 from shared.settings import Settings
-from shared.telemetry import Event, emit, failures_told, quiet_libraries
+from shared.telemetry import Event, emit, log_events_only, run_failed
 
 if TYPE_CHECKING:
     from shared.bootstrap import App
 
+P = ParamSpec("P")
 STORAGE = "SubmissionsStorage"
 
+log_events_only()
 require_this_python(Path(__file__).parent)
-quiet_libraries()
 app = func.FunctionApp()
 settings = Settings.load(os.environ)
 _resources = AsyncExitStack()
@@ -41,29 +44,35 @@ async def _use_cases() -> App:
     global _made  # noqa: PLW0603 - one per worker process, like the settings
     async with _making:
         if _made is None:
-            from shared.bootstrap import build, connect, send_events  # noqa: PLC0415 - a cold start imports the triggers only
+            from shared.bootstrap import build, connect  # noqa: PLC0415 - a cold start imports the triggers only
 
-            send_events(os.environ)
             _made = build(settings, await connect(settings, _resources))
     return _made
 
 
-@asynccontextmanager
-async def _invocation(function: str) -> AsyncIterator[App]:
-    """The use cases, for one invocation of a function; its failure is told."""
-    with failures_told(function):
-        yield await _use_cases()
+def _told(run: Callable[P, Awaitable[None]]) -> Callable[P, Coroutine[Any, Any, None]]:
+    """The function, whose failure is told as an event and reaches the host without a word of mail or libraries."""
+
+    @wraps(run)
+    async def told(*args: P.args, **named: P.kwargs) -> None:
+        try:
+            return await run(*args, **named)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the host writes it down
+            failure = run_failed(run.__name__, error)
+        raise failure
+
+    return told
 
 
 @asynccontextmanager
 async def _run(function: str) -> AsyncIterator[App]:
-    """The use cases, for one run of a timer; its failure is told, and kept where the status of the app is read."""
-    async with _invocation(function) as use_cases:
-        try:
-            yield use_cases
-        except Exception as error:
-            await use_cases.heartbeats.failed(function, error)
-            raise
+    """The use cases, for one run of a timer; its failure is kept where the status of the app is read."""
+    use_cases = await _use_cases()
+    try:
+        yield use_cases
+    except Exception as error:
+        await use_cases.heartbeats.failed(function, error)
+        raise
 
 
 async def _heartbeat(use_cases: App, function: str, count: int, began_s: float) -> None:
@@ -74,6 +83,7 @@ async def _heartbeat(use_cases: App, function: str, count: int, began_s: float) 
 
 
 @app.timer_trigger(arg_name="timer", schedule="%COLLECT_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@_told
 async def collect_reports(timer: func.TimerRequest) -> None:
     """Read what is new in every reporting mailbox, then dispatch."""
     began_s = time.monotonic()
@@ -85,14 +95,16 @@ async def collect_reports(timer: func.TimerRequest) -> None:
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions", connection=STORAGE)
+@_told
 async def intake_manual(message: str) -> None:
     """Turn an operator's message into its row, then dispatch."""
-    async with _invocation("intake_manual") as use_cases:
-        await use_cases.intake_manual.run(message)
-        await use_cases.dispatch.run()
+    use_cases = await _use_cases()
+    await use_cases.intake_manual.run(message)
+    await use_cases.dispatch.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%DISPATCH_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@_told
 async def dispatch(timer: func.TimerRequest) -> None:
     """Give waiting rows the quota slots that fall due before the next run."""
     began_s = time.monotonic()
@@ -101,15 +113,17 @@ async def dispatch(timer: func.TimerRequest) -> None:
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions", connection=STORAGE)
+@_told
 async def submit(message: str) -> None:
     """Make one submission to Microsoft, at most once."""
     from shared.codecs.submission_message import read_message  # noqa: PLC0415
 
-    async with _invocation("submit") as use_cases:
-        await use_cases.submit.run(read_message(message))
+    use_cases = await _use_cases()
+    await use_cases.submit.run(read_message(message))
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SETTLE_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@_told
 async def settle_outcomes(timer: func.TimerRequest) -> None:
     """Fetch verdicts, reconcile uncertain rows, expire overdue ones; then tell what is left."""
     began_s = time.monotonic()
@@ -133,14 +147,16 @@ async def _examine_if_asked(use_cases: App) -> None:
 
 
 @app.queue_trigger(arg_name="message", queue_name="manual-submissions-poison", connection=STORAGE)
+@_told
 async def record_poison_manual(message: str) -> None:
     """Give a message that failed every attempt its final row; never raises."""
-    async with _invocation("record_poison_manual") as use_cases:
-        await use_cases.record_poison_manual.run(message)
+    use_cases = await _use_cases()
+    await use_cases.record_poison_manual.run(message)
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions-poison", connection=STORAGE)
+@_told
 async def record_poison_submission(message: str) -> None:
     """Fail the row of a message that failed every attempt, replayable; never raises."""
-    async with _invocation("record_poison_submission") as use_cases:
-        await use_cases.record_poison_submission.run(message)
+    use_cases = await _use_cases()
+    await use_cases.record_poison_submission.run(message)

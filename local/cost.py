@@ -1,7 +1,8 @@
 """What a month costs: quantities measured on this machine, and the arithmetic from them to money.
 
-`python -m local.cost --reports-a-day 100`. Storage requests and the app's own log bytes are measured here, on Azurite
-and the Graph simulator; runs follow from the schedules. Unit prices are not ours to know: the ones built in are
+`python -m local.cost --reports-a-day 100`. Storage requests and the app's own log lines are counted here, on Azurite
+and the Graph simulator; runs follow from the schedules, and what the Functions host makes of a line or a run is taken
+from a recording of the real one. Unit prices are not ours to know: the ones built in are
 examples and told as such, and `--price NAME=VALUE` puts yours in their place.
 """
 
@@ -17,15 +18,20 @@ from dataclasses import dataclass
 
 from local.bench.stand_ins import StandIns, start_stand_ins
 from local.bench.transactions import TOGETHER, CountedApp, count_life, counted_app
+from shared.telemetry import LOGGER
 
 DAYS = 30
 RUNS_A_DAY = {"collect_reports": 24 * 30, "dispatch": 24 * 60, "settle_outcomes": 24 * 12}
 """With the schedules of the parameter files: every two minutes, every minute, every five minutes."""
+HEARTBEAT_LINES = 1
+"""`run_finished`, which `function_app.py` writes at the end of each timer's run."""
 SECONDS_A_RUN = 1.0
 """Flex Consumption bills an execution for a second at least (Flex Consumption documentation, "Billing"); few of ours
 take longer."""
-PLATFORM_BYTES_A_RUN = 3_000
-"""What the Functions host logs of each execution by itself. An assumption, the only one here."""
+LOG_BYTES_A_ROW = 940
+"""What a line or an invocation's request takes on the way to Application Insights, with all that the host adds: an idle
+app of the deployed schedules told 480 items of together 0.45 MB in an hour (host 4.1037, Python worker 4.34.0, levels
+of host.json, 30 November 2026). Log Analytics bills what its tables hold of it, which only a bill can tell."""
 EXAMPLE_PRICES = {
     "GB_SECOND": 0.000026,
     "MILLION_EXECUTIONS": 0.40,
@@ -41,12 +47,12 @@ EXAMPLE_PRICES = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was counted here: storage requests and log bytes of a run that finds nothing, and of a submission."""
+    """What was counted here: storage requests and log lines of a run that finds nothing, and of a submission."""
 
     requests_idle: dict[str, int]
     requests_a_submission: float
-    log_bytes_idle: int
-    log_bytes_a_submission: float
+    lines_idle: dict[str, int]
+    lines_a_submission: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,54 +81,61 @@ class Line:
 
 
 class _CountedLog(logging.Handler):
-    """How many bytes the app's own log lines have."""
+    """How many lines the app writes to its log."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.size_bytes = 0
+        self._lines = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count one line."""
-        self.size_bytes += len(record.getMessage().encode())
+        del record
+        self._lines += 1
+
+    def take(self) -> int:
+        """How many there were since it was last asked."""
+        lines, self._lines = self._lines, 0
+        return lines
 
 
 async def measure() -> Measured:
     """Count runs that find nothing, and the life of 100 submissions that come together."""
-    log, logger = _CountedLog(), logging.getLogger("shared.telemetry")
+    log, logger = _CountedLog(), logging.getLogger(LOGGER)
     logger.addHandler(log)
     logger.setLevel(logging.INFO)
     logger.propagate = False
     async with start_stand_ins() as stand_ins:
-        idle = await _idle_requests(stand_ins)
-        idle_bytes = log.size_bytes
+        idle = await _idle_runs(stand_ins, log)
         spent = await count_life(stand_ins, TOGETHER)
-    return Measured(idle, sum(spent.values()) / TOGETHER, idle_bytes, (log.size_bytes - idle_bytes) / TOGETHER)
+    requests, lines = ({name: one[which] for name, one in idle.items()} for which in (0, 1))
+    return Measured(requests, sum(spent.values()) / TOGETHER, lines, log.take() / TOGETHER)
 
 
-async def _idle_requests(stand_ins: StandIns) -> dict[str, int]:
-    """The requests of each timer's second run over an empty mailbox: the first one makes its checkpoint and its row."""
+async def _idle_runs(stand_ins: StandIns, log: _CountedLog) -> dict[str, tuple[int, int]]:
+    """Requests and lines of each timer's second run over an empty mailbox: the first makes its checkpoint and row."""
     await stand_ins.refill(0, 0)
     async with AsyncExitStack() as resources:
         counted = await counted_app(stand_ins, stand_ins.azurite.new_account(), resources)
-        await _run_timers(counted)
-        return await _run_timers(counted)
+        await _run_timers(counted, log)
+        return await _run_timers(counted, log)
 
 
-async def _run_timers(counted: CountedApp) -> dict[str, int]:
-    """What each timer's run asks of storage, done as `function_app.py` does it."""
+async def _run_timers(counted: CountedApp, log: _CountedLog) -> dict[str, tuple[int, int]]:
+    """What each timer's run asks of storage and writes to the log, done as `function_app.py` does it."""
     app = counted.app
     uses: dict[str, list[Callable[[], Awaitable[object]]]] = {
         "collect_reports": [app.collect_reports.run],
         "dispatch": [app.dispatch.run],
         "settle_outcomes": [app.settle_outcomes.run, app.backlog.run, app.examinations.begin],
     }
-    spent: dict[str, int] = {}
+    spent: dict[str, tuple[int, int]] = {}
     for name, steps in uses.items():
         counted.tally.take()
+        log.take()
         for step in steps:
             await step()
         await app.heartbeats.ended(name, 0, 0.0)
-        spent[name] = counted.tally.take()
+        spent[name] = counted.tally.take(), log.take() + HEARTBEAT_LINES
     return spent
 
 
@@ -133,11 +146,8 @@ def bill(measured: Measured, usage: Usage, prices: dict[str, float]) -> list[Lin
     executions = runs + submissions
     idle = sum(RUNS_A_DAY[name] * DAYS * count for name, count in measured.requests_idle.items())
     requests = idle + submissions * measured.requests_a_submission
-    log_bytes = (
-        runs / len(RUNS_A_DAY) * measured.log_bytes_idle
-        + executions * PLATFORM_BYTES_A_RUN
-        + submissions * measured.log_bytes_a_submission
-    )
+    lines = sum(RUNS_A_DAY[name] * DAYS * count for name, count in measured.lines_idle.items())
+    rows = executions + lines + submissions * measured.lines_a_submission
     return [
         Line(
             "compute",
@@ -154,18 +164,22 @@ def bill(measured: Measured, usage: Usage, prices: dict[str, float]) -> list[Lin
             prices["FREE_EXECUTIONS"] / 1e6,
         ),
         Line("storage requests", requests / 1e4, "x 10,000", prices["10000_TABLE_AND_QUEUE_REQUESTS"]),
-        Line("logs", log_bytes / 1e9, "GB", prices["LOG_GB"], prices["FREE_LOG_GB"]),
+        Line("logs", rows * LOG_BYTES_A_ROW / 1e9, "GB", prices["LOG_GB"], prices["FREE_LOG_GB"]),
         Line("alert rules", usage.alert_rules, "rules", prices["ALERT_RULE"]),
     ]
 
 
 def write(measured: Measured, usage: Usage, lines: Sequence[Line]) -> str:
     """The whole answer as text."""
-    idle = ", ".join(f"{name} {count}" for name, count in measured.requests_idle.items())
+    idle, written = (
+        ", ".join(f"{name} {count}" for name, count in one.items())
+        for one in (measured.requests_idle, measured.lines_idle)
+    )
     head = (
         f"Measured here: storage requests of a run that finds nothing: {idle};\n"
-        f"of a submission {measured.requests_a_submission:.2f}; log bytes of a submission "
-        f"{measured.log_bytes_a_submission:,.0f}.\n"
+        f"of a submission {measured.requests_a_submission:.2f}; log lines of such runs: {written}; of a submission "
+        f"{measured.lines_a_submission:.2f}.\n"
+        f"Each line and each run is a row of {LOG_BYTES_A_ROW:,} bytes, as recorded from the real host.\n"
         f"A month of {usage.reports_a_day:,} submissions a day, instances of {usage.instance_gb:g} GB. Prices are "
         f"examples in US dollars: put yours in with --price.\n"
     )

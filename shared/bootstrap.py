@@ -6,7 +6,6 @@ start imports the Azure libraries only here. Tests and the local stand-ins repla
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +26,6 @@ from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
-from shared.telemetry import is_sent_by_us
 from shared.usecases.admission import Admission
 from shared.usecases.backlog import Backlog
 from shared.usecases.campaigns import Campaigns
@@ -256,14 +254,6 @@ def limits(settings: Settings) -> Limits:
         reserved_for_people=settings.quota_reserved_for_people,
         reserved_for_urgent=settings.quota_reserved_for_urgent,
     )
-
-
-def send_events(environment: MutableMapping[str, str]) -> None:
-    """From now on, send what the app tells to Application Insights, where a deployment says so; raises nothing."""
-    if is_sent_by_us(environment):
-        from shared.adapters.event_export import export_events  # noqa: PLC0415
-
-        export_events(environment)
 
 
 async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:

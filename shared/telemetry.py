@@ -1,9 +1,9 @@
 """The register of everything the product tells about itself: names, fields, units, meaning.
 
-An event is one log line `event=<name> field=<value> ...` on the logger `shared.telemetry`; the same fields travel as
-attributes of the log record, which an OpenTelemetry exporter turns into properties. Fields are ids, counts, seconds,
-codes and short hashes; never a subject, an address, a token or message content. Nothing else in the product writes to
-a log.
+An event is one log line `event=<name> field=<value> ...` on the logger `shared.telemetry`, which the Functions host
+takes to Application Insights. Fields are ids, counts, seconds, codes and short hashes; never a subject, an address, a
+token or message content. Nothing else in the process writes to a log, and a failed invocation tells the host no more
+than its event does.
 """
 
 from __future__ import annotations
@@ -11,25 +11,32 @@ from __future__ import annotations
 import enum
 import hashlib
 import logging
+import re
+import sys
+import threading
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from shared.domain.text import clean
 
 LOGGER = __name__
 LONGEST_VALUE = 200
-CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-WORKER_EXPORTS = "PYTHON_ENABLE_OPENTELEMETRY"
-"""With this app setting the host exports no line that came through the worker, so that what we send ourselves is told
-once (capability `WorkerOpenTelemetryEnabled`; Functions host, `OpenTelemetryConfigurationExtensions`)."""
+WITHHELD = "withheld"
+"""Stands where a word came from outside and is none that may be told: an address, a sentence, a path, a token."""
 _logger = logging.getLogger(LOGGER)
 _PACKAGE = Path(__file__).parent
+_FROM_OUTSIDE = frozenset({"code", "request_id"})
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What a code or a request id of Microsoft's looks like: `ErrorItemNotFound`, `AuthorizationFailure`, a GUID."""
+_WORD = re.compile(r"[A-Za-z0-9_.,:/+-]*")
+"""Any value. Nothing in it ends a pair of the line, or a text in the JSON of infra/queries/_events.kql."""
 
 FIELDS = {
     "agreement": "whether Microsoft's verdict agrees with the report",
-    "code": "Graph's own word for what went wrong, or ours where no answer came (`no_token`, `ConnectError`, ...)",
+    "code": (
+        "Graph's or storage's own word for what went wrong, or ours where no answer came (`no_token`, `ConnectError`, "
+        "...); `withheld` where that word is no code"
+    ),
     "count": "how many",
     "day_limit": "QUOTA_PER_DAY",
     "error": "the type of an exception",
@@ -53,7 +60,7 @@ FIELDS = {
     "seconds": "a time span in seconds; the event says which",
     "source": "`user_submissions`, `defender_alerts` or `hunting_query`",
     "state": "the row's `State`",
-    "status": "the HTTP status of Graph's answer; absent where no answer came",
+    "status": "the HTTP status of Graph's or storage's answer; absent where no answer came",
     "submission_id": "the row's id in the table `outcomes`",
     "today": "submissions sent in the last 24 hours",
     "verdict": "the row's verdict",
@@ -204,11 +211,6 @@ class Event(enum.Enum):
         "function error",
         "a timer's run could not be noted in the table `runstate`: whoever looks there sees an older one",
     )
-    EVENTS_UNSENT = (
-        logging.ERROR,
-        "error",
-        "events cannot be sent to Application Insights: this one is seen in the log stream only",
-    )
     EXAMINED = (
         logging.INFO,
         "count wrong error",
@@ -216,7 +218,7 @@ class Event(enum.Enum):
     )
     RUN_FAILED = (
         logging.ERROR,
-        "function error where",
+        "function error where status code",
         "an invocation failed; the host repeats a queue message, a timer runs again at its next time",
     )
 
@@ -234,54 +236,70 @@ class Event(enum.Enum):
 def emit(event: Event, **fields: str | float | None) -> None:
     """Write one event. Values must be safe to log: pass addresses and ids of strangers through `fingerprint`.
 
-    Graph's own codes go in as they are, kept to one word, so that none can pass for another field. A field that is
-    None is left out.
+    Graph's and storage's own codes go in as they are where they look like codes. A field that is None is left out.
     """
-    if not _logger.isEnabledFor(event.level):
-        return
-    told = {name: _safe(value) for name, value in fields.items() if value is not None}
-    line = " ".join(f"{name}={value}" for name, value in told.items())
-    _logger.log(event.level, "event=%s %s", event.label, line, extra={"event": event.label, **told})
+    told = {name: _safe(name, value) for name, value in fields.items() if value is not None}
+    _logger.log(event.level, "event=%s %s", event.label, " ".join(f"{name}={value}" for name, value in told.items()))
 
 
-def _safe(value: str | float) -> str | float:
-    """A number as it is, anything else as one word."""
+def _safe(name: str, value: str | float) -> str | float:
+    """A number as it is; a text where it is one word of the kind that its field holds, else `WITHHELD`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    return "_".join(clean(str(value), LONGEST_VALUE).split())
+    word = clean(str(value), LONGEST_VALUE)
+    is_told = (_CODE if name in _FROM_OUTSIDE else _WORD).fullmatch(word)
+    return word if is_told or not word else WITHHELD
 
 
-@contextmanager
-def failures_told(function: str) -> Iterator[None]:
-    """Tell what fails within, by its type and place, and let it rise.
+class RunFailed(Exception):
+    """An invocation failed: look for its event `run_failed`, and at the code that it names.
 
-    While the worker exports telemetry itself, the host exports no exception of an invocation (Functions host,
-    `OpenTelemetryConfigurationExtensions`). The exception's text is left out: it may repeat what a stranger wrote.
+    This is all that the host is told. It writes whatever an invocation raises to Application Insights, twice, with
+    every cause and traceback, and what the libraries raise holds URLs, and with them addresses and message ids.
     """
-    try:
-        yield
-    except Exception as error:
-        emit(Event.RUN_FAILED, function=function, error=type(error).__name__, where=raised_at(error))
-        raise
+
+
+def run_failed(function: str, error: Exception) -> RunFailed:
+    """Tell that an invocation failed, by type, place and code, never the error's text; returns what to raise for it.
+
+    Raise it when `error` is no longer handled: as its context, `error` would go to the host with it.
+    """
+    status, code = _answer(error)
+    name, where = type(error).__name__, raised_at(error)
+    emit(Event.RUN_FAILED, function=function, error=name, where=where, status=status, code=code)
+    answer = [str(one) for one in (status, code and _safe("code", code)) if one]
+    return RunFailed(" ".join([name, "at", where or "no line of ours", *answer]))
+
+
+def _answer(error: Exception) -> tuple[int | None, str | None]:
+    """Status and code of the answer that an error is about: Graph's, in our errors, or storage's, in the library's."""
+    status = getattr(error, "status", getattr(error, "status_code", None))
+    code = getattr(error, "code", getattr(error, "error_code", None))
+    code = getattr(code, "value", code)  # the storage libraries' codes are enumerations
+    return (status if isinstance(status, int) else None), (code if isinstance(code, str) else None)
 
 
 def raised_at(error: BaseException) -> str | None:
     """File and line of the package `shared` that an exception came through last; None where it came through none."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE) and frame.filename != __file__]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)]
     return f"{Path(ours[-1].filename).relative_to(_PACKAGE.parent).as_posix()}:{ours[-1].lineno}" if ours else None
 
 
-def is_sent_by_us(environment: Mapping[str, str]) -> bool:
-    """Whether the app sends its events itself; otherwise the host forwards their lines. Read as the worker reads it."""
-    switch = environment.get(WORKER_EXPORTS, "").strip().lower()
-    return switch in {"1", "true", "t", "yes", "y"} and bool(environment.get(CONNECTION_STRING))
+def log_events_only() -> None:
+    """Silence every logger of the process but the events', and Python's last words; call it before anything runs.
+
+    What the client libraries and asyncio log holds addresses in URLs and whole exceptions, and the worker hands every
+    line of the root logger to the host, which also reads what Python writes to standard error of an exception that no
+    code can catch. A library that sets a level of its own would be heard; none of ours does.
+    """
+    logging.getLogger().setLevel(logging.CRITICAL + 1)
+    _logger.setLevel(logging.INFO)
+    threading.excepthook = sys.unraisablehook = _say_nothing
 
 
-def quiet_libraries() -> None:
-    """Keep the client libraries' own lines below warnings out of the log: they tell addresses in request URLs."""
-    for name in ("azure", "httpx", "httpcore", "kiota_http", "msal", "msgraph_core"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+def _say_nothing(_failure: object) -> None:
+    """Leave it unsaid."""
 
 
 def fingerprint(text: str) -> str:

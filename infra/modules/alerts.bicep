@@ -98,7 +98,21 @@ var rules rule[] = [
     window: 'PT1H'
     resolves: true
     says: 'A timer function has not ended a run well for ${silentMinutes} minutes. No report is collected, no row gets a slot or no verdict is fetched until it runs again; nothing is lost, everything waits.'
-    first: 'See whether the portal lists the app\'s functions. If it lists none, a setting is wrong: read the log stream. If it does, see `failures`; then restart the app. Until the code is deployed this alert is as it should be; it fires also when the workspace has reached its daily cap.'
+    first: 'See whether `dead-start` fires too: it names the setting that is wrong. If it does not, see `failures`; then restart the app. Until the code is deployed this alert is as it should be; it fires also when the workspace has reached its daily cap.'
+  }
+  {
+    name: 'dead-start'
+    title: 'The app does not start'
+    severity: 0
+    query: loadTextContent('../queries/dead_start.kql')
+    measure: 'starts'
+    above: 0
+    per: 'wrong'
+    every: 'PT5M'
+    window: 'P2D'
+    resolves: true
+    says: 'The app started and has no function: `wrong` names the app settings that are missing or wrong, or the error that stopped it. The portal says Running all the same. Nothing runs until it is repaired; nothing is lost, everything waits.'
+    first: 'Read `reason` in the query\'s result: it says what each setting must be. Correct them, which restarts the app. An error that is no SettingsError comes from the package: publish the one before it again. Until the code is deployed the host finds no function, which is as it should be.'
   }
   {
     name: 'not-allowed'
@@ -347,8 +361,8 @@ var rules rule[] = [
     every: 'PT15M'
     window: 'PT1H'
     resolves: true
-    says: 'More than five runs of a function ended with an exception within an hour. Messages are tried five times and then become poison; timers try again at their next time.'
-    first: 'Open Failures in Application Insights and read the exception. Storage refusing access is the most usual: run the doctor.'
+    says: 'More than five invocations of a function failed within an hour, or, for `host`, a worker process ended by itself as often. What an instance cuts off when the platform drains it does not count, unless no invocation ended well. Messages are tried five times and then become poison; timers try again at their next time.'
+    first: 'Read `errors` in the query\'s result: type and place, and the answer where there was one. Storage refusing access is the most usual: run the doctor.'
   }
 ]
 

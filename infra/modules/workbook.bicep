@@ -48,6 +48,12 @@ var charts chart[] = [
     empty: 'settle_outcomes has told no backlog in this time.'
   }
   {
+    title: 'Starts that failed, and what is wrong'
+    query: loadTextContent('../queries/dead_start.kql')
+    shown: 'table'
+    empty: 'The app has started, or was not started in this time.'
+  }
+  {
     title: 'What waits, over time'
     query: loadTextContent('../queries/backlog_over_time.kql')
     shown: 'timechart'

@@ -21,13 +21,6 @@ from local.bench.figures import Figure, Target, paired
 from local.bench.stand_ins import ROOT, StandIns, start_stand_ins
 
 FIRST_PARTS = ("azure.functions",)
-EXPORTER_PARTS = (
-    "azure.monitor.opentelemetry.exporter",
-    "opentelemetry._logs",
-    "opentelemetry.context",
-    "opentelemetry.sdk._logs.export",
-    "opentelemetry.sdk.resources",
-)
 SDK_PARTS = (
     *FIRST_PARTS,
     "azure.data.tables.aio",
@@ -42,7 +35,6 @@ SDK_PARTS = (
     "msgraph_core.base_graph_request_adapter",
     "msgraph_core.graph_client_factory",
     "msgraph_core.middleware.telemetry",
-    *EXPORTER_PARTS,
     "pydantic.config",
     "pydantic.fields",
     "pydantic.functional_validators",
@@ -51,12 +43,9 @@ SDK_PARTS = (
     "pydantic.types",
 )
 APP = ("function_app",)
-EXPORT = "shared.adapters.event_export"
-"""Imported by the first invocation where a deployment sends its events itself."""
 WHOLE_APP = (
     *APP,
     "shared.bootstrap",
-    EXPORT,
     "shared.adapters.storage",
     "shared.adapters.graph.identity",
     "shared.adapters.graph.mail",
@@ -110,18 +99,9 @@ async def _measure_imports(interpreters: int, environment: Mapping[str, str]) ->
         for _ in range(interpreters)
     ]
     app, bare_first, whole, bare = zip(*rounds, strict=True)
-    rest = tuple(name for name in WHOLE_APP if name != EXPORT)
-    export = [await import_fresh((EXPORT,), environment, after=rest) for _ in range(interpreters)]
     return [
         _import_figure("import function_app", app, bare_first),
         _import_figure("import function_app and all it imports later", whole, bare),
-        Figure(
-            name="of that, what sends the events",
-            value=statistics.median(one.cpu_s for one in export),
-            unit="s processor time",
-            note=f"{export[0].modules - export[0].there:,} modules more; wall "
-            f"{statistics.median(one.wall_s for one in export):.2f} s; not judged",
-        ),
     ]
 
 

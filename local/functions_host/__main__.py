@@ -40,7 +40,7 @@ def main() -> int:
     """Run until a signal; 0 after a clean stop, 1 if the app, a setting or `host.json` does not allow a start."""
     arguments = _parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    _logger.setLevel(logging.INFO)  # its own, as the app silences every logger that has none
     try:
         _load_settings(arguments.folder / arguments.settings)
         asyncio.run(_run(_load_app(arguments.folder, arguments.app), arguments.folder / "host.json"))

@@ -108,7 +108,6 @@ def test_all_are_async_and_say_what_they_do(indexed: dict[str, Any]) -> None:
     [
         "azure.data",
         "azure.identity",
-        "azure.monitor",
         "azure.storage",
         "httpx",
         "msgraph",

@@ -153,7 +153,7 @@ async def test_a_message_that_is_none_of_ours_fails(site: Site) -> None:
     """A stranger's message on `submissions` fails its invocation, so that the host moves it to poison; others run."""
     bad, good = await site.worker.invoke(invocation("submit", "hello"), invocation("dispatch"))
     assert not bad["succeeded"]
-    assert bad["error"].startswith("UnreadableMessage")
+    assert bad["error"].startswith("RunFailed: UnreadableMessage at shared/codecs/submission_message.py:")
     assert good["succeeded"]
 
 

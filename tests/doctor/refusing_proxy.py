@@ -19,12 +19,16 @@ _HOP = {"host", "transfer-encoding", "connection", "content-encoding", "content-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Requests of this method whose path matches get this answer."""
+    """Requests of this method, or of any for `*`, whose path matches get this answer."""
 
     method: str
     path: str
     status: int = 403
     code: str = "AuthorizationPermissionMismatch"
+    body: str | None = None
+    """What stands there instead of the service's own form of an error."""
+    is_cut: bool = False
+    """Whether the connection is cut instead."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,8 @@ class RefusingProxy:
     def refusal(self, request: web.BaseRequest) -> Refusal | None:
         """Return what is refused about a request, if anything."""
         return next(
-            (one for one in self.refusals if one.method == request.method and re.search(one.path, request.path)), None
+            (one for one in self.refusals if one.method in {"*", request.method} and re.search(one.path, request.path)),
+            None,
         )
 
 
@@ -68,6 +73,8 @@ def _handler(
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         refusal = proxy.refusal(request)
+        if refusal is not None and refusal.is_cut and request.transport is not None:
+            request.transport.abort()
         if refusal is not None:
             return _refuse(refusal)
         url = URL(f"{target.origin()}{request.raw_path}", encoded=True)
@@ -82,5 +89,5 @@ def _handler(
 
 def _refuse(refusal: Refusal) -> web.Response:
     body = f'<?xml version="1.0"?><Error><Code>{refusal.code}</Code><Message>Refused.</Message></Error>'
-    headers = {"x-ms-error-code": refusal.code, "Content-Type": "application/xml"}
-    return web.Response(status=refusal.status, text=body, headers=headers)
+    headers = {"x-ms-error-code": refusal.code, "Content-Type": "application/xml", "Retry-After": "0.01"}
+    return web.Response(status=refusal.status, text=refusal.body or body, headers=headers)

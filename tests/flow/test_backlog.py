@@ -15,6 +15,7 @@ from shared.ports import Row
 from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event
 from shared.usecases.backlog import LANES, Backlog
+from tests.support.events import told
 from tests.support.outcomes import NOW, make_outcome
 from tests.support.reports import ask, events, listen, original, pass_time, report, url_request
 from tests.support.stage import Stage, StageClock, stage
@@ -44,17 +45,16 @@ class ScannedTable(MemoryTable):
             yield row
 
 
-def told(caplog: pytest.LogCaptureFixture, event: Event) -> list[dict[str, Any]]:
-    """The fields of each event of that kind."""
-    records = [vars(record) for record in caplog.records if vars(record).get("event") == event.label]
-    return [{field: record[field] for field in event.fields} for record in records]
+def quota(caplog: pytest.LogCaptureFixture) -> list[dict[str, int]]:
+    """What each telling of the quota said."""
+    return [{field: int(value) for field, value in one.items()} for one in told(caplog, Event.QUOTA_USED)]
 
 
 def lanes(caplog: pytest.LogCaptureFixture) -> dict[str, tuple[int, int]]:
     """Count and age of each lane, as last told."""
     last = told(caplog, Event.BACKLOG)[-len(LANES) :]
     assert [one["lane"] for one in last] == list(LANES)
-    return {one["lane"]: (one["count"], one["oldest_s"]) for one in last}
+    return {one["lane"]: (int(one["count"]), int(one["oldest_s"])) for one in last}
 
 
 async def tell(on: Stage, caplog: pytest.LogCaptureFixture) -> dict[str, tuple[int, int]]:
@@ -73,7 +73,7 @@ async def test_every_lane_is_told_even_when_nothing_waits(caplog: pytest.LogCapt
     listen(caplog)
     async with stage() as on:
         assert await tell(on, caplog) == dict.fromkeys(LANES, (0, 0))
-        assert told(caplog, Event.QUOTA_USED) == [
+        assert quota(caplog) == [
             {"window": 0, "window_limit": 140, "today": 0, "day_limit": 10_000},
         ]
 
@@ -148,7 +148,7 @@ async def test_the_quota_counts_posts(caplog: pytest.LogCaptureFixture) -> None:
         await on.app.backlog.run()
         on.clock.advance(hours=25)
         await on.app.backlog.run()
-    used = [(one["window"], one["today"]) for one in told(caplog, Event.QUOTA_USED)]
+    used = [(one["window"], one["today"]) for one in quota(caplog)]
     assert used == [(0, 0), (3, 3), (0, 3), (0, 0)]
 
 
@@ -186,4 +186,4 @@ async def test_backlog_on_azurite(storage_connection: str, caplog: pytest.LogCap
         await on.app.dispatch.run()
         await on.deliver_submissions()
         assert (await tell(on, caplog))["at_microsoft"] == (2, 1200)
-        assert told(caplog, Event.QUOTA_USED)[-1]["window"] == 2
+        assert quota(caplog)[-1]["window"] == 2

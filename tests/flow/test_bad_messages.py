@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from local.graph_simulator.faults import Scope, answer_status, lose_answer
 from local.memory_storage import MemoryBlobs
 from local.sample_tenant.oddities import OUTLOOK_MSG
 from shared.domain.model import Outcome, State
+from tests.support.events import levels_kept
 from tests.support.reports import (
     ANNA,
     ask,
@@ -366,6 +368,14 @@ def load_app() -> ModuleType:
     return module
 
 
+@pytest.fixture
+def log_levels() -> Iterator[None]:
+    """Put the log levels back as they were before the app was imported, which silences all but its events."""
+    with levels_kept():
+        yield
+
+
+@pytest.mark.usefixtures("log_levels")
 async def test_every_body_reaches_our_code_through_the_host(
     storage_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

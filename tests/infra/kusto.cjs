@@ -34,16 +34,31 @@ function literalsIn(node) {
   return [...nodesUnder(node)].filter((one) => one instanceof Syntax.LiteralExpression).map((one) => one.LiteralValue);
 }
 
+const TEXTS = new Set(["string", "dynamic"]);
+
+// The parser lets a text be compared with a number, which is never true, and a value out of a bag with anything: the
+// bags' values here are texts, so a number is never equal to one, nor below it.
+function unlike(node) {
+  const [left, right] = [node.Left, node.Right].map((side) => side.ResultType?.Name);
+  return left !== right && (TEXTS.has(left) || TEXTS.has(right)) ? [`${left} is compared with ${right}: ${words(node)}`] : [];
+}
+
+const COMPARISONS = new Set(["==", "!=", "=~", "!~", "<", "<=", ">", ">="]);
+
 function read(query) {
   const code = KustoCode.ParseAndAnalyze(query, globals);
   const nodes = [...nodesUnder(code.Syntax)];
   const comparisons = nodes.filter(
     (node) => (node instanceof Syntax.BinaryExpression || node instanceof Syntax.InExpression) && words(node.Left) === "event",
   );
+  const compared = nodes.filter((node) => node instanceof Syntax.BinaryExpression && COMPARISONS.has(words(node.Operator)));
   const paths = nodes.filter((node) => node instanceof Syntax.PathExpression && words(node.Expression) === "fields");
   const elements = nodes.filter((node) => node instanceof Syntax.ElementExpression && words(node.Expression) === "fields");
   return {
-    problems: items(code.GetDiagnostics()).map((one) => `${one.Severity} ${one.Code} at ${one.Start}: ${one.Message}`),
+    problems: [
+      ...items(code.GetDiagnostics()).map((one) => `${one.Severity} ${one.Code} at ${one.Start}: ${one.Message}`),
+      ...compared.flatMap(unlike),
+    ],
     columns: Object.fromEntries(items(code.ResultType?.Columns ?? { Count: 0 }).map((one) => [one.Name, one.Type.Name])),
     events: comparisons.flatMap((node) => literalsIn(node.Right)),
     fields: [...paths.map((node) => words(node.Selector)), ...elements.flatMap((node) => literalsIn(node.Selector))],

@@ -28,7 +28,8 @@ TABLES = {
     "AppRequests": _EVERYWHERE
     + "DurationMs: real, Id: string, Name: string, ResultCode: string, Source: string, Success: bool, Url: string",
     "AppExceptions": _EVERYWHERE
-    + "Details: dynamic, ExceptionType: string, OuterMessage: string, ProblemId: string, SeverityLevel: int",
+    + "Details: dynamic, ExceptionType: string, HandledAt: string, InnermostMessage: string, InnermostType: string, "
+    "OuterMessage: string, OuterType: string, ProblemId: string, SeverityLevel: int",
 }
 """Columns as Microsoft lists them (learn.microsoft.com, Azure Monitor Logs reference), without those of browsers."""
 

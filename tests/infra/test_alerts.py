@@ -4,49 +4,20 @@ import json
 import re
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from local.setup import ROOT
 from shared.telemetry import Event
 from shared.usecases.backlog import LANES
+from tests.infra.alert_rules import DURATIONS, RULES, chosen, condition, predicted
 from tests.infra.kusto import PRELUDE, Reading, query_files, read_queries
 
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
 NUMBERS = {"int", "long", "real", "decimal"}
-DURATIONS = {f"PT{minutes}M": timedelta(minutes=minutes) for minutes in (5, 10, 15, 30, 45)}
-DURATIONS |= {f"PT{hours}H": timedelta(hours=hours) for hours in (1, 2, 3, 4, 5, 6)}
-DURATIONS |= {"P1D": timedelta(days=1), "P2D": timedelta(days=2)}
-"""What Azure Monitor takes as a window or a mute (Azure/azure-rest-api-specs, issue 21258)."""
 WARNING = 30
 
-Resource = dict[str, Any]
-
-
-def predicted(deployment: str, kind: str) -> list[Resource]:
-    """Return the resources of one type that a deployment would make."""
-    snapshot = json.loads((ROOT / "infra" / f"{deployment}.snapshot.json").read_text())
-    return [one for one in snapshot["predictedResources"] if one["type"] == kind]
-
-
-RULES = {
-    one["name"].partition("-")[2]: one["properties"]
-    for one in predicted("production", "Microsoft.Insights/scheduledQueryRules")
-}
 FILE_OF_QUERY = {PRELUDE + text: name for name, text in query_files().items()}
-
-
-def condition(rule: Resource) -> Resource:
-    """Return the one condition of a rule."""
-    (only,) = rule["criteria"]["allOf"]
-    assert isinstance(only, dict)
-    return only
-
-
-def chosen(rule: Resource) -> dict[str, list[str]]:
-    """Return the values that a rule narrows its query to, by column."""
-    return {one["name"]: one["values"] for one in condition(rule)["dimensions"] if one["values"] != ["*"]}
 
 
 @pytest.fixture(scope="module")

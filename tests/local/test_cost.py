@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from local.cost import EXAMPLE_PRICES, RUNS_A_DAY, Measured, Usage, bill
+from local.cost import EXAMPLE_PRICES, LOG_BYTES_A_ROW, RUNS_A_DAY, Measured, Usage, bill
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = Measured(
     requests_idle={"collect_reports": 3, "dispatch": 4, "settle_outcomes": 5},
     requests_a_submission=12.0,
-    log_bytes_idle=0,
-    log_bytes_a_submission=200.0,
+    lines_idle={"collect_reports": 2, "dispatch": 1, "settle_outcomes": 9},
+    lines_a_submission=4.0,
 )
 
 
@@ -37,6 +37,20 @@ def test_a_submission_adds_its_own() -> None:
     more, idle = quantities(100), quantities(0)
     assert more["compute"] - idle["compute"] == 100 * 30 * 2
     assert more["storage requests"] - idle["storage requests"] == pytest.approx(100 * 30 * 12 / 10_000)
+
+
+def test_every_line_and_every_run_is_a_row() -> None:
+    """A request for each invocation, and the app's lines beside it; nothing else comes of an idle app."""
+    rows = 720 * (1 + 2) + 1440 * (1 + 1) + 288 * (1 + 9)
+    assert quantities(0)["logs"] == pytest.approx(rows * 30 * LOG_BYTES_A_ROW / 1e9)
+    assert quantities(100)["logs"] - quantities(0)["logs"] == pytest.approx(100 * 30 * (1 + 4) * LOG_BYTES_A_ROW / 1e9)
+
+
+def test_an_idle_hour_comes_near_the_recorded_one() -> None:
+    """0.3 GB in 30 days from the real host; it still told a warning of `Azure.Core` at each run, which a level ends."""
+    without_warnings = quantities(0)["logs"]
+    warnings = sum(RUNS_A_DAY.values()) * 30 * LOG_BYTES_A_ROW / 1e9
+    assert without_warnings + warnings == pytest.approx(0.3, abs=0.03)
 
 
 def test_what_is_free_costs_nothing() -> None:

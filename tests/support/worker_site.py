@@ -85,7 +85,12 @@ async def told_by(process: asyncio.subprocess.Process) -> Any:
 
 @asynccontextmanager
 async def worker(
-    folder: Path, settings: Mapping[str, str], *, release: str = NEWEST, alone_with: Sequence[Path] = ()
+    folder: Path,
+    settings: Mapping[str, str],
+    *,
+    release: str = NEWEST,
+    alone_with: Sequence[Path] = (),
+    driver: Path = DRIVER,
 ) -> AsyncIterator[WorkerProcess]:
     """Run a worker on an app's folder with these app settings; skip the test where there is no Python 3.13.
 
@@ -97,7 +102,7 @@ async def worker(
     process = await asyncio.create_subprocess_exec(
         python,
         *(("-I", "-S") if alone_with else ("-P",)),
-        DRIVER,
+        driver,
         folder,
         *(alone_with or library_folders(release)),
         cwd=folder,

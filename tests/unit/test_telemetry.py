@@ -1,6 +1,7 @@
 """Events: one line each, registered once, and nothing in them that must not be logged."""
 
 import ast
+import enum
 import logging
 import re
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.codecs.manual_message import BadManualMessage, read_manual_message
-from shared.telemetry import FIELDS, Event, emit, failures_told, fingerprint
+from shared.telemetry import FIELDS, WITHHELD, Event, emit, fingerprint, log_events_only, run_failed
+from tests.support.events import levels_kept, line_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / "shared"
@@ -21,8 +23,6 @@ DEPLOYED = [ROOT / "function_app.py", *sorted(SHARED.rglob("*.py"))]
 CONTENT = {"subject", "sender", "recipient", "reporter", "requested_by", "url", "token", "body", "content"}
 """Field names under which mail content or an address would reach the log."""
 HASHED = {"mailbox", "message_hash"}
-NOT_OURS = {*vars(logging.makeLogRecord({})), "asctime", "event", "message"}
-"""Names that a log record has already, or that every event has."""
 
 
 def calls_of_emit(tree: ast.AST) -> list[ast.Call]:
@@ -61,10 +61,10 @@ def test_every_event_has_its_own_name_fields_and_meaning() -> None:
 
 
 def test_every_field_has_one_meaning() -> None:
-    """A field means the same in every event, hides nothing that a log record has itself, and none is explained idly."""
+    """A field means the same in every event, is not taken for the event's name, and none is explained idly."""
     assert {field for event in Event for field in event.fields} == set(FIELDS)
     assert all(re.fullmatch("[a-z_]+", field) for field in FIELDS)
-    assert not NOT_OURS & set(FIELDS)
+    assert "event" not in FIELDS
 
 
 def rows_under(heading: str) -> list[str]:
@@ -119,10 +119,10 @@ def test_no_event_carries_content_or_an_address() -> None:
 
 
 def test_nothing_else_writes_to_a_log() -> None:
-    """Every line passes through the register; the export hands on what does, and a command prints to who runs it."""
+    """Every line passes through the register; a command prints to who runs it."""
     files = [file for file in SHARED.rglob("*.py") if not file.is_relative_to(SHARED / "cli")]
     loggers = [file.name for file in files if re.search(r"import logging|\bprint\(", file.read_text())]
-    assert set(loggers) - {"command.py"} == {"event_export.py", "telemetry.py"}
+    assert set(loggers) - {"command.py"} == {"telemetry.py"}
 
 
 def test_an_event_is_one_line_of_fields(caplog: pytest.LogCaptureFixture) -> None:
@@ -134,15 +134,40 @@ def test_an_event_is_one_line_of_fields(caplog: pytest.LogCaptureFixture) -> Non
     assert [record.levelno for record in caplog.records] == [logging.INFO, logging.WARNING]
 
 
-@pytest.mark.parametrize("code", ["Some\nevent=settled", "Some\r\x1b[2J", "Some\u2028code", "x" * 5000])
-def test_a_word_from_outside_stays_on_its_line(caplog: pytest.LogCaptureFixture, code: str) -> None:
-    """Graph's codes are another's words: they cannot forge a line, nor flood the log."""
-    emit(Event.LISTING_FAILED, code=code)
-    (line,) = caplog.messages
-    assert vars(caplog.records[0])["code"] == line.removeprefix("event=listing_failed code=")
-    assert len(line.splitlines()) == 1
-    assert line.isprintable()
-    assert len(line) < 400
+NO_CODES = [
+    "Some\nevent=settled",
+    "Some\r\x1b[2J",
+    "Some\u2028code",
+    "X event=forged",
+    "x" * 5000,
+    "eve@fabrikam.example",
+    "https://graph.microsoft.com/v1.0/users/eve",
+    "/users/eve/messages/AAMkAD",
+    "<CAF=1@mail.fabrikam.example>",
+    "Your invoice",
+    "eyJ0eXAiOiJKV1Qi.eyJhdWQi.c2ln",
+    "R\u00e9sum\u00e9",
+]
+
+
+@pytest.mark.parametrize("field", ["code", "request_id"])
+@pytest.mark.parametrize("word", NO_CODES)
+def test_a_word_from_outside_is_told_only_where_it_is_a_code(field: str, word: str) -> None:
+    """Graph's codes are another's words: they forge no line and no field, and bring no address or token along."""
+    assert line_of(Event.LISTING_FAILED, **{field: word}) == f"event=listing_failed {field}={WITHHELD}"
+
+
+@pytest.mark.parametrize("code", ["ErrorItemNotFound", "Request_BadRequest", "no_token", "20117", "", "a-b"])
+def test_a_code_is_told_as_it_came(code: str) -> None:
+    """Operators look it up in Microsoft's documentation."""
+    assert line_of(Event.LISTING_FAILED, code=code) == f"event=listing_failed code={code}"
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_every_value_is_one_word_without_signs_that_json_escapes(value: str) -> None:
+    """The queries make a bag of the line as it stands."""
+    line = line_of(Event.GAVE_UP, reason=value)
+    assert re.fullmatch(r"event=gave_up reason=[A-Za-z0-9_.,:/+-]*", line)
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -155,42 +180,80 @@ def test_a_fingerprint_is_twelve_digits_that_do_not_give_the_text_away(text: str
     )
 
 
-def test_a_value_cannot_pass_for_another_field(caplog: pytest.LogCaptureFixture) -> None:
-    """White space in a value becomes an underscore, so that a reader of `name=value` pairs is not fooled."""
-    caplog.set_level(logging.INFO)
-    emit(Event.NOT_ALLOWED, code="X event=forged")
-    assert caplog.messages == ["event=not_allowed code=X_event=forged"]
-
-
-def test_the_fields_travel_as_attributes_too(caplog: pytest.LogCaptureFixture) -> None:
-    """The log record has each field under its name: numbers as numbers, the rest as the words of the line."""
-    caplog.set_level(logging.INFO)
-    emit(Event.BACKLOG, lane="urgent", count=3, oldest_s=40)
-    emit(Event.RECONCILED, submission_id=None, found=True)
-    backlog, reconciled = (vars(record) for record in caplog.records)
-    assert {name: backlog[name] for name in ("event", *Event.BACKLOG.fields)} == {
-        "event": "backlog",
-        "lane": "urgent",
-        "count": 3,
-        "oldest_s": 40,
-    }
-    assert reconciled["found"] == "True"
-    assert "submission_id" not in reconciled
+def failure_of(body: str) -> Exception:
+    """Return what reading a message raises."""
+    with pytest.raises(BadManualMessage) as raised:
+        read_manual_message(body, now=datetime(2026, 12, 1, tzinfo=UTC))
+    return raised.value
 
 
 @pytest.mark.expects_error_log
-def test_a_failure_is_told_by_type_and_place_and_rises(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_told_by_type_and_place(caplog: pytest.LogCaptureFixture) -> None:
     """What an exception says may be a stranger's words; where it came from is a line of ours."""
-    with pytest.raises(BadManualMessage), failures_told("intake_manual"):
-        read_manual_message("eve@fabrikam.example", now=datetime(2026, 12, 1, tzinfo=UTC))
+    told = run_failed("intake_manual", failure_of("eve@fabrikam.example"))
+    place = r"shared/codecs/manual_message\.py:[0-9]+"
     (line,) = caplog.messages
-    said = "event=run_failed function=intake_manual error=BadManualMessage where=shared/codecs/manual_message.py:"
-    assert re.fullmatch(re.escape(said) + "[0-9]+", line)
+    assert re.fullmatch(f"event=run_failed function=intake_manual error=BadManualMessage where={place}", line)
+    assert re.fullmatch(f"BadManualMessage at {place}", str(told))
+    assert (told.__cause__, told.__context__, told.args) == (None, None, (str(told),))
 
 
 @pytest.mark.expects_error_log
 def test_a_failure_outside_our_code_has_no_place(caplog: pytest.LogCaptureFixture) -> None:
     """A place is told only where it is one of ours."""
-    with pytest.raises(ValueError, match="x"), failures_told("submit"):
-        int("x")
+    assert str(run_failed("submit", ValueError("x"))) == "ValueError at no line of ours"
     assert caplog.messages == ["event=run_failed function=submit error=ValueError"]
+
+
+class Answered(Exception):
+    """An error about an answer, as our errors and the storage libraries' have them."""
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__("PUT https://data.table.core.windows.net/outcomes(eve@fabrikam.example)")
+        vars(self).update(facts)
+
+
+class Code(enum.Enum):
+    """What the storage libraries name their codes with."""
+
+    DENIED = "AuthorizationPermissionMismatch"
+
+
+@pytest.mark.expects_error_log
+@pytest.mark.parametrize(
+    ("facts", "answer"),
+    [
+        ({"status": 403, "code": "ErrorAccessDenied"}, " status=403 code=ErrorAccessDenied"),
+        ({"status_code": 403, "error_code": Code.DENIED}, " status=403 code=AuthorizationPermissionMismatch"),
+        ({"status_code": 404, "error_code": "eve@fabrikam.example"}, " status=404 code=withheld"),
+        ({"status_code": None, "error_code": None}, ""),
+        ({"status": "eve@fabrikam.example", "code": 7}, ""),
+    ],
+)
+def test_the_answer_that_a_failure_is_about_is_told(
+    caplog: pytest.LogCaptureFixture, facts: dict[str, object], answer: str
+) -> None:
+    """Status and code, as far as they are such; the library's text stays here."""
+    told = run_failed("dispatch", Answered(**facts))
+    assert caplog.messages == [f"event=run_failed function=dispatch error=Answered{answer}"]
+    words = [pair.partition("=")[2] for pair in answer.split()]
+    assert str(told) == " ".join(["Answered at no line of ours", *words])
+
+
+@pytest.fixture
+def levels() -> Iterator[None]:
+    """Put the loggers' levels back as they were."""
+    with levels_kept():
+        yield
+
+
+@pytest.mark.usefixtures("levels")
+@pytest.mark.parametrize(
+    "name", ["azure.core", "asyncio", "httpx", "msal.token_cache", "py.warnings", "shared.x", None]
+)
+def test_no_other_logger_is_heard(caplog: pytest.LogCaptureFixture, name: str | None) -> None:
+    """Not even a critical line: it may hold an address. Events are heard from Information on."""
+    log_events_only()
+    logging.getLogger(name).critical("GET https://graph.microsoft.com/v1.0/users/eve@fabrikam.example")
+    emit(Event.SLOT_MISSED, submission_id="ab")
+    assert caplog.messages == ["event=slot_missed submission_id=ab"]
