@@ -29,7 +29,7 @@ def require_this_python(app: Path) -> None:
     """
     compiled = app / PACKAGES / _COMPILED
     wanted = compiled.with_name(compiled.name + EXTENSION_SUFFIXES[0])
-    if wanted.exists():
+    if wanted.exists() or not wanted.parent.is_dir():
         return
     this, found = re.fullmatch(_NAME, wanted.name), _built(compiled.parent)
     if this is None or found is None:
@@ -42,5 +42,5 @@ def require_this_python(app: Path) -> None:
 
 
 def _built(folder: Path) -> re.Match[str] | None:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.iterdir())
     return next((found for name in names if (found := re.fullmatch(_NAME, name))), None)
