@@ -15,7 +15,7 @@ PACKAGES = Path(".python_packages", "lib", "site-packages")
 """Where the platform looks for what the app brings along, whoever has installed it."""
 _COMPILED = "pydantic_core/_pydantic_core"
 """A module that is compiled for one version of Python and one machine, as its file's name says (PEP 3149)."""
-_NAME = re.compile(r"_pydantic_core\.cpython-3(\d+)-(\w+)-linux-gnu\.so")
+_NAME = r"_pydantic_core\.cpython-3(\d+)-(\w+)-linux-gnu\.so"  # compiled only where something is wrong
 
 
 class BuiltForAnotherPython(Exception):
@@ -29,9 +29,9 @@ def require_this_python(app: Path) -> None:
     """
     compiled = app / PACKAGES / _COMPILED
     wanted = compiled.with_name(compiled.name + EXTENSION_SUFFIXES[0])
-    if wanted.exists():
+    if wanted.exists() or not wanted.parent.is_dir():
         return
-    this, found = _NAME.fullmatch(wanted.name), _built(compiled.parent)
+    this, found = re.fullmatch(_NAME, wanted.name), _built(compiled.parent)
     if this is None or found is None:
         return
     raise BuiltForAnotherPython(
@@ -42,5 +42,5 @@ def require_this_python(app: Path) -> None:
 
 
 def _built(folder: Path) -> re.Match[str] | None:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    return next((found for found in map(_NAME.fullmatch, names) if found), None)
+    names = sorted(path.name for path in folder.iterdir())
+    return next((found for name in names if (found := re.fullmatch(_NAME, name))), None)

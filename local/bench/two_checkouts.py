@@ -45,8 +45,12 @@ async def measure(earlier: Path, later: Path, python: str, turns: int = TURNS) -
         await stand_ins.refill(0, 0)
         for folder in (earlier, later):  # writes what byte code is missing
             await _start(folder, python, stand_ins)
-        rounds = [[await _start(folder, python, stand_ins) for folder in (earlier, later)] for _ in range(turns)]
-    before, after = zip(*rounds, strict=True)
+        before: list[list[float]] = []
+        after: list[list[float]] = []
+        for turn in range(turns):  # whoever comes second may find the machine in another state, so it is each in turn
+            pair = [(earlier, before), (later, after)]
+            for folder, told in pair if turn % 2 else reversed(pair):
+                told.append(await _start(folder, python, stand_ins))
     modules = f"{after[0][2]:,.0f} modules, before {before[0][2]:,.0f}"
     return [
         _figure("import function_app", [one[0] for one in after], [one[0] for one in before], ""),
@@ -90,9 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("earlier", type=Path, help="folder of the checkout to compare with")
     parser.add_argument("later", type=Path, nargs="?", default=ROOT, help="folder of the other one; this one if none")
     parser.add_argument("--python", default=sys.executable, help="a Python with what both require")
-    parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"interpreters of each; {TURNS} if not said")
     asked = parser.parse_args(arguments)
-    figures = asyncio.run(measure(asked.earlier.resolve(), asked.later.resolve(), asked.python, asked.turns))
+    python = str(Path(asked.python).absolute())  # not resolved: a virtual environment's Python is a link
+    figures = asyncio.run(measure(asked.earlier.resolve(), asked.later.resolve(), python, asked.turns))
     for figure in figures:
         print(write_line(figure))
     return 0 if all(figure.is_met for figure in figures) else 1
