@@ -17,7 +17,7 @@ from shared.domain.lifecycle import FIRST_STATES
 from shared.ports import Clock, MailSource, ReportHead, ReportPage
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint, CheckpointStore, DeferredReport
-from shared.stores.outcomes import OutcomeStore
+from shared.stores.ledger import Ledger
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.admission import Admission, Candidate
 from shared.usecases.destination import ReportDestination
@@ -65,7 +65,7 @@ class CollectReports:
         mail: MailSource,
         reader: ReportReader,
         sources: Sources,
-        outcomes: OutcomeStore,
+        ledger: Ledger,
         admission: Admission,
         checkpoints: CheckpointStore,
         clock: Clock,
@@ -75,7 +75,7 @@ class CollectReports:
         self._mail = mail
         self._reader = reader
         self._sources = sources
-        self._outcomes = outcomes
+        self._ledger = ledger
         self._admission = admission
         self._checkpoints = checkpoints
         self._clock = clock
@@ -180,7 +180,7 @@ class CollectReports:
 
         A row from after the last checkpoint may lack its event or its place on the worklist: it is read again.
         """
-        stored = await self._outcomes.get(place.key)
+        stored = await self._ledger.get(place.key)
         if stored is None:
             return False
         if stored.outcome.state not in FIRST_STATES or folder.settled_before is None:
