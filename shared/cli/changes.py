@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 OVERLAP_MS = 30 * 60 * 1000
-"""How much later than the time in its key a row is looked for: what a function that was stopped left is made good within
-about twenty minutes (ten of `functionTimeout` in host.json among them), and two clocks differ by less than the rest."""
+"""How much later than the time in its key a row is looked for: what a stopped function left is made good within
+about twenty minutes (the ten of `functionTimeout` in host.json among them), and clocks differ by less than the rest."""
 
 AHEAD_MS = 5 * 60 * 1000
 """How far a writer's clock may be ahead of the service's."""

@@ -43,7 +43,7 @@ _WORDS: dict[str, type[StrEnum]] = {
     "agreement": Agreement,
 }
 _PRIVATE = {"previous_state": "PreviousState"}
-"""A column of `outcomes` that is no part of the contract; in the feed it stands as one of the event's own."""
+"""A column of `outcomes` for the app itself; in the feed it is one of the event's own."""
 _FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "key" and field.name not in _PRIVATE)
 COLUMNS = {name: "".join(part[:1].upper() + part[1:] for part in name.split("_")) for name in _FIELDS}
 """Field name to column name, in the contract's order."""
