@@ -169,10 +169,11 @@ class MailSource(Protocol):
         Raises `Gone` when `resume` has expired: begin again with None.
         """
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
-        """The mails that stand in the folder now and were received since then.
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
+        """The next page of the mails that stand in the folder and were received since then; the newest come first.
 
-        It finds what a change feed may miss: a mail that was moved into the folder.
+        It finds what a change feed may miss: a mail that was moved into the folder. The list begins where `resume` is
+        None; `resume` of its last page is "". Mail that comes or goes meanwhile may shift what is told twice, or not.
         """
 
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:

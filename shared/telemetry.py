@@ -72,14 +72,19 @@ class Event(enum.Enum):
     REPORTS_COLLECTED = logging.INFO, "count mailbox", "`count` new rows from one reporting mailbox folder"
     REPORT_DEFERRED = (
         logging.WARNING,
-        "submission_id status code request_id",
-        "a report's content could not be read; tried again next run",
+        "submission_id status code request_id error where",
+        "a report could not be read, or its row not be written; it is tried again, and fails at last",
     )
     REPORT_DISAGREES = logging.INFO, "submission_id on", "a report's subject tells otherwise than its original `on`"
     MAILBOX_UNREACHABLE = (
         logging.WARNING,
         "mailbox status code request_id",
         "a mailbox gave no answer; whatever does not need it went on",
+    )
+    MAILBOX_FAILED = (
+        logging.ERROR,
+        "mailbox error where",
+        "an error of the app or of storage ended the reading of a mailbox; the others were read",
     )
     DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
     POLICY_UNREADABLE = logging.WARNING, "status code request_id", "REPORT_DESTINATION=auto fell back to `mailbox`"

@@ -42,10 +42,10 @@ class CampaignMailbox:
         end = min(start + self.page, self.reports)
         return ReportPage(tuple(map(self._head, range(start, end))), str(end), end == self.reports)
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
         """None that the changes did not tell."""
-        del mailbox, folder, since
-        return []
+        del mailbox, folder, since, resume
+        return ReportPage((), "", is_last=True)
 
     async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
         """What Exchange writes into mail from inside."""

@@ -50,6 +50,7 @@ _WAYS: dict[str, Way | tuple[str, str]] = {
     "evidence_gone": Way.SUBMIT,
     "poison_message": Way.TAKE_IN,
     "report_unavailable": Way.TAKE_IN,
+    "report_unreadable": Way.TAKE_IN,
     "message_not_found": Way.TAKE_IN,
     "mailbox_not_found": Way.TAKE_IN,
     "mailbox_not_readable": Way.TAKE_IN,

@@ -23,6 +23,7 @@ WAYS = {
     Way.TAKE_IN: {
         "poison_message",
         "report_unavailable",
+        "report_unreadable",
         "message_not_found",
         "mailbox_not_found",
         "mailbox_not_readable",
