@@ -218,17 +218,24 @@ class ThreatSubmissions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToldSubmissions:
-    """The user submissions that a source tells of; `unusable` counts those that lack what makes them one."""
+    """A page of the user submissions that a source tells of.
+
+    `unusable` counts those that lack what makes them one; `resume` is where the list goes on, None at its end.
+    """
 
     submissions: tuple[UserSubmission, ...]
     unusable: int = 0
+    resume: str | None = None
 
 
 class UserSubmissions(Protocol):
     """Whoever tells of user submissions: Microsoft's own list, or Defender's alerts."""
 
-    async def told_since(self, since: datetime) -> ToldSubmissions:
-        """Every user submission told of since then. Complete, or any `GraphError` is raised."""
+    async def told_since(self, since: datetime, resume: str | None = None) -> ToldSubmissions:
+        """The next page of the user submissions told of since then, from the beginning where `resume` is None.
+
+        Raises any `GraphError`; `Gone` or `Refused` where `resume` is not good any more: begin again.
+        """
 
 
 class HuntingQueries(Protocol):

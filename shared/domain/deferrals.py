@@ -36,7 +36,7 @@ _WORTH_TRYING: Mapping[Trouble, tuple[timedelta, int]] = {
 def tried_again_at(failures: int, now: datetime) -> datetime:
     """When a report is tried again that has failed so often: two minutes after the first failure, then ever later."""
     doublings = min(max(failures, 1) - 1, 10)
-    return now + min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+    return now + min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
 
 
 def is_given_up(trouble: Trouble, failures: int, first_failed_at: datetime, now: datetime) -> bool:

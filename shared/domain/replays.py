@@ -57,6 +57,7 @@ _WAYS: dict[str, Way | tuple[str, str]] = {
     "content_not_found": Way.TAKE_IN,
     "content_empty": Way.TAKE_IN,
     "unreadable_content": Way.TAKE_IN,
+    "submission_unreadable": ("at_microsoft", "Microsoft has it: look for it on Defender's page of submissions."),
     "material_gone": ("material_gone", f"What was to be submitted is gone. {_AGAIN}"),
     "request_id_conflict": ("request_id_conflict", "Its requestId stands for another request: send it with its own."),
     "too_long": _BAD_MESSAGE,

@@ -59,6 +59,21 @@ def category_of(word: str | None) -> Category | None:
     return _CATEGORIES.get((word or "").strip().lower())
 
 
+def failed_outcome_of(submission: UserSubmission, collected_at: datetime) -> Outcome:
+    """The row of a user submission that could not be taken in: no more than what names it, and what to do."""
+    return Outcome(
+        key=submission.new_key,
+        state=State.FAILED,
+        state_reason="submission_unreadable",
+        state_detail="Microsoft has it: look for it on Defender's page of submissions.",
+        source=Source.MICROSOFT,
+        received_at=submission.created_at,
+        collected_at=collected_at,
+        kind=Kind.EMAIL,
+        submitted_at=submission.created_at,
+    )
+
+
 def item_keys(submission: UserSubmission) -> tuple[str, ...]:
     """Every key under which the reported mail is known as an item; none where it is not known who got it."""
     recipient = submission.recipient or submission.reporter

@@ -10,7 +10,7 @@ import pytest
 from local.memory_storage import MemoryTable
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
 from shared.stores.looks import AskedFor, LookStore
-from shared.usecases.sources import FIRST_LOOK_BACK, OVERLAP, Look, Sources
+from shared.usecases.sources import FIRST_LOOK_BACK, OVERLAP, Look, Sources, Taken
 from tests.support.stage import START, StageClock
 
 EVERY_ERROR = [NotSent, Throttled, NotAllowed, NotReady, Refused, Gone, AnswerLost]
@@ -21,18 +21,18 @@ class Teller:
     """A source that gives one row a look, or fails; it remembers how it was looked at."""
 
     name: str = "teller"
-    error: GraphError | None = None
+    error: Exception | None = None
     is_silent: bool = False
     looks: list[Look] = field(default_factory=list)
 
-    async def take(self, look: Look) -> int:
+    async def take(self, look: Look) -> Taken:
         """One row."""
         self.looks.append(look)
         if self.is_silent:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        return 1
+        return Taken(1)
 
 
 @dataclass
@@ -63,7 +63,7 @@ async def test_a_look_begins_where_the_last_complete_one_began() -> None:
     first, failed, last = teller.looks
     assert abs(first.since - (START - FIRST_LOOK_BACK)) < timedelta(seconds=1)
     assert first.settled_before is None
-    assert failed == last
+    assert (failed.since, failed.settled_before) == (last.since, last.settled_before)
     assert failed.settled_before is not None
     assert failed.since == failed.settled_before - OVERLAP
     assert abs(failed.settled_before - START) < timedelta(seconds=1)
