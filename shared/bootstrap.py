@@ -36,6 +36,7 @@ from shared.usecases.collect import CollectReports
 from shared.usecases.covering import HolderFollower
 from shared.usecases.destination import ReportDestination
 from shared.usecases.dispatch import Dispatch
+from shared.usecases.evidence import EvidenceKeeper
 from shared.usecases.folders import FolderParts
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
@@ -230,7 +231,7 @@ def _replay(settings: Settings, ports: Ports, parts: _Parts, intake: IntakeManua
 
 def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> SettleOutcomes:
     return SettleOutcomes(
-        SettleRules(timedelta(hours=settings.verdict_deadline_hours), settings.evidence_days),
+        SettleRules(timedelta(hours=settings.verdict_deadline_hours)),
         outcomes=parts.outcomes,
         worklist=parts.worklist,
         sweeper=parts.sweeper,
@@ -241,7 +242,13 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         ),
         closer=parts.closer,
         submissions=ports.submissions,
-        evidence=parts.evidence,
+        evidence=EvidenceKeeper(
+            parts.evidence,
+            days=settings.evidence_days,
+            outcomes=parts.outcomes,
+            worklist=parts.worklist,
+            clock=ports.clock,
+        ),
         clock=ports.clock,
     )
 

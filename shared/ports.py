@@ -108,10 +108,18 @@ class Table(Protocol):
 
 
 class WorkQueue(Protocol):
-    """The queue `submissions`."""
+    """One queue of the data account."""
 
     async def send(self, body: str, delay_s: int = 0) -> None:
-        """Put a message that becomes visible after `delay_s` seconds."""
+        """Put a message that becomes visible after `delay_s` seconds and stays until it is handled, however long."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob without its content: its name, and when it was written last (storage's clock)."""
+
+    name: str
+    written_at: datetime
 
 
 class BlobStore(Protocol):
@@ -126,8 +134,14 @@ class BlobStore(Protocol):
         Content over `limit_bytes` comes back cut to `limit_bytes` + 1 bytes, so that the caller can tell.
         """
 
-    async def drop_days_before(self, day: str) -> int:
-        """Delete the blobs under every day prefix (`yyyymmdd/`) that sorts before `day`; returns how many."""
+    async def before_day(self, day: str) -> list[StoredBlob]:
+        """The blobs under every day prefix (`yyyymmdd/`) that sorts before `day`."""
+
+    async def renew(self, name: str) -> None:
+        """Let a blob's age count from now on; one that is gone stays away."""
+
+    async def drop(self, name: str) -> None:
+        """Delete a blob; one that is gone does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
