@@ -22,7 +22,7 @@ from shared.usecases.folders import FolderParts, FolderRound, Pace
 from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.sources import Sources
 
-RUN_TIME = timedelta(seconds=220)
+RUN_TIME = timedelta(seconds=200)
 """A run, sources and all, begins no turn after this. The next one, at most two minutes after, goes on."""
 LONGEST_TURN_S = 75.0
 """Where a turn is cut off that hangs: with the time above it, a run ends within five minutes, half of
@@ -67,7 +67,7 @@ class CollectReports:
         """
         stop_at = self._clock.now() + RUN_TIME
         new = await self._sources.run()
-        rounds, failures = await self._rounds(stop_at)
+        rounds, failures = await self._rounds()
         failures += await self._read(rounds, stop_at)
         for failure in failures:
             emit(
@@ -83,7 +83,7 @@ class CollectReports:
             raise failures[-1].error
         return new + sum(one.new for one in rounds)
 
-    async def _rounds(self, stop_at: datetime) -> tuple[list[FolderRound], list[FolderFailure]]:
+    async def _rounds(self) -> tuple[list[FolderRound], list[FolderFailure]]:
         """The folders in their turn, those that rest left out; and those whose checkpoint cannot be read."""
         reach_microsoft = await self._destination.surely_reaches_microsoft()
         found: list[tuple[datetime, FolderRound]] = []
@@ -96,9 +96,7 @@ class CollectReports:
                 failures.append(FolderFailure(box, error))
                 continue
             pace = _pace(paces.setdefault(box.address.lower(), Pace()), checkpoint)
-            one = FolderRound(
-                self._parts, box, checkpoint, pace, reports_reach_microsoft=reach_microsoft, stop_at=stop_at
-            )
+            one = FolderRound(self._parts, box, checkpoint, pace, reports_reach_microsoft=reach_microsoft)
             found.append((_last_turn(checkpoint), one))
         return [one for _, one in sorted(found, key=lambda pair: pair[0])], failures
 

@@ -43,6 +43,9 @@ TOGETHER = 50
 """Deferred reports in one turn: as many as a page of the feed."""
 CONCURRENT_READS = 4
 """Outlook serves four requests at a time per app and mailbox (Graph throttling limits)."""
+SERVED_BEFORE_MORE = 10
+MOST_REFUSALS = 5
+"""So often a report is tried again as soon as its mailbox may be asked; one that is refused alone waits longer then."""
 REST_UNTOLD = timedelta(minutes=1)
 LONGEST_REST = timedelta(days=1)
 """How long a mailbox rests that was refused without a Retry-After or failed, and the longest that Graph may ask for."""
@@ -93,9 +96,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Pace:
-    """How fast a mailbox may be read: one report at a time after a refusal, one more with every report that is read."""
+    """How fast a mailbox may be read: one report at a time after a refusal, one more with every ten that are read."""
 
     at_once: int = CONCURRENT_READS
+    served_since: int = 0
     rests_until: datetime | None = None
     refusals: int = 0
     """In a row; how often a rest is waited for within a run hangs on it."""
@@ -114,12 +118,14 @@ class Pace:
 
     def served(self) -> None:
         """A report was read without a refusal."""
-        self.at_once = min(self.at_once + 1, CONCURRENT_READS)
         self.refusals = 0
+        self.served_since += 1
+        if self.served_since >= SERVED_BEFORE_MORE:
+            self.at_once, self.served_since = min(self.at_once + 1, CONCURRENT_READS), 0
 
     def _rest_for(self, span: timedelta, now: datetime) -> None:
         self.rests_until = max(self.rests_until or now, now + span)
-        self.at_once = 1
+        self.at_once, self.served_since = 1, 0
         self.refusals += 1
 
     def is_resting(self, now: datetime) -> bool:
@@ -138,7 +144,6 @@ class FolderRound:
         pace: Pace,
         *,
         reports_reach_microsoft: bool,
-        stop_at: datetime,
     ) -> None:
         self._parts = parts
         self.box = box
@@ -146,8 +151,8 @@ class FolderRound:
         self._whole_before = self._checkpoint.saved_at
         self.pace = pace
         self._reach_microsoft = reports_reach_microsoft
-        self._stop_at = stop_at
-        self._deferred: deque[DeferredReport] | None = None
+        self._due: deque[DeferredReport] = deque()
+        self._deferred: set[str] = set()
         self._known_contents: frozenset[str] | None = None
         self._feed_is_read = False
         self.new = 0
@@ -158,14 +163,17 @@ class FolderRound:
 
         Raises any `GraphError` of the folder's own requests, and whatever storage does when it fails altogether.
         """
-        until = min(self._stop_at, self._parts.clock.now() + TURN_TIME)
         self.turns += 1
+        if self.turns == 1:
+            await self._find_deferred()
+        began_at = self._parts.clock.now()
         if not self._feed_is_read:
-            await self._read_page(until)
+            began_at = await self._read_page()
+        until = began_at + TURN_TIME
         await self._read_deferred(until)
-        if self._feed_is_read and not self._deferred and self._may_read(until):
-            await self._list_page(until)
-        return not self._feed_is_read or bool(self._deferred) or self._checkpoint.listing is not None
+        if self._feed_is_read and not self._due and self._may_read(until):
+            await self._list_page()
+        return not self._feed_is_read or bool(self._due) or self._checkpoint.listing is not None
 
     async def rest(self) -> None:
         """Keep durably until when the mailbox rests, so that the next runs leave it alone, too."""
@@ -186,17 +194,19 @@ class FolderRound:
 
     # --- The feed ---
 
-    async def _read_page(self, until: datetime) -> None:
+    async def _read_page(self) -> datetime:
+        """Make a page durable; returns when its reading began, from which the turn's time counts."""
         page = await self._next_page()
         now = self._parts.clock.now()
         saved_at = self._checkpoint.saved_at
         if saved_at is None or now - saved_at >= KILLED_AFTER:
-            left: Sequence[ReportHead] = await self._unknown(page.reports)
+            left: Sequence[ReportHead] = await self._unknown(self._not_deferred(page.reports))
         else:
-            left = await self._take(page.reports, until)
+            left = await self._take(page.reports, now + TURN_TIME)
         await self._defer([self._as_left(one, now) for one in left])
         self._feed_is_read = page.is_last
         await self._save(resume=page.resume, saved_at=self._parts.clock.now(), rests_until=self._rest())
+        return now
 
     async def _next_page(self) -> ReportPage:
         box, resume = self.box, self._checkpoint.resume
@@ -220,26 +230,27 @@ class FolderRound:
 
     # --- Reports of earlier turns and runs ---
 
+    async def _find_deferred(self) -> None:
+        found = await self._parts.checkpoints.deferred(self.box.address, self.box.folder)
+        now = self._parts.clock.now()
+        self._due = deque(sorted((one for one in found if one.is_due(now)), key=_turn_of))
+        self._deferred = {one.head.message_id for one in found}
+
     async def _read_deferred(self, until: datetime) -> None:
         """Read what was deferred and is due, once the folder has answered: no outage of a mailbox gives a report up."""
-        now = self._parts.clock.now()
-        if self._deferred is None:
-            found = await self._parts.checkpoints.deferred(self.box.address, self.box.folder)
-            self._deferred = deque(sorted((one for one in found if one.is_due(now)), key=_turn_of))
         read = 0
-        while self._deferred and read < TOGETHER and self._may_read(until):
+        while self._due and read < TOGETHER and self._may_read(until):
             batch = self._next_batch(TOGETHER - read)
             read += len(batch)
             await self._try_again(batch, until)
 
     def _next_batch(self, most: int) -> list[DeferredReport]:
         """Some that may be read together; one that a process may have ended over is read alone."""
-        queue = self._deferred or deque()
-        if queue[0].is_begun:
-            return [queue.popleft()]
+        if self._due[0].is_begun:
+            return [self._due.popleft()]
         batch: list[DeferredReport] = []
-        while queue and len(batch) < most and not queue[0].is_begun:
-            batch.append(queue.popleft())
+        while self._due and len(batch) < most and not self._due[0].is_begun:
+            batch.append(self._due.popleft())
         return batch
 
     async def _try_again(self, batch: Sequence[DeferredReport], until: datetime) -> None:
@@ -259,7 +270,7 @@ class FolderRound:
         unread = {one.message_id for one in left}
         put_back = [one for one in batch if one.head.message_id in unread]
         await self._parts.checkpoints.update(put_back)
-        (self._deferred or deque()).extendleft(reversed(put_back))
+        self._due.extendleft(reversed(put_back))
         await self._parts.checkpoints.done(*done)
 
     async def _failed_again(self, report: DeferredReport, failure: Failure) -> list[DeferredReport]:
@@ -267,9 +278,15 @@ class FolderRound:
         now = self._parts.clock.now()
         if self._is_given_up(report, failure.trouble, now):
             return await self._give_up(report, failure.trouble, failure)
-        due_at = tried_again_at(report.failures, now)
+        due_at = self._due_again(failure, report.failures, now)
         await self._parts.checkpoints.update([replace(report, is_begun=False, due_at=due_at)])
         return []
+
+    def _due_again(self, failure: Failure, failures: int, now: datetime) -> datetime:
+        """When a report is tried again. A refusal to read is the mailbox's: its rest is enough, unless it goes on."""
+        if isinstance(failure.error, Throttled) and failures <= MOST_REFUSALS:
+            return self.pace.rests_until or now
+        return tried_again_at(failures, now)
 
     def _is_given_up(self, report: DeferredReport, trouble: Trouble, now: datetime) -> bool:
         return is_given_up(trouble, report.failures, report.first_failed_at, now)
@@ -291,7 +308,7 @@ class FolderRound:
 
     # --- Lists beside the feed ---
 
-    async def _list_page(self, until: datetime) -> None:
+    async def _list_page(self) -> None:
         """Take in what the feed may have missed; a folder that cannot be listed is still read by its feed."""
         listing = self._checkpoint.listing or self._next_listing()
         if listing is None:
@@ -306,8 +323,8 @@ class FolderRound:
             tell_unreachable(box.address, error)
             await self._save(listing=None, **self._listed(listing))
             return
-        left = await self._take(await self._unseen(listing, page.reports), until)
-        if left:
+        until = self._parts.clock.now() + TURN_TIME
+        if await self._take(await self._unseen(listing, page.reports), until):
             return  # the page is listed again, in the next turn or run
         if listing.kind == "whole":
             await self._parts.contents.add(box.address, box.folder, listing, [one.message_id for one in page.reports])
@@ -348,8 +365,7 @@ class FolderRound:
 
     async def _take(self, reports: Sequence[ReportHead], until: datetime) -> list[ReportHead]:
         """Make reports durable, as rows or as deferred ones; returns those for which there was no time."""
-        each_once = {report.message_id: report for report in reports}.values()  # a page may tell a mail twice
-        failures, left = await self._read_in(list(each_once), until, whole_before=self._whole_before)
+        failures, left = await self._read_in(self._not_deferred(reports), until, whole_before=self._whole_before)
         now = self._parts.clock.now()
         await self._defer([self._as_failed(one, now) for one in failures])
         return left
@@ -435,17 +451,22 @@ class FolderRound:
 
     # --- Deferring ---
 
+    def _not_deferred(self, reports: Sequence[ReportHead]) -> list[ReportHead]:
+        """Those that are not deferred, which are read in their own time; each once, as a page may tell a mail twice."""
+        each_once = {report.message_id: report for report in reports}
+        return [report for message_id, report in each_once.items() if message_id not in self._deferred]
+
     async def _defer(self, reports: Sequence[DeferredReport]) -> None:
         await self._parts.checkpoints.defer(reports)
-        if self._deferred is not None:
-            now = self._parts.clock.now()
-            self._deferred.extend(one for one in reports if one.is_due(now))
+        now = self._parts.clock.now()
+        self._due.extend(one for one in reports if one.is_due(now))
+        self._deferred |= {one.head.message_id for one in reports}
 
     def _as_left(self, report: ReportHead, now: datetime) -> DeferredReport:
         return DeferredReport(self.box.address, self.box.folder, report, now, failures=0)
 
     def _as_failed(self, failure: Failure, now: datetime) -> DeferredReport:
-        due_at = tried_again_at(1, now)
+        due_at = self._due_again(failure, 1, now)
         return DeferredReport(self.box.address, self.box.folder, failure.report, now, failures=1, due_at=due_at)
 
     def _place(self, report: ReportHead) -> ReportPlace:
