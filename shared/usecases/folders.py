@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.domain.deferrals import Trouble, is_given_up, tried_again_at
 from shared.domain.errors import Gone, GraphError, Refused, Throttled
@@ -26,7 +26,6 @@ from shared.stores.checkpoints import (
     DeferredReport,
     FolderContents,
     Listing,
-    ListingKind,
     hash_of,
 )
 from shared.stores.outcomes import OutcomeStore
@@ -53,6 +52,7 @@ RECENT_EVERY, RECENT = timedelta(hours=1), timedelta(hours=3)
 WHOLE_EVERY, WHOLE = timedelta(hours=6), OLDEST_REPORT
 """How often the folder is listed beside its feed, and how far back by the time of receipt."""
 CLOCKS_DIFFER = timedelta(minutes=5)
+_ANY_ROW = datetime.max.replace(tzinfo=UTC)
 KILLED_AFTER = timedelta(minutes=10)
 """No run lives longer (`functionTimeout` in host.json): a checkpoint that is older may be that of a killed one."""
 
@@ -173,7 +173,8 @@ class FolderRound:
         await self._read_deferred(until)
         if self._feed_is_read and not self._due and self._may_read(until):
             await self._list_page()
-        return not self._feed_is_read or bool(self._due) or self._checkpoint.listing is not None
+        is_listing = self._checkpoint.listing is not None or self._next_listing() is not None
+        return not self._feed_is_read or bool(self._due) or is_listing
 
     async def rest(self) -> None:
         """Keep durably until when the mailbox rests, so that the next runs leave it alone, too."""
@@ -200,7 +201,9 @@ class FolderRound:
         now = self._parts.clock.now()
         saved_at = self._checkpoint.saved_at
         if saved_at is None or now - saved_at >= KILLED_AFTER:
-            left: Sequence[ReportHead] = await self._unknown(self._not_deferred(page.reports))
+            left: Sequence[ReportHead] = await self._without_row(
+                self._not_deferred(page.reports), whole_before=self._whole_before
+            )
         else:
             left = await self._take(page.reports, now + TURN_TIME)
         await self._defer([self._as_left(one, now) for one in left])
@@ -218,11 +221,11 @@ class FolderRound:
             emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(box.address))
             return await self._parts.mail.changes(box.address, box.folder, None)
 
-    async def _unknown(self, reports: Sequence[ReportHead]) -> list[ReportHead]:
+    async def _without_row(
+        self, reports: Sequence[ReportHead], *, whole_before: datetime | None = _ANY_ROW
+    ) -> list[ReportHead]:
         """Those without a whole row; one whose row cannot even be looked for is told when its turn comes."""
-        known = await asyncio.gather(
-            *(self._is_known(one, self._whole_before) for one in reports), return_exceptions=True
-        )
+        known = await asyncio.gather(*(self._is_known(one, whole_before) for one in reports), return_exceptions=True)
         for one in known:
             if isinstance(one, BaseException) and not isinstance(one, Exception):
                 raise one
@@ -309,7 +312,11 @@ class FolderRound:
     # --- Lists beside the feed ---
 
     async def _list_page(self) -> None:
-        """Take in what the feed may have missed; a folder that cannot be listed is still read by its feed."""
+        """Defer what the feed may have missed, to be read in the next turn.
+
+        Any row will do here: one that is half admitted is made good where its report was read. A folder that cannot be
+        listed is still read by its feed.
+        """
         listing = self._checkpoint.listing or self._next_listing()
         if listing is None:
             return
@@ -323,9 +330,9 @@ class FolderRound:
             tell_unreachable(box.address, error)
             await self._save(listing=None, **self._listed(listing))
             return
-        until = self._parts.clock.now() + TURN_TIME
-        if await self._take(await self._unseen(listing, page.reports), until):
-            return  # the page is listed again, in the next turn or run
+        missed = await self._without_row(self._not_deferred(await self._unseen(listing, page.reports)))
+        now = self._parts.clock.now()
+        await self._defer([self._as_left(one, now) for one in missed])
         if listing.kind == "whole":
             await self._parts.contents.add(box.address, box.folder, listing, [one.message_id for one in page.reports])
         if not page.is_last:
@@ -354,8 +361,7 @@ class FolderRound:
 
         Their rows may have been deleted since, with their day; a mail that stays where it is comes once.
         """
-        kind: ListingKind = listing.kind
-        if kind != "whole":
+        if listing.kind != "whole":
             return reports
         if self._known_contents is None:
             self._known_contents = await self._parts.contents.known(self.box.address, self.box.folder)

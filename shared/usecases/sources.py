@@ -186,8 +186,13 @@ def _ended(look: LastLook, now: datetime) -> LastLook:
 
 
 def _beginning(look: LastLook) -> datetime:
-    since = look.complete_since
-    return look.began_at - FIRST_LOOK_BACK if since is None else since - OVERLAP
+    """What the look reads from: an overlap before the last complete one began, or days back where there was none.
+
+    While looks lack rows, none begins later than the first that did.
+    """
+    if look.complete_since is not None:
+        return look.complete_since - OVERLAP
+    return (look.lacking_since or look.began_at) - FIRST_LOOK_BACK
 
 
 def _given_up_before(look: LastLook, now: datetime) -> datetime | None:
