@@ -40,7 +40,8 @@ class Checkpoint:
 
     `resume` is where its change feed goes on (None: from the beginning) and `saved_at` when every row before was whole
     (None: never yet). `listed_at` and `listed_whole_at` are when its last lists began that were read to their end,
-    `listing` is the one under way. Until `rests_until` nothing is asked of the mailbox.
+    `listing` is the one under way. Until `rests_until` nothing is asked of the mailbox. `is_reading` marks a page whose
+    reading began and did not end.
     """
 
     resume: str | None
@@ -49,6 +50,7 @@ class Checkpoint:
     listed_whole_at: datetime | None = None
     listing: Listing | None = None
     rests_until: datetime | None = None
+    is_reading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class CheckpointStore:
             _optional_time(row, "ListedWholeAt"),
             _listing(row),
             _optional_time(row, "RestsUntil"),
+            bool(row.entity.get("IsReading", False)),
         )
 
     async def put(self, mailbox: str, folder: str, checkpoint: Checkpoint) -> None:
@@ -102,6 +105,7 @@ class CheckpointStore:
         entity: Entity = {
             "PartitionKey": _partition(mailbox, folder),
             "RowKey": "checkpoint",
+            "IsReading": checkpoint.is_reading,
             **_columns("Resume", checkpoint.resume),
         }
         times = {

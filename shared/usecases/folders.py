@@ -2,8 +2,8 @@
 
 A page is finished when each of its reports is durable: as a row, or deferred because it failed or the turn's time was
 up. So a turn ends in time whatever the page holds, a stop anywhere repeats work and loses nothing, and a report that
-raises is deferred alone. Where the last run may have been killed over a page, its reports are deferred first and read
-then: each try is counted before it begins, so that one report cannot end the process for ever.
+raises is deferred alone. Where a run was killed over a page, its reports are deferred first and read then: each try is
+counted before it begins, so that one report cannot end the process for ever.
 """
 
 from __future__ import annotations
@@ -199,17 +199,24 @@ class FolderRound:
         """Make a page durable; returns when its reading began, from which the turn's time counts."""
         page = await self._next_page()
         now = self._parts.clock.now()
-        saved_at = self._checkpoint.saved_at
-        if saved_at is None or now - saved_at >= KILLED_AFTER:
+        if page.reports and self._checkpoint.is_reading:
             left: Sequence[ReportHead] = await self._without_row(
                 self._not_deferred(page.reports), whole_before=self._whole_before
             )
         else:
+            if page.reports and self._may_have_been_killed(now):
+                await self._save(is_reading=True)
             left = await self._take(page.reports, now + TURN_TIME)
         await self._defer([self._as_left(one, now) for one in left])
         self._feed_is_read = page.is_last
-        await self._save(resume=page.resume, saved_at=self._parts.clock.now(), rests_until=self._rest())
+        now_saved = {"resume": page.resume, "saved_at": self._parts.clock.now(), "is_reading": False}
+        await self._save(**now_saved, rests_until=self._rest())
         return now
+
+    def _may_have_been_killed(self, now: datetime) -> bool:
+        """Whether the last run may have been killed over this page: then its next try is marked."""
+        saved_at = self._checkpoint.saved_at
+        return saved_at is None or now - saved_at >= KILLED_AFTER
 
     async def _next_page(self) -> ReportPage:
         box, resume = self.box, self._checkpoint.resume

@@ -23,7 +23,13 @@ BOX, FOLDER = "reports@contoso.example", "inbox"
 HOUR = timedelta(hours=1)
 RESTING = Checkpoint(None, None, rests_until=START + HOUR)
 LISTING = Checkpoint(
-    "delta", START, START - HOUR, START - 6 * HOUR, Listing("whole", START - 6 * HOUR, 17, "x" * 70_000), START + HOUR
+    "delta",
+    START,
+    START - HOUR,
+    START - 6 * HOUR,
+    Listing("whole", START - 6 * HOUR, 17, "x" * 70_000),
+    START + HOUR,
+    True,
 )
 
 
