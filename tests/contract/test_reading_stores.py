@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.ports import Insert, ReportHead, Table
+from shared.ports import Entity, Insert, ReportHead, Table
 from shared.stores.checkpoints import (
     Checkpoint,
     CheckpointStore,
@@ -107,13 +107,13 @@ async def test_what_an_earlier_version_left_is_read(table: Table) -> None:
     partition = hashlib.sha256(f"{BOX}/{FOLDER}".encode()).hexdigest()[:32]
     row = f"deferred-{hashlib.sha256(b'AAMk1').hexdigest()[:32]}"
     head = json.dumps(["AAMk1", START.isoformat(), "3|x", None])
-    old = [
+    old: list[Entity] = [
         {"PartitionKey": partition, "RowKey": "checkpoint", "Resume00": "delta", "SavedAt": START, "ListedAt": START},
         {"PartitionKey": partition, "RowKey": row, "Head": head, "FirstFailedAt": START},
         {"PartitionKey": "source-alerts", "RowKey": "look", "BeganAt": START},
     ]
     for entity in old:
-        await table.write(Insert({**entity}))
+        await table.write(Insert(entity))
     assert await store.get(BOX, FOLDER) == Checkpoint("delta", START, START)
     assert await store.deferred(BOX, FOLDER) == [report(1)]
     assert await LookStore(table).last("alerts") == LastLook(START, None)

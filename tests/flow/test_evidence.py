@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 from local.graph_simulator.faults import Scope, answer_status
@@ -14,7 +15,7 @@ from tests.support.report_formats import as_msg
 from tests.support.reports import original, pass_time, report, report_with, submissions
 from tests.support.stage import Stage, stage
 
-SLOW = {"QUOTA_PER_15_MIN": "4", "QUOTA_RESERVED_FOR_PEOPLE": "1", "QUOTA_RESERVED_FOR_URGENT": "1"}
+slow_stage = partial(stage, QUOTA_PER_15_MIN="4", QUOTA_RESERVED_FOR_PEOPLE="1", QUOTA_RESERVED_FOR_URGENT="1")
 POSTS = Scope(method="POST")
 
 
@@ -32,7 +33,7 @@ async def states(on: Stage) -> Counter[State]:
 
 async def test_originals_older_than_their_days_are_kept_while_their_rows_wait() -> None:
     """Reports of last week, originals for three days, a quota for two at a time: all are submitted, then deleted."""
-    async with stage(EVIDENCE_DAYS="3", **SLOW) as on:
+    async with slow_stage(EVIDENCE_DAYS="3") as on:
         for number in range(8):
             report(on, original(f"mail-{number}"), age=timedelta(days=8))
         await pass_time(on, timedelta(minutes=90), step=timedelta(minutes=3))

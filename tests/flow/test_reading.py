@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -60,9 +61,8 @@ def with_mail(on: Stage, **methods: Callable[..., Any]) -> None:
     on.start_process()
 
 
-def two_mailboxes() -> dict[str, str]:
-    """The setting with another mailbox behind the usual one."""
-    return {"REPORTING_MAILBOXES": f"{REPORTING_MAILBOX},{OTHER_MAILBOX}"}
+two_mailboxes = partial(stage, REPORTING_MAILBOXES=f"{REPORTING_MAILBOX},{OTHER_MAILBOX}")
+"""A stage with another mailbox behind the usual one."""
 
 
 async def collect(on: Stage, times: int = 1, every: timedelta = timedelta(minutes=2)) -> None:
@@ -247,7 +247,7 @@ async def test_a_report_whose_reading_ends_the_process_does_not_do_so_for_ever()
 async def test_a_mailbox_whose_checkpoint_cannot_be_read_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
     """It is told as an error of ours, by the mailbox's fingerprint; the run itself ends well."""
     listen(caplog)
-    async with stage(**two_mailboxes()) as on:
+    async with two_mailboxes() as on:
         on.graph.tenant.add_mailbox(OTHER_MAILBOX)
         await collect(on)
         runstate = on.ports.tables["runstate"]
@@ -275,7 +275,7 @@ async def test_a_run_in_which_no_mailbox_could_be_read_has_failed() -> None:
 
 async def test_a_mailbox_that_refuses_rests_until_retry_after_and_the_others_go_on() -> None:
     """One request, then none for ten minutes, over several runs and another process; then it is read to its end."""
-    async with stage(**two_mailboxes()) as on:
+    async with two_mailboxes() as on:
         on.graph.tenant.add_mailbox(OTHER_MAILBOX)
         waiting = [report(on, original(f"here-{number}")) for number in range(5)]
         await collect(on)
@@ -379,7 +379,7 @@ async def run_time(on: Stage) -> timedelta:
 
 async def test_a_long_folder_leaves_the_others_their_turn() -> None:
     """A first read of thousands of mails: another folder's report is a row after a page of them, in the same run."""
-    async with stage(**two_mailboxes()) as on:
+    async with two_mailboxes() as on:
         on.graph.tenant.add_mailbox(OTHER_MAILBOX)
         inner = on.ports.mail.changes
         pages: list[str] = []
@@ -455,7 +455,7 @@ async def test_a_folder_that_hangs_is_cut_off(
     listen(caplog)
     monkeypatch.setattr("shared.usecases.collect.LONGEST_TURN_S", 0.05)
     assert RUN_TIME.total_seconds() + LONGEST_TURN_S <= LONGEST_RUN.total_seconds()
-    async with stage(**two_mailboxes()) as on:
+    async with two_mailboxes() as on:
         on.graph.tenant.add_mailbox(OTHER_MAILBOX)
         report(on, original("there"), mailbox=OTHER_MAILBOX)
         inner = on.ports.mail.changes
