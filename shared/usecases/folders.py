@@ -152,7 +152,7 @@ class FolderRound:
         self.pace = pace
         self._reach_microsoft = reports_reach_microsoft
         self._due: deque[DeferredReport] = deque()
-        self._deferred: set[str] = set()
+        self._durable: set[str] = set()
         self._known_contents: frozenset[str] | None = None
         self._feed_is_read = False
         self.new = 0
@@ -201,13 +201,14 @@ class FolderRound:
         now = self._parts.clock.now()
         if page.reports and self._checkpoint.is_reading:
             left: Sequence[ReportHead] = await self._without_row(
-                self._not_deferred(page.reports), whole_before=self._whole_before
+                self._not_durable(page.reports), whole_before=self._whole_before
             )
         else:
             if page.reports and self._may_have_been_killed(now):
                 await self._save(is_reading=True)
             left = await self._take(page.reports, now + TURN_TIME)
         await self._defer([self._as_left(one, now) for one in left])
+        self._durable |= {one.message_id for one in page.reports}
         self._feed_is_read = page.is_last
         now_saved = {"resume": page.resume, "saved_at": self._parts.clock.now(), "is_reading": False}
         await self._save(**now_saved, rests_until=self._rest())
@@ -244,7 +245,7 @@ class FolderRound:
         found = await self._parts.checkpoints.deferred(self.box.address, self.box.folder)
         now = self._parts.clock.now()
         self._due = deque(sorted((one for one in found if one.is_due(now)), key=_turn_of))
-        self._deferred = {one.head.message_id for one in found}
+        self._durable = {one.head.message_id for one in found}
 
     async def _read_deferred(self, until: datetime) -> None:
         """Read what was deferred and is due, once the folder has answered: no outage of a mailbox gives a report up."""
@@ -337,7 +338,7 @@ class FolderRound:
             tell_unreachable(box.address, error)
             await self._save(listing=None, **self._listed(listing))
             return
-        missed = await self._without_row(self._not_deferred(await self._unseen(listing, page.reports)))
+        missed = await self._without_row(self._not_durable(await self._unseen(listing, page.reports)))
         now = self._parts.clock.now()
         await self._defer([self._as_left(one, now) for one in missed])
         if listing.kind == "whole":
@@ -378,7 +379,7 @@ class FolderRound:
 
     async def _take(self, reports: Sequence[ReportHead], until: datetime) -> list[ReportHead]:
         """Make reports durable, as rows or as deferred ones; returns those for which there was no time."""
-        failures, left = await self._read_in(self._not_deferred(reports), until, whole_before=self._whole_before)
+        failures, left = await self._read_in(self._not_durable(reports), until, whole_before=self._whole_before)
         now = self._parts.clock.now()
         await self._defer([self._as_failed(one, now) for one in failures])
         return left
@@ -464,16 +465,16 @@ class FolderRound:
 
     # --- Deferring ---
 
-    def _not_deferred(self, reports: Sequence[ReportHead]) -> list[ReportHead]:
-        """Those that are not deferred, which are read in their own time; each once, as a page may tell a mail twice."""
+    def _not_durable(self, reports: Sequence[ReportHead]) -> list[ReportHead]:
+        """Those that are neither deferred nor read in this run; each once, as a page may tell a mail twice."""
         each_once = {report.message_id: report for report in reports}
-        return [report for message_id, report in each_once.items() if message_id not in self._deferred]
+        return [report for message_id, report in each_once.items() if message_id not in self._durable]
 
     async def _defer(self, reports: Sequence[DeferredReport]) -> None:
         await self._parts.checkpoints.defer(reports)
         now = self._parts.clock.now()
         self._due.extend(one for one in reports if one.is_due(now))
-        self._deferred |= {one.head.message_id for one in reports}
+        self._durable |= {one.head.message_id for one in reports}
 
     def _as_left(self, report: ReportHead, now: datetime) -> DeferredReport:
         return DeferredReport(self.box.address, self.box.folder, report, now, failures=0)

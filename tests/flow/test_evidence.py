@@ -34,11 +34,11 @@ async def states(on: Stage) -> Counter[State]:
 async def test_originals_older_than_their_days_are_kept_while_their_rows_wait() -> None:
     """Reports of last week, originals for three days, a quota for two at a time: all are submitted, then deleted."""
     async with slow_stage(EVIDENCE_DAYS="3") as on:
-        for number in range(8):
+        for number in range(14):
             report(on, original(f"mail-{number}"), age=timedelta(days=8))
-        await pass_time(on, timedelta(minutes=90), step=timedelta(minutes=3))
-        assert await states(on) == {State.SETTLED: 8}
-        assert len(submissions(on)) == 8
+        await pass_time(on, timedelta(minutes=140), step=timedelta(minutes=5))
+        assert await states(on) == {State.SETTLED: 14}
+        assert len(submissions(on)) == 14
         await pass_time(on, timedelta(hours=2), step=timedelta(minutes=30))
         assert evidence(on).blobs == {}
 

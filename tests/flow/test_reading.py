@@ -301,18 +301,19 @@ def asked(on: Stage) -> int:
     return len(on.graph.log.select(path=USUAL))
 
 
-async def test_a_mailbox_that_goes_on_refusing_is_asked_about_once_a_run() -> None:
-    """Retry-After after Retry-After: nothing of the folder is asked for at once with what was refused."""
+@pytest.mark.parametrize(("retry_after", "most"), [("60", 10), ("1", 40)])
+async def test_a_mailbox_that_goes_on_refusing_is_asked_about_once_a_run(retry_after: str, most: int) -> None:
+    """Retry-After after Retry-After: nothing else is asked for, and a short rest is waited for three times a run."""
     async with stage() as on:
         for number in range(30):
             report(on, original(f"mail-{number}"))
         await collect(on)
         for number in range(30):
             report(on, original(f"more-{number}"))
-        on.graph.control.add_fault(throttle("60", Scope(path=USUAL)))
+        on.graph.control.add_fault(throttle(retry_after, Scope(path=USUAL)))
         seen = asked(on)
         await collect(on, times=10)
-        assert asked(on) - seen == 10
+        assert 10 <= asked(on) - seen <= most
         assert len(await rows_by_report(on)) == 30
 
 
@@ -415,20 +416,20 @@ async def test_the_folder_that_was_read_longest_ago_comes_first() -> None:
 
 @pytest.mark.parametrize("hours", [0.1, 2])
 async def test_a_run_ends_in_time_and_the_next_one_goes_on(hours: float) -> None:
-    """Three hundred reports, four seconds each: no run is longer than five minutes, and each makes rows."""
+    """Many reports, seven seconds each: no run is longer than five minutes, and each makes rows."""
     async with stage() as on:
         await collect(on)
-        ids = {report(on, original(f"mail-{number}")) for number in range(300)}
+        ids = {report(on, original(f"mail-{number}")) for number in range(120)}
         on.clock.advance(hours=hours)
-        with_mail(on, attachments=slow(on, on.ports.mail.attachments, 4))
+        with_mail(on, attachments=slow(on, on.ports.mail.attachments, 7))
         rows, runs = 0, 0
         while rows < len(ids):
             assert await run_time(on) <= LONGEST_RUN
             on.clock.advance(seconds=10)
             before, rows = rows, len(await on.outcomes())
-            assert rows - before >= 40 or rows == len(ids)
+            assert rows - before >= 20 or rows == len(ids)
             runs += 1
-        assert runs <= 8
+        assert runs <= 6
         assert {row.state for row in await on.outcomes()} == {State.PENDING}
 
 

@@ -198,9 +198,9 @@ async def test_a_long_source_leaves_the_others_their_time() -> None:
 
 
 async def test_a_source_that_found_no_time_is_the_first_of_the_next_run() -> None:
-    """Two that take more than their time at one page leave none to the third."""
+    """Two that take most of the time at one page leave too little to the third."""
     clock, last = StageClock(), Teller("last")
-    slow = [Paged(clock, 1, 70, name) for name in ("one", "two")]
+    slow = [Paged(clock, 1, 52, name) for name in ("one", "two")]
     sources = Sources((*slow, last), LookStore(MemoryTable()), clock)
     await sources.run()
     assert not last.looks
