@@ -87,7 +87,11 @@ class Event(enum.Enum):
         "an error of the app or of storage ended the reading of a mailbox; the others were read",
     )
     DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
-    POLICY_UNREADABLE = logging.WARNING, "status code request_id", "REPORT_DESTINATION=auto fell back to `mailbox`"
+    POLICY_UNREADABLE = (
+        logging.WARNING,
+        "status code request_id error where",
+        "REPORT_DESTINATION=auto fell back to `mailbox`",
+    )
     SOURCE_READ = logging.INFO, "source count", "`count` new rows or requests from one source beside the mailbox"
     SOURCE_UNREADABLE = (
         logging.WARNING,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,12 +53,14 @@ class CollectReports:
         destination: ReportDestination,
         sources: Sources,
         parts: FolderParts,
+        longest_turn_s: float = LONGEST_TURN_S,
     ) -> None:
         self._mailboxes = mailboxes
         self._destination = destination
         self._sources = sources
         self._parts = parts
         self._clock = parts.clock
+        self._longest_turn_s = longest_turn_s
 
     async def run(self) -> int:
         """Look at every source, then read every folder's new reports; returns how many rows and requests are new.
@@ -118,12 +121,15 @@ class CollectReports:
                 await awake.rest()
             except Exception as error:  # noqa: BLE001 - one folder's failure is that folder's
                 failures.append(FolderFailure(awake.box, error))
+                awake.pace.rest(self._clock.now())
+                with suppress(Exception):  # told above; without its rest it only comes first again
+                    await awake.rest()
         return failures
 
     async def _turn(self, one: FolderRound) -> bool:
         """One turn of a folder; whether it wants another one. A mailbox that refuses or fails rests."""
         try:
-            async with asyncio.timeout(LONGEST_TURN_S):
+            async with asyncio.timeout(self._longest_turn_s):
                 return await one.turn()
         except GraphError as error:
             tell_unreachable(one.box.address, error)

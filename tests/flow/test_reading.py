@@ -20,7 +20,6 @@ from shared.domain.errors import Throttled
 from shared.domain.model import State
 from shared.ports import BlobStore, Insert, MailSource, Replace, ReportPage, Table, Write
 from shared.stores.checkpoints import CheckpointStore
-from shared.usecases.collect import LONGEST_TURN_S, RUN_TIME
 from tests.support.reports import (
     ANNA,
     BEN,
@@ -447,32 +446,6 @@ async def test_a_page_that_is_not_read_to_its_end_is_not_read_again() -> None:
         await collect(on, times=6)
         assert len(await on.outcomes()) == 50
         assert len(on.graph.log.select(path="/attachments$")) == 50 > read
-
-
-async def test_a_folder_that_hangs_is_cut_off(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It costs its turn and rests; the others are read, and the run ends within its time."""
-    listen(caplog)
-    monkeypatch.setattr("shared.usecases.collect.LONGEST_TURN_S", 0.05)
-    assert RUN_TIME.total_seconds() + LONGEST_TURN_S <= LONGEST_RUN.total_seconds()
-    async with two_mailboxes() as on:
-        on.graph.tenant.add_mailbox(OTHER_MAILBOX)
-        report(on, original("there"), mailbox=OTHER_MAILBOX)
-        inner = on.ports.mail.changes
-
-        async def changes(mailbox: str, folder: str, resume: str | None) -> ReportPage:
-            if mailbox == REPORTING_MAILBOX:
-                await asyncio.Event().wait()
-            return await inner(mailbox, folder, resume)
-
-        with_mail(on, changes=changes)
-        for _ in range(40):
-            await collect(on)
-            if await on.outcomes():
-                break
-        assert (await only_row(on)).mailbox == OTHER_MAILBOX
-        assert "mailbox_unreachable" in events(caplog)
 
 
 # --- Mails that the feed does not tell --------------------------------------------------------------------------------
