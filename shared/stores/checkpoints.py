@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -137,19 +138,7 @@ class CheckpointStore:
     async def done(self, *reports: DeferredReport) -> None:
         """Forget deferred reports: they have their outcome rows."""
         deletes = [Delete(_partition(one.mailbox, one.folder), _row(one)) for one in reports]
-        for start in range(0, len(deletes), TRANSACTION_ROWS):
-            batch = deletes[start : start + TRANSACTION_ROWS]
-            try:
-                await self._table.write_all(batch)
-            except Missing:
-                for delete in batch:
-                    await self._delete(delete)
-
-    async def _delete(self, delete: Delete) -> None:
-        try:
-            await self._table.write(delete)
-        except Missing:
-            return
+        await _delete_each(self._table, deletes)
 
 
 class FolderContents:
@@ -180,9 +169,19 @@ class FolderContents:
         """Forget every other list of the folder."""
         partition, name = _partition(mailbox, folder), _list_name(listing)
         keys = [str(row.entity["RowKey"]) async for row in self._table.scan(partition, "listed-", "listed.")]
-        old = [Delete(partition, key) for key in keys if not key.startswith(name)]
-        for start in range(0, len(old), TRANSACTION_ROWS):
-            await self._table.write_all(old[start : start + TRANSACTION_ROWS])
+        await _delete_each(self._table, [Delete(partition, key) for key in keys if not key.startswith(name)])
+
+
+async def _delete_each(table: Table, deletes: Sequence[Delete]) -> None:
+    """Delete rows of one partition; those that are gone, perhaps by another worker, do not matter."""
+    for start in range(0, len(deletes), TRANSACTION_ROWS):
+        batch = deletes[start : start + TRANSACTION_ROWS]
+        try:
+            await table.write_all(batch)
+        except Missing:
+            for delete in batch:
+                with suppress(Missing):
+                    await table.write(delete)
 
 
 def hash_of(message_id: str) -> str:

@@ -1,7 +1,9 @@
 """What reading remembers, in memory and on a real table service; and what an earlier version left there."""
 
+import asyncio
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -89,6 +91,17 @@ async def test_the_last_list_of_a_folder_replaces_the_one_before(table: Table) -
     await contents.complete(BOX, FOLDER, second)
     assert await contents.known(BOX, FOLDER) == {hash_of(one) for one in "cd"}
     assert await contents.known(BOX, "other") == frozenset()
+
+
+async def test_two_workers_may_complete_a_list_at_once(table: Table) -> None:
+    """What the one has deleted already stops the other at nothing."""
+    contents = FolderContents(table)
+    first, second = Listing("whole", START), Listing("whole", START + HOUR)
+    for page in range(3):
+        await contents.add(BOX, FOLDER, replace(first, pages=page), [f"old {page}"])
+    await contents.add(BOX, FOLDER, second, ["new"])
+    await asyncio.gather(*(contents.complete(BOX, FOLDER, second) for _ in range(3)))
+    assert await contents.known(BOX, FOLDER) == {hash_of("new")}
 
 
 async def test_a_look_in_parts_comes_back(table: Table) -> None:

@@ -31,7 +31,7 @@ from tests.support.reports import (
     report,
     rows_by_report,
 )
-from tests.support.stage import ProcessStoppedError, Stage, stage
+from tests.support.stage import ProcessStoppedError, Stage, assert_feed_is_whole, stage
 
 OTHER_MAILBOX = "phish@contoso.example"
 LONGEST_RUN = timedelta(minutes=5)
@@ -446,6 +446,25 @@ async def test_a_page_that_is_not_read_to_its_end_is_not_read_again() -> None:
         await collect(on, times=6)
         assert len(await on.outcomes()) == 50
         assert len(on.graph.log.select(path="/attachments$")) == 50 > read
+
+
+async def test_three_workers_that_collect_at_once_make_each_row_once() -> None:
+    """A platform that redeploys has two for a while: they read the same pages, and disturb each other at nothing."""
+    async with stage() as on:
+        ids = {report(on, original(f"mail-{number}")) for number in range(60)}
+        bad = report(on, original("bad"))
+        on.graph.control.add_fault(answer_status(500, Scope(path=f"{quote(bad, safe='')}/attachments")))
+        workers = [on.start_process() for _ in range(3)]
+        for hours in (0, 0, 7, 20):
+            on.clock.advance(hours=hours, minutes=3)
+            await asyncio.gather(*(one.collect_reports.run() for one in workers))
+        rows = await rows_by_report(on)
+        assert set(rows) == {*ids, bad}
+        assert len(await on.outcomes()) == 61
+        assert rows[bad].state is State.FAILED
+        waiting = [str(row["RowKey"])[-32:] for row in await on.rows("worklist") if str(row["RowKey"])[0] == "1"]
+        assert sorted(waiting) == sorted(rows[one].key.submission_id for one in ids)
+        assert_feed_is_whole(list(rows.values()), await on.feed())
 
 
 # --- Mails that the feed does not tell --------------------------------------------------------------------------------
