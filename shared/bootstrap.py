@@ -37,7 +37,7 @@ from shared.usecases.covering import HolderFollower
 from shared.usecases.destination import ReportDestination
 from shared.usecases.dispatch import Dispatch
 from shared.usecases.evidence import EvidenceKeeper
-from shared.usecases.folders import FolderParts
+from shared.usecases.folder_reports import FolderParts
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
 from shared.usecases.microsoft_knows import MicrosoftKnows

@@ -15,7 +15,7 @@ from shared.stores.checkpoints import CheckpointStore, FolderContents
 from shared.stores.looks import LookStore
 from shared.usecases.collect import LONGEST_TURN_S, RUN_TIME, CollectReports
 from shared.usecases.destination import ReportDestination
-from shared.usecases.folders import FolderParts
+from shared.usecases.folder_reports import FolderParts
 from shared.usecases.sources import Sources
 from tests.support.stage import StageClock
 
