@@ -171,7 +171,8 @@ class QuotaStore:
         if not leaving:
             return replace(quota, sent_today=sent_today)
         for one in leaving:
-            sent_today = sent_today.with_sent(one.slot.sent_at) if one.slot.sent_at else sent_today
+            if one.slot.sent_at is not None:
+                sent_today = sent_today.with_sent(one.slot.sent_at, urgent=one.slot.urgent)
         accepted_at = replace(quota, slots=tuple(leaving)).last_accepted_at()
         kept = tuple(one for one in quota.slots if one not in leaving)
         tidied = replace(quota, slots=kept, sent_today=sent_today, accepted_at=accepted_at)
@@ -439,6 +440,7 @@ def _quota_entity(quota: Quota) -> Entity:
         "RowKey": QUOTA_ROW,
         "Strikes": quota.strikes,
         "SentToday": json.dumps(quota.sent_today.minutes, separators=(",", ":")),
+        "UrgentToday": json.dumps(quota.sent_today.urgent_minutes, separators=(",", ":")),
         "PoisonedAt": json.dumps([at.isoformat() for at in quota.poisoned_at]),
     }
     if quota.closed_until is not None:
@@ -454,10 +456,10 @@ def _quota_entity(quota: Quota) -> Entity:
 
 def _quota(row: Row) -> Quota:
     entity = row.entity
-    minutes = {int(minute): int(count) for minute, count in json.loads(str(entity["SentToday"])).items()}
+    sent_today = DayCount(_minutes(entity["SentToday"]), _minutes(entity.get("UrgentToday", "{}")))
     return Quota(
         etag=row.etag,
-        sent_today=DayCount(minutes),
+        sent_today=sent_today,
         closed_until=read_time(entity["ClosedUntil"]) if "ClosedUntil" in entity else None,
         closed_reason=str(entity["ClosedReason"]) if "ClosedReason" in entity else None,
         strikes=int(str(entity["Strikes"])),
@@ -465,3 +467,7 @@ def _quota(row: Row) -> Quota:
         outage_at=read_time(entity["OutageAt"]) if "OutageAt" in entity else None,
         poisoned_at=tuple(datetime.fromisoformat(at) for at in json.loads(str(entity["PoisonedAt"]))),
     )
+
+
+def _minutes(text: object) -> dict[int, int]:
+    return {int(minute): int(count) for minute, count in json.loads(str(text)).items()}

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from shared.codecs.submission_message import SubmissionMessage, write_message
 from shared.domain.lifecycle import changed, move
 from shared.domain.model import Priority, SkipReason, State
-from shared.domain.planner import Limits, Planner, Slot, is_unusable
+from shared.domain.planner import LeftToday, Limits, Planner, Slot, is_unusable
 from shared.domain.submissions import OLDEST_REPORT
 from shared.domain.turns import LOOK_AGAIN_AFTER
 from shared.ports import Clock, WorkQueue
@@ -93,7 +93,7 @@ class Dispatch:
                 await self._ledger.drop_double(item)
             is_done = is_done and len(reserved.given) == len(wanted[start : start + ROWS_PER_RESERVATION])
         if wanted:
-            emit(Event.SLOTS_GIVEN, count=given, left_today=self._left_today(quota))
+            emit(Event.SLOTS_GIVEN, count=given, left_today=self._left_today(quota).anyone)
         return is_done, given
 
     async def _assign(self, quota: Quota) -> list[Reservation]:
@@ -113,16 +113,17 @@ class Dispatch:
             wanted += await self._assign_lane(planner, lane, now, items, is_probe=is_probe)
         return wanted
 
-    def _admissible(self, quota: Quota, now: datetime) -> int:
+    def _admissible(self, quota: Quota, now: datetime) -> LeftToday:
         """How many rows may go: what is left of the day, or one probe at a time while permission is in doubt."""
+        left = self._left_today(quota)
         if not quota.is_probing(now):
-            return self._left_today(quota)
+            return left
         is_probe_out = any(one.is_open for one in quota.slots)
-        return 0 if is_probe_out else min(self._left_today(quota), 1)
+        return LeftToday(0 if is_probe_out else min(left.anyone, 1), left.others)
 
-    def _left_today(self, quota: Quota) -> int:
-        sent = quota.sent_today.since_yesterday(self._clock.now()).total()
-        return self._limits.per_day - sent - len(quota.counted)
+    def _left_today(self, quota: Quota) -> LeftToday:
+        sent = quota.sent_today.since_yesterday(self._clock.now())
+        return sent.left(self._limits, [one.slot for one in quota.counted])
 
     async def _assign_lane(
         self, planner: Planner, lane: Priority, now: datetime, items: set[str], *, is_probe: bool

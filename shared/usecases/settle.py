@@ -18,19 +18,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain import keys
 from shared.domain.errors import GraphError
 from shared.domain.item import may_have_arrived
-from shared.domain.lifecycle import is_final, move
+from shared.domain.lifecycle import move
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, State
 from shared.domain.submissions import ThreatSubmission
 from shared.domain.verdicts import Judgement, judge
-from shared.ports import BlobStore, Clock, ThreatSubmissions
+from shared.ports import Clock, ThreatSubmissions
 from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
 from shared.stores.quota import QuotaStore, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.closing import close
 from shared.usecases.covering import HolderFollower
+from shared.usecases.evidence import EvidenceKeeper
 from shared.usecases.reconcile import Reconciler, nearest_first
 from shared.usecases.refusals import Refusals
 from shared.usecases.replay import Replay
@@ -50,7 +50,6 @@ class SettleRules:
     """The settings that settling depends on."""
 
     verdict_deadline: timedelta
-    evidence_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class SettleOutcomes:
         follower: HolderFollower,
         trouble: Trouble,
         submissions: ThreatSubmissions,
-        evidence: BlobStore,
+        evidence: EvidenceKeeper,
         clock: Clock,
     ) -> None:
         self._rules = rules
@@ -110,7 +109,7 @@ class SettleOutcomes:
         await self._refusals.run(stop_at)
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
-        await self._drop_old_evidence()
+        await self._evidence.run()
         await self._quota.forget_old_turns()
         return settled + followed.settled
 
@@ -235,20 +234,6 @@ class SettleOutcomes:
                 emit(Event.GAVE_UP, submission_id=item.outcome.key.submission_id, reason="never_reconciled")
                 await self._ledger.step(Step(item, _given_up(stored.outcome), stored))
         return len(items)
-
-    async def _drop_old_evidence(self) -> None:
-        """Drop originals that are too old, and the entries of failed rows with them: nothing is left to replay."""
-        oldest = self._clock.now() - timedelta(days=self._rules.evidence_days)
-        dropped = await self._evidence.drop_days_before(keys.day(oldest))
-        if dropped:
-            old = [item async for item in self._ledger.all_kept() if item.outcome.received_at < oldest]
-            await self._ledger.remove([item for item in old if await self._has_ended(item)])
-            emit(Event.EVIDENCE_DROPPED, count=dropped)
-
-    async def _has_ended(self, item: WorkItem) -> bool:
-        """Whether the row is final still: of one that was just taken up again, the kept entry may be the only one."""
-        stored = await self._ledger.get(item.outcome.key)
-        return stored is None or is_final(stored.outcome.state)
 
 
 _Decide = Callable[[WorkItem, Sequence[ThreatSubmission]], Awaitable[str]]
