@@ -16,14 +16,15 @@ from typing import Final
 from shared.domain.planner import CLOCK_MARGIN, DAY, Limits, Planner
 from shared.ports import Clock, Table
 from shared.stores.heartbeats import Heartbeat, read_heartbeats
-from shared.stores.worklist import Quota, Worklist
+from shared.stores.quota import Quota, QuotaStore
+from shared.stores.worklist import Worklist
 from shared.usecases.backlog import Lane, Used, count_lanes, count_used
 
 KEPT: Final = "kept"
 """The lane of rows that failed or were rejected, and can be replayed."""
 SILENT_AFTER: Final = timedelta(minutes=30)
 OLDEST_S: Final = {"late-urgent": 30 * 60, "late-others": 24 * 3600, "stuck-uncertain": 3600}
-DAY_PERCENT: Final = 90
+DAY_PERCENT: Final = 75
 _WATCHED: Final = {
     "urgent": "late-urgent",
     "normal": "late-others",
@@ -127,9 +128,9 @@ class Condition:
 async def read_condition(worklist: Table, runstate: Table, clock: Clock) -> Condition:
     """How the app does now."""
     now = clock.now()
-    listed = Worklist(worklist, clock)
+    listed = Worklist(worklist)
     timers = await read_heartbeats(runstate)
-    quota = await listed.quota()
+    quota = await QuotaStore(worklist, clock).quota()
     lanes = await count_lanes(listed.entries(), now)
     kept, oldest = 0, now
     async for item in listed.all_kept():
@@ -182,12 +183,12 @@ def _quota_state(quota: Quota, limits: Limits | None, now: datetime) -> QuotaSta
 def _next_free(quota: Quota, limits: Limits, now: datetime, *, urgent: bool) -> datetime | None:
     """When the next slot is free; None where the day is used up and nothing tells when it frees."""
     today = quota.sent_today.since_yesterday(now)
-    left_today = limits.per_day - today.total() - len(quota.slots)
-    if left_today <= 0:
+    slots = [one.slot for one in quota.counted]
+    left_today = today.left(limits, slots)
+    if not left_today.admits(urgent=urgent):
         return (
             datetime.fromtimestamp((min(today.minutes) + 1) * 60, UTC) + DAY + CLOCK_MARGIN if today.minutes else None
         )
-    slots = [one.slot for one in quota.slots]
     planner = Planner.of(
         limits, slots, now=now, horizon=now + DAY, left_today=left_today, closed_until=quota.closed_until
     )

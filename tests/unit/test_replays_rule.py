@@ -19,10 +19,18 @@ MAKERS = {"BadManualMessage": 0, "MaterialGone": 0, "_rejected": 1}
 """Calls whose argument at that place becomes the reason of a row that failed or was rejected."""
 WAYS = {
     Way.LOOK_UP: {"never_reconciled"},
-    Way.SUBMIT: {"refused_by_microsoft", "not_sent", "metadata_not_ready", "no_effect", "evidence_gone"},
+    Way.SUBMIT: {
+        "refused_by_microsoft",
+        "not_sent",
+        "metadata_not_ready",
+        "no_effect",
+        "processing_failed",
+        "evidence_gone",
+    },
     Way.TAKE_IN: {
         "poison_message",
         "report_unavailable",
+        "report_unreadable",
         "message_not_found",
         "mailbox_not_found",
         "mailbox_not_readable",
@@ -99,7 +107,7 @@ def test_every_other_reason_says_what_to_do(reason: str) -> None:
     """One sentence, and a code."""
     with pytest.raises(CannotReplay) as refusal:
         way_of(row(reason, State.REJECTED), NOW)
-    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message"}
+    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message", "at_microsoft"}
     assert str(refusal.value).endswith(".")
 
 
