@@ -78,7 +78,7 @@ class Submit:
     async def run(self, message: SubmissionMessage) -> None:
         """Submit the row that the message names, unless the message is stale."""
         item = await self._ledger.in_flight(message.key.submission_id)
-        if item is None or item.slot != message.slot:
+        if item is None or item.slot != message.slot or item.outcome.state is not State.DISPATCHED:
             return
         if await self._is_too_late(message.slot):
             await self._back_to_waiting(Held(item, Stored(item.outcome, message.etag)), SLOT_MISSED)
