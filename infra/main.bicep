@@ -106,9 +106,9 @@ param huntingCategory string = 'phishing'
 
 // When, and where to
 
-@description('NCRONTAB of collecting reports, in UTC: Flex Consumption knows no time zones.')
+@description('NCRONTAB of collecting reports, in UTC: Flex Consumption knows no time zones. What rarer runs save is in docs/deploy.md, Cost.')
 @minLength(9)
-param collectSchedule string = '0 */2 * * * *'
+param collectSchedule string = '*/30 * * * * *'
 
 @description('NCRONTAB of planning. A plan reaches 75 seconds ahead, so keep it at a minute.')
 @minLength(9)
