@@ -8,7 +8,7 @@ PACKAGE_PYTHON ?= 3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-worker check lint types imports bicep snapshot
-.PHONY: test test-313 test-main fuzz demo bench wheels package clean
+.PHONY: test test-313 test-main fuzz histories demo bench wheels package clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -48,6 +48,9 @@ test-main: setup-worker wheels ## all tests on this clone's Python, the quick on
 
 fuzz: setup ## 200,000 odd inputs (FUZZ_INPUTS) for everything that reads what strangers wrote
 	$(RUN) -m tests.fuzz
+
+histories: setup ## 200 random histories (N, FIRST), or one again (SEED): three workers, outages, lost answers, skewed clocks
+	@N=$(N) FIRST=$(FIRST) SEED=$(SEED) $(RUN) -m tests.histories
 
 demo: setup ## forty reports from the mailbox to their verdicts, on this machine
 	$(RUN) -m local.demo
