@@ -54,17 +54,18 @@ class Character:
 def character(chance: random.Random) -> Character:
     """Draw what a history is like, with more of what its focus needs."""
     drawn = _any_character(chance)
-    drawn.focus = chance.choices(list(Focus), (7, 2, 1, 1))[0]
+    drawn.focus = chance.choices(list(Focus), (6, 2, 2, 1))[0]
     if drawn.focus is Focus.TWINS:
         drawn.temper.fates = {Fate.REFUSED: 0.4}
         drawn.mails, drawn.is_campaign, drawn.days = 1, False, 0
         drawn.arrivals, drawn.gap_s = 6, (5.0, 60.0)
     elif drawn.focus is Focus.LOST:
-        drawn.temper.fates = {Fate.LOST_AFTER: 0.3, Fate.UNAVAILABLE_AFTER: 0.1}
-        drawn.temper.list_fails = chance.choice((0.0, 0.5, 0.8))
-        drawn.mails, drawn.is_campaign, drawn.days = 2, False, 0
+        drawn.temper.fates = {Fate.LOST_AFTER: 0.5, Fate.UNAVAILABLE_AFTER: 0.1}
+        drawn.temper.list_fails = chance.choice((0.0, 0.0, 0.5))
+        drawn.temper.least_list_lag_s, drawn.temper.list_lag_s = 570.0, 600.0
+        drawn.mails, drawn.is_campaign, drawn.days = 3, False, 0
         drawn.arrivals, drawn.gap_s = 6, (5.0, 120.0)
-        drawn.weather = replace(drawn.weather, answer_lost=0.08)
+        drawn.weather = replace(drawn.weather, answer_lost=0.2)
     elif drawn.focus is Focus.REQUESTS:
         drawn.habits = replace(drawn.habits, delivers_twice=0.6)
         drawn.gap_s = (1.0, 20.0)

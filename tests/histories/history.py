@@ -244,6 +244,8 @@ class History:
         now = self.loop.now()
         # A report of the last thirty days: most are new, some waited while the app was down.
         received_at = now - timedelta(seconds=chance.choice((1.0, 60.0, 60.0, 2 * 3_600.0, 26 * 3_600.0)))
+        if self.character.focus is Focus.LOST:
+            received_at = now - timedelta(hours=2)
         if not is_told:
             received_at = now - timedelta(seconds=chance.choice((60.0, 3_600.0)))
         reporter = mail.recipient if chance.random() < 0.7 else chance.choice(PEOPLE)

@@ -101,6 +101,7 @@ class Temper:
     list_fails: float = 0.0
     mail_fails: float = 0.0
     list_lag_s: float = 300.0
+    least_list_lag_s: float = 0.0
     verdict_s: float = 3600.0
     tells_internet_id: bool = True
     reports_reach_microsoft: bool = False
@@ -296,7 +297,8 @@ class Microsoft:
             claim=post.claim,
             kind=order.kind,
             row=post.submission_id,
-            listed_at=post.at + timedelta(seconds=self.chance.uniform(0, self.temper.list_lag_s)),
+            listed_at=post.at
+            + timedelta(seconds=self.chance.uniform(self.temper.least_list_lag_s, self.temper.list_lag_s)),
             judged_at=post.at + timedelta(seconds=self.chance.uniform(60, self.temper.verdict_s)),
             submission=submission,
         )

@@ -151,7 +151,7 @@ class Process:
     async def _lose(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """Lose the answer: the library gives up, or sends the same again after its time limit."""
         pace = self.pace
-        await asyncio.sleep(pace.chance.choice((0.5, 5.0, 60.0, 90.0)))
+        await asyncio.sleep(pace.chance.choice((0.5, 5.0, 30.0, 60.0, 90.0)))
         self.check()
         if pace.befalls(0.3):
             pace.tell(f"{self.name} {what}: answer lost, the library gives up")
