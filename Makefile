@@ -8,7 +8,7 @@ PACKAGE_PYTHON ?= 3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-worker check lint types imports bicep bicep-age snapshot
-.PHONY: test test-313 test-main test-package fuzz demo bench wheels package clean
+.PHONY: test test-313 test-main test-package fuzz histories demo bench wheels package clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -54,6 +54,9 @@ test-package: setup-worker ## the deployment package in dist, for Python 3.13: i
 
 fuzz: setup ## 200,000 odd inputs (FUZZ_INPUTS) for everything that reads what strangers wrote
 	$(RUN) -m tests.fuzz
+
+histories: setup ## 200 random histories (N, FIRST), or one again (SEED): three workers, outages, lost answers, skewed clocks
+	@N=$(N) FIRST=$(FIRST) SEED=$(SEED) $(RUN) -m tests.histories
 
 demo: setup ## forty reports from the mailbox to their verdicts, on this machine
 	$(RUN) -m local.demo
