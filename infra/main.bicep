@@ -56,12 +56,12 @@ param quotaPer15Min int = 150
 @maxValue(10000)
 param quotaPerDay int = 10000
 
-@description('Part of the 15-minute quota that the app never uses, for people in the portal.')
+@description('Part of the 15-minute quota that the app never uses, for people in the portal; of the day the same share.')
 @minValue(0)
 @maxValue(149)
 param quotaReservedForPeople int = 10
 
-@description('Part of the rest that only urgent rows take. Both reserves together must be less than the quota.')
+@description('Part of the rest that only urgent rows take, and of the day the same share. Both reserves together must be less than the quota.')
 @minValue(0)
 @maxValue(149)
 param quotaReservedForUrgent int = 20
@@ -81,7 +81,7 @@ param verdictDeadlineHours int = 72
 @maxValue(3000000)
 param maxSubmissionBytes int = 3000000
 
-@description('Days that reported mail is kept.')
+@description('Days that reported mail is kept; what an open row needs stays longer.')
 @minValue(1)
 @maxValue(365)
 param evidenceDays int = 30

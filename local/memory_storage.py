@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.adapters.system_clock import SystemClock
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Write
+from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, StoredBlob, Write
 
 _FORBIDDEN = set("/\\#?%") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 MOST_PROPERTIES = 252
@@ -135,24 +136,39 @@ class MemoryQueue:
 class MemoryBlobs:
     """The `BlobStore` port in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.blobs: dict[str, bytes] = {}
+        self._clock = clock or SystemClock()
+        self._written_at: dict[str, datetime] = {}
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a blob, replacing what was there."""
         self.blobs[name] = bytes(content)
+        self._written_at[name] = self._clock.now()
 
     async def get(self, name: str, limit_bytes: int) -> bytes | None:
         """The content cut to `limit_bytes` + 1 bytes, or None."""
         found = self.blobs.get(name)
         return None if found is None else found[: limit_bytes + 1]
 
-    async def drop_days_before(self, day: str) -> int:
-        """Delete the blobs under every day prefix that sorts before `day`; returns how many."""
+    async def before_day(self, day: str) -> list[StoredBlob]:
+        """The blobs under every day prefix that sorts before `day`."""
         old = [name for name in self.blobs if "/" in name and f"{name.split('/')[0]}/" < day]
-        for name in old:
+        return [StoredBlob(name, self._written_at[name]) for name in sorted(old)]
+
+    async def renew(self, name: str) -> None:
+        """Let a blob's age count from now on; one that is gone stays away."""
+        if name in self.blobs:
+            self._written_at[name] = self._clock.now()
+
+    async def drop(self, name: str) -> None:
+        """Delete a blob; one that is gone does not matter."""
+        self.blobs.pop(name, None)
+
+    def drop_not_written_since(self, at: datetime) -> None:
+        """What the account's lifecycle rule does: delete every blob that was not written since then."""
+        for name in [name for name in self.blobs if self._written_at[name] < at]:
             del self.blobs[name]
-        return len(old)
 
 
 def _place(write: Write) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from shared.ports import BlobStore, Ports, SourcePorts
 from shared.settings import Settings, StorageAccess
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.campaigns import CampaignStore
-from shared.stores.checkpoints import CheckpointStore
+from shared.stores.checkpoints import CheckpointStore, FolderContents
 from shared.stores.examinations import Examinations
 from shared.stores.heartbeats import Heartbeats
 from shared.stores.items import ItemStore
@@ -36,6 +36,8 @@ from shared.usecases.collect import CollectReports
 from shared.usecases.covering import HolderFollower
 from shared.usecases.destination import ReportDestination
 from shared.usecases.dispatch import Dispatch
+from shared.usecases.evidence import EvidenceKeeper
+from shared.usecases.folders import FolderParts
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
 from shared.usecases.microsoft_knows import MicrosoftKnows
@@ -154,13 +156,16 @@ def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
     return CollectReports(
         settings.reporting_mailboxes,
         destination=ReportDestination(settings.report_destination, ports.submissions),
-        mail=ports.mail,
-        reader=_reader(settings, ports, parts),
         sources=_sources(settings, ports, parts),
-        outcomes=parts.outcomes,
-        admission=parts.admission,
-        checkpoints=CheckpointStore(ports.tables["runstate"]),
-        clock=ports.clock,
+        parts=FolderParts(
+            mail=ports.mail,
+            reader=_reader(settings, ports, parts),
+            outcomes=parts.outcomes,
+            admission=parts.admission,
+            checkpoints=CheckpointStore(ports.tables["runstate"]),
+            contents=FolderContents(ports.tables["runstate"]),
+            clock=ports.clock,
+        ),
     )
 
 
@@ -226,7 +231,7 @@ def _replay(settings: Settings, ports: Ports, parts: _Parts, intake: IntakeManua
 
 def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> SettleOutcomes:
     return SettleOutcomes(
-        SettleRules(timedelta(hours=settings.verdict_deadline_hours), settings.evidence_days),
+        SettleRules(timedelta(hours=settings.verdict_deadline_hours)),
         outcomes=parts.outcomes,
         worklist=parts.worklist,
         sweeper=parts.sweeper,
@@ -237,7 +242,13 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         ),
         closer=parts.closer,
         submissions=ports.submissions,
-        evidence=parts.evidence,
+        evidence=EvidenceKeeper(
+            parts.evidence,
+            days=settings.evidence_days,
+            outcomes=parts.outcomes,
+            worklist=parts.worklist,
+            clock=ports.clock,
+        ),
         clock=ports.clock,
     )
 

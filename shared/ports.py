@@ -108,10 +108,18 @@ class Table(Protocol):
 
 
 class WorkQueue(Protocol):
-    """The queue `submissions`."""
+    """One queue of the data account."""
 
     async def send(self, body: str, delay_s: int = 0) -> None:
-        """Put a message that becomes visible after `delay_s` seconds."""
+        """Put a message that becomes visible after `delay_s` seconds and stays until it is handled, however long."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob without its content: its name, and when it was written last (storage's clock)."""
+
+    name: str
+    written_at: datetime
 
 
 class BlobStore(Protocol):
@@ -126,8 +134,14 @@ class BlobStore(Protocol):
         Content over `limit_bytes` comes back cut to `limit_bytes` + 1 bytes, so that the caller can tell.
         """
 
-    async def drop_days_before(self, day: str) -> int:
-        """Delete the blobs under every day prefix (`yyyymmdd/`) that sorts before `day`; returns how many."""
+    async def before_day(self, day: str) -> list[StoredBlob]:
+        """The blobs under every day prefix (`yyyymmdd/`) that sorts before `day`."""
+
+    async def renew(self, name: str) -> None:
+        """Let a blob's age count from now on; one that is gone stays away."""
+
+    async def drop(self, name: str) -> None:
+        """Delete a blob; one that is gone does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +183,11 @@ class MailSource(Protocol):
         Raises `Gone` when `resume` has expired: begin again with None.
         """
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
-        """The mails that stand in the folder now and were received since then.
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
+        """The next page of the mails that stand in the folder and were received since then; the newest come first.
 
-        It finds what a change feed may miss: a mail that was moved into the folder.
+        It finds what a change feed may miss: a mail that was moved into the folder. The list begins where `resume` is
+        None; `resume` of its last page is "". Mail that comes or goes meanwhile may shift what is told twice, or not.
         """
 
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
@@ -217,17 +232,24 @@ class ThreatSubmissions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToldSubmissions:
-    """The user submissions that a source tells of; `unusable` counts those that lack what makes them one."""
+    """A page of the user submissions that a source tells of.
+
+    `unusable` counts those that lack what makes them one; `resume` is where the list goes on, None at its end.
+    """
 
     submissions: tuple[UserSubmission, ...]
     unusable: int = 0
+    resume: str | None = None
 
 
 class UserSubmissions(Protocol):
     """Whoever tells of user submissions: Microsoft's own list, or Defender's alerts."""
 
-    async def told_since(self, since: datetime) -> ToldSubmissions:
-        """Every user submission told of since then. Complete, or any `GraphError` is raised."""
+    async def told_since(self, since: datetime, resume: str | None = None) -> ToldSubmissions:
+        """The next page of the user submissions told of since then, from the beginning where `resume` is None.
+
+        Raises any `GraphError`; `Gone` or `Refused` where `resume` is not good any more: begin again.
+        """
 
 
 class HuntingQueries(Protocol):

@@ -38,7 +38,7 @@ FIELDS = {
     "kind": "`email`, `url` or `file`",
     "lane": "where rows stand: `urgent`, `normal`, `low` wait; `in_flight`, `at_microsoft`, `uncertain`, `covered`",
     "left": "how many stay for later",
-    "left_today": "submissions that the daily quota still admits",
+    "left_today": "submissions that the app may still send today: QUOTA_PER_DAY less what is left to people",
     "lost": "`True` when the message could not be put back on its queue either",
     "mailbox": "fingerprint of a mailbox's address",
     "message_hash": "fingerprint of a queue message's body",
@@ -72,8 +72,8 @@ class Event(enum.Enum):
     REPORTS_COLLECTED = logging.INFO, "count mailbox", "`count` new rows from one reporting mailbox folder"
     REPORT_DEFERRED = (
         logging.WARNING,
-        "submission_id status code request_id",
-        "a report's content could not be read; tried again next run",
+        "submission_id status code request_id error where",
+        "a report could not be read, or its row not be written; it is tried again, and fails at last",
     )
     REPORT_DISAGREES = logging.INFO, "submission_id on", "a report's subject tells otherwise than its original `on`"
     MAILBOX_UNREACHABLE = (
@@ -81,13 +81,27 @@ class Event(enum.Enum):
         "mailbox status code request_id",
         "a mailbox gave no answer; whatever does not need it went on",
     )
+    MAILBOX_FAILED = (
+        logging.ERROR,
+        "mailbox error where",
+        "an error of the app or of storage ended the reading of a mailbox; the others were read",
+    )
     DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
-    POLICY_UNREADABLE = logging.WARNING, "status code request_id", "REPORT_DESTINATION=auto fell back to `mailbox`"
+    POLICY_UNREADABLE = (
+        logging.WARNING,
+        "status code request_id error where",
+        "REPORT_DESTINATION=auto fell back to `mailbox`",
+    )
     SOURCE_READ = logging.INFO, "source count", "`count` new rows or requests from one source beside the mailbox"
     SOURCE_UNREADABLE = (
         logging.WARNING,
-        "source status code request_id",
-        "a source gave no whole answer; the others were read",
+        "source status code request_id error where",
+        "a source gave no whole answer, or reading it failed; the others were read",
+    )
+    SOURCE_ROW_FAILED = (
+        logging.WARNING,
+        "source submission_id error where",
+        "a row of a source could not be taken in; it is tried again at every look, and fails at last",
     )
     SOURCE_ROWS_UNUSABLE = logging.WARNING, "source count", "`count` of a source's rows lack what is needed"
     HUNTING_LIMITED = logging.WARNING, "left", "the query found too much at once; `left` rows come later"

@@ -193,11 +193,11 @@ var rules rule[] = [
     severity: 2
     query: loadTextContent('../queries/quota.kql')
     measure: 'day_percent'
-    above: 90
+    above: 75
     every: 'PT15M'
     window: 'PT30M'
     resolves: true
-    says: 'More than nine tenths of the ${quotaPerDay} submissions of 24 hours are used. When all are, every row waits, also the urgent ones, until the oldest submission is a day old.'
+    says: 'More than three quarters of the ${quotaPerDay} submissions of 24 hours are used. A share is kept for urgent rows and one for people in the portal, as in each 15 minutes: when the rest is used, every other row waits until the oldest submission is a day old.'
     first: 'Stop bulk requests to the queue `manual-submissions` for today. See in the workbook where the rows come from.'
   }
   {

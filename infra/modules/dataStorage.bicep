@@ -44,12 +44,13 @@ var tableNames = [
   'runstate'
 ]
 
-@description('Containers, each with the days after which its blobs are deleted.')
+@description('Containers, each with the days after their last change after which its blobs are deleted.')
 var containers = [
   // An upload is read within minutes of its request; after 30 days Microsoft would not take the mail any more.
   { name: 'submission-content', days: 30 }
-  // A net below the app, which deletes each original itself: it catches what a crash left behind, a day later.
-  { name: 'evidence', days: evidenceDays + 1 }
+  // A net below the app, which deletes each original itself and writes anew, once a day, what an open row still needs:
+  // a week later it catches what is left behind. So the app may stand still for a week without losing an original.
+  { name: 'evidence', days: evidenceDays + 7 }
   // Long enough for a quarter's review of what operators got wrong; the app never deletes one.
   { name: 'rejected-messages', days: 90 }
 ]
@@ -131,7 +132,7 @@ resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
             enabled: true
             definition: {
               filters: { blobTypes: ['blockBlob'], prefixMatch: ['${container.name}/'] }
-              actions: { baseBlob: { delete: { daysAfterCreationGreaterThan: container.days } } }
+              actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: container.days } } }
             }
           }
         ]

@@ -16,7 +16,17 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from local.bench import campaign, cold_start, command_line, memory, parsing, storms, throughput, transactions
+from local.bench import (
+    campaign,
+    cold_start,
+    command_line,
+    memory,
+    parsing,
+    standstill,
+    storms,
+    throughput,
+    transactions,
+)
 from local.bench.figures import Figure, write_line
 
 Measure = Callable[[], Coroutine[Any, Any, list[Figure]]]
@@ -29,6 +39,7 @@ BENCHMARKS: dict[str, Measure] = {
     "memory": memory.measure,
     "storm-1000": storms.measure_small,
     "storm-10000": storms.measure_large,
+    "standstill": standstill.measure,
     "campaign": campaign.measure,
 }
 

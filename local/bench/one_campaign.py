@@ -40,12 +40,12 @@ class CampaignMailbox:
         del mailbox, folder
         start = int(resume or 0)
         end = min(start + self.page, self.reports)
-        return ReportPage(tuple(map(self._head, range(start, end))), str(end), end == self.reports)
+        return ReportPage(tuple(map(self.head_of, range(start, end))), str(end), end == self.reports)
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
         """None that the changes did not tell."""
-        del mailbox, folder, since
-        return []
+        del mailbox, folder, since, resume
+        return ReportPage((), "", is_last=True)
 
     async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
         """What Exchange writes into mail from inside."""
@@ -83,7 +83,8 @@ class CampaignMailbox:
         del mailbox, internet_message_id
         return None
 
-    def _head(self, number: int) -> ReportHead:
+    def head_of(self, number: int) -> ReportHead:
+        """The report of that number, the oldest first."""
         received_at = self.began_at + timedelta(milliseconds=number)
         return ReportHead(str(number), received_at, f"3|Parcel {number} is waiting", _person(number))
 

@@ -1,8 +1,8 @@
 """Storms in simulated time: 1,000 and 10,000 reports wait at once, urgent requests come in between.
 
 The ideal is greedy and exact: row k can go when row k - 120 is 15 minutes old (120 = 150 a window, less what is kept
-for people and for urgent rows) and fewer than 10,000 went in the last 24 hours. Windows are counted over the moments
-at which POSTs arrived at Microsoft, and the stand-in refuses whatever breaks its limits.
+for people and for urgent rows) and fewer than 8,001 went in the last 24 hours (10,000 less the same shares). Windows
+are counted over the moments at which POSTs arrived at Microsoft, and the stand-in refuses whatever breaks its limits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ START = datetime(2026, 11, 23, 6, 0, 0, 250_000, UTC)
 MOST_SENT_S = 48 * 3600.0
 EARLIER_S = 2 * 3600.0
 MICROSOFT = Allowance(150, 10_000)
-ALLOWANCE = Allowance(120, 10_000)
+ALLOWANCE = Allowance(120, 8_001)
 WITHIN_ONE_PERCENT = Target("<=", 1.01)
 NONE = Target("<=", 0)
 TWO_DISPATCH_RUNS_S = Target("<=", 120)

@@ -24,7 +24,7 @@ from shared.adapters.storage import API_VERSION
 from shared.bootstrap import App, build, connect
 from shared.domain.model import State
 from shared.settings import Settings
-from shared.usecases.collect import CONCURRENT_READS
+from shared.usecases.folders import CONCURRENT_READS
 
 HALF = Target(">=", 0.5)
 ROUNDS = 4

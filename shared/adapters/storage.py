@@ -25,12 +25,14 @@ from azure.storage.blob.aio import BlobPrefix, BlobServiceClient, ContainerClien
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Delete, Entity, Insert, Merge, Row, Write
+from shared.ports import Delete, Entity, Insert, Merge, Row, StoredBlob, Write
 
 API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""
 PAGE_ROWS = 1_000
 """The most rows that the table service gives, or may be asked for, at a time."""
+NEVER_EXPIRES = -1
+"""As a queue message's time to live (Azure documentation, "Put Message", since version 2017-07-29)."""
 _EXISTS = frozenset({"EntityAlreadyExists"})
 _CHANGED = frozenset({"UpdateConditionNotSatisfied", "ConditionNotMet"})
 _MISSING = frozenset({"ResourceNotFound", "EntityDoesNotExist", "TableNotFound"})
@@ -117,8 +119,8 @@ class AzureQueue:
         self._client = client
 
     async def send(self, body: str, delay_s: int = 0) -> None:
-        """Put a message that becomes visible after `delay_s` seconds."""
-        await self._client.send_message(body, visibility_timeout=delay_s)
+        """Put a message that becomes visible after `delay_s` seconds and, against the service's week, never expires."""
+        await self._client.send_message(body, visibility_timeout=delay_s, time_to_live=NEVER_EXPIRES)
 
 
 class AzureBlobs:
@@ -148,16 +150,24 @@ class AzureBlobs:
                 return b""
             raise
 
-    async def drop_days_before(self, day: str) -> int:
-        """Delete the blobs under every day prefix that sorts before `day`; returns how many."""
-        dropped = 0
+    async def before_day(self, day: str) -> list[StoredBlob]:
+        """The blobs under every day prefix that sorts before `day`."""
+        found: list[StoredBlob] = []
         async for prefix in self._client.walk_blobs(delimiter="/"):
-            if not isinstance(prefix, BlobPrefix) or prefix.name >= day:
-                continue
-            async for blob in self._client.list_blobs(name_starts_with=prefix.name):
-                await self._client.delete_blob(blob.name)
-                dropped += 1
-        return dropped
+            if isinstance(prefix, BlobPrefix) and prefix.name < day:
+                blobs = self._client.list_blobs(name_starts_with=prefix.name)
+                found += [StoredBlob(blob.name, blob.last_modified.astimezone(UTC)) async for blob in blobs]
+        return found
+
+    async def renew(self, name: str) -> None:
+        """Let a blob's age count from now on, without its content: any change of its metadata is a change of it."""
+        with suppress(ResourceNotFoundError):
+            await self._client.get_blob_client(name).set_blob_metadata({})
+
+    async def drop(self, name: str) -> None:
+        """Delete a blob; one that is gone does not matter."""
+        with suppress(ResourceNotFoundError):
+            await self._client.delete_blob(name)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ KEPT: Final = "kept"
 """The lane of rows that failed or were rejected, and can be replayed."""
 SILENT_AFTER: Final = timedelta(minutes=30)
 OLDEST_S: Final = {"late-urgent": 30 * 60, "late-others": 24 * 3600, "stuck-uncertain": 3600}
-DAY_PERCENT: Final = 90
+DAY_PERCENT: Final = 75
 _WATCHED: Final = {
     "urgent": "late-urgent",
     "normal": "late-others",
@@ -182,12 +182,12 @@ def _quota_state(quota: Quota, limits: Limits | None, now: datetime) -> QuotaSta
 def _next_free(quota: Quota, limits: Limits, now: datetime, *, urgent: bool) -> datetime | None:
     """When the next slot is free; None where the day is used up and nothing tells when it frees."""
     today = quota.sent_today.since_yesterday(now)
-    left_today = limits.per_day - today.total() - len(quota.slots)
-    if left_today <= 0:
+    slots = [one.slot for one in quota.slots]
+    left_today = today.left(limits, slots)
+    if not left_today.admits(urgent=urgent):
         return (
             datetime.fromtimestamp((min(today.minutes) + 1) * 60, UTC) + DAY + CLOCK_MARGIN if today.minutes else None
         )
-    slots = [one.slot for one in quota.slots]
     planner = Planner.of(
         limits, slots, now=now, horizon=now + DAY, left_today=left_today, closed_until=quota.closed_until
     )

@@ -231,7 +231,8 @@ async def teller(told_by: UserSubmissions, clock: Clock) -> Result:
         told = await told_by.told_since(clock.now() - SOURCE_SPAN)
     except GraphError as error:
         return graph_trouble(error, Remedies(_ROLE_HELD, _UNKNOWN))
-    return ok(f"answered, {len(told.submissions)} found")
+    more = " and more" if told.resume else ""
+    return ok(f"answered, {len(told.submissions)}{more} found")
 
 
 async def hunting(queries: HuntingQueries, query: str) -> Result:

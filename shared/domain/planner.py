@@ -3,7 +3,7 @@
 Microsoft admits 150 submissions in any 15 minutes and 10,000 in any 24 hours per tenant (Defender documentation,
 "admin submissions", 2025-09; Graph throttling limits). The window is exact: slot *i + N* is never earlier than POST
 *i* + 15 minutes, and nothing is smoothed, so an idle quota may be spent in one burst. Some of the quota is left to
-people in the portal, some of the rest only to urgent rows.
+people in the portal, some of the rest only to urgent rows; the same shares of a window and of a day.
 
 The planner takes the slots handed out so far and returns new moments. A slot whose POST time is not known yet may
 still be used at any moment of its lifetime, so it counts from its first to its last possible moment. Nothing here
@@ -13,6 +13,7 @@ knows which row takes which slot, nor how slots are stored.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +44,16 @@ class Limits:
         """How many submissions that are not urgent a window may hold."""
         return self.for_anyone - self.reserved_for_urgent
 
+    @property
+    def for_anyone_a_day(self) -> int:
+        """How many submissions a day may hold at all; what is left to people is the same share as of a window."""
+        return self.per_day - self.per_day * self.reserved_for_people // self.per_window
+
+    @property
+    def for_others_a_day(self) -> int:
+        """How many submissions that are not urgent a day may hold; urgent ones have the same share as of a window."""
+        return self.for_anyone_a_day - self.per_day * self.reserved_for_urgent // self.per_window
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -71,6 +82,22 @@ def is_unusable(slot: Slot, now: datetime) -> bool:
 def has_left_the_window(slot: Slot, now: datetime) -> bool:
     """Whether a slot no longer matters for the 15-minute limit."""
     return slot.latest + WINDOW + CLOCK_MARGIN < now
+
+
+@dataclass(frozen=True, slots=True)
+class LeftToday:
+    """How many submissions the day still admits: in all, and how many of them may be of rows that are not urgent."""
+
+    anyone: int
+    others: int
+
+    def admits(self, *, urgent: bool) -> bool:
+        """Whether one more row of that kind may go."""
+        return self.anyone > 0 and (urgent or self.others > 0)
+
+    def without(self, *, urgent: bool) -> LeftToday:
+        """What is left when one more row of that kind has gone."""
+        return LeftToday(self.anyone - 1, self.others - (not urgent))
 
 
 @dataclass(slots=True)
@@ -106,7 +133,7 @@ class Planner:
     limits: Limits
     now: datetime
     horizon: datetime
-    left_today: int
+    left_today: LeftToday
     closed_until: datetime | None = None
     _everyone: _Track = field(init=False)
     _others: _Track = field(init=False)
@@ -123,12 +150,12 @@ class Planner:
         *,
         now: datetime,
         horizon: datetime,
-        left_today: int,
+        left_today: LeftToday,
         closed_until: datetime | None = None,
     ) -> Planner:
         """Return a planner that knows the slots handed out so far.
 
-        Moments are given between `now` and `horizon`, none before `closed_until`, and at most `left_today` of them.
+        Moments are given between `now` and `horizon`, none before `closed_until`, and no more than `left_today`.
         """
         planner = cls(limits, now, horizon, left_today, closed_until)
         for slot in slots:
@@ -137,14 +164,14 @@ class Planner:
 
     def take(self, *, urgent: bool) -> Slot | None:
         """The next free slot for a row of that kind, now counted; None when none falls due before the horizon."""
-        if self.left_today <= 0:
+        if not self.left_today.admits(urgent=urgent):
             return None
         at = self._next_free(urgent=urgent)
         if at > self.horizon:
             return None
         slot = Slot(at, urgent)
         self._count(slot)
-        self.left_today -= 1
+        self.left_today = self.left_today.without(urgent=urgent)
         return slot
 
     def _count(self, slot: Slot) -> None:
@@ -166,23 +193,43 @@ class Planner:
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """How many submissions were sent in each minute of the last day: `minutes` maps epoch minutes to counts."""
+    """How many submissions were sent in each minute of the last day.
+
+    `minutes` maps epoch minutes to counts of all of them, `urgent_minutes` to how many of those were urgent rows'.
+    """
 
     minutes: dict[int, int] = field(default_factory=dict)
+    urgent_minutes: dict[int, int] = field(default_factory=dict)
 
-    def with_sent(self, at: datetime) -> DayCount:
+    def with_sent(self, at: datetime, *, urgent: bool = False) -> DayCount:
         """The count with one more submission sent at `at`."""
         minute = _minute(at)
-        return DayCount({**self.minutes, minute: self.minutes.get(minute, 0) + 1})
+        return DayCount(
+            _with_one_more(self.minutes, minute),
+            _with_one_more(self.urgent_minutes, minute) if urgent else self.urgent_minutes,
+        )
 
     def since_yesterday(self, now: datetime) -> DayCount:
         """The count without the minutes that lie wholly more than 24 hours back."""
         oldest = _minute(now - DAY - CLOCK_MARGIN)
-        return DayCount({minute: count for minute, count in self.minutes.items() if minute >= oldest})
+        return DayCount(_from(oldest, self.minutes), _from(oldest, self.urgent_minutes))
 
     def total(self) -> int:
         """Submissions counted; a minute counts whole until its last second is a day old."""
         return sum(self.minutes.values())
+
+    def left(self, limits: Limits, slots: Sequence[Slot]) -> LeftToday:
+        """What the limits still admit today beside what is counted and the slots that are not counted yet."""
+        others = self.total() - sum(self.urgent_minutes.values()) + sum(not slot.urgent for slot in slots)
+        return LeftToday(limits.for_anyone_a_day - self.total() - len(slots), limits.for_others_a_day - others)
+
+
+def _with_one_more(counts: dict[int, int], minute: int) -> dict[int, int]:
+    return {**counts, minute: counts.get(minute, 0) + 1}
+
+
+def _from(oldest: int, counts: dict[int, int]) -> dict[int, int]:
+    return {minute: count for minute, count in counts.items() if minute >= oldest}
 
 
 def _minute(at: datetime) -> int:

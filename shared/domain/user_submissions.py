@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain import keys
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, SkipReason, Source, State
 
 BORN = frozenset({State.SUBMITTED, State.SKIPPED})
 """The states in which the row of a user submission is born."""
+
+SPEAKS_FOR = timedelta(hours=24)
+"""How long after its verdict a user submission speaks for reports of its mail, as every row does for its item."""
 
 _CATEGORIES: Mapping[str, Category] = {
     "phishing": Category.PHISHING,
@@ -54,9 +57,45 @@ class UserSubmission:
         return OutcomeKey(keys.day(self.created_at), keys.microsoft_id(self.submission_id))
 
 
+def speaks_for(submitted: Outcome, report: Outcome) -> bool:
+    """Whether the row of a user submission speaks for a mailbox report of the same mail.
+
+    It never does for the opposite claim, nor after it ended without a verdict, nor long after its verdict: whoever
+    reports a mail a day later and more wants to know what Microsoft thinks of it by then. And as ids can be forged,
+    what both rows know of sender and subject has to agree: a forged Message-ID cannot suppress another report.
+    """
+    if submitted.state not in (*BORN, State.SETTLED) or submitted.direction is not report.direction:
+        return False
+    ended_at = None if submitted.state is State.SUBMITTED else submitted.settled_at or submitted.received_at
+    if ended_at is not None and report.received_at - ended_at > SPEAKS_FOR:
+        return False
+    pairs = ((submitted.sender, report.sender), (submitted.subject, report.subject))
+    compared = [_same(one, other) for one, other in pairs if one and other]
+    return bool(compared) and all(compared)
+
+
+def _same(one: str, other: str) -> bool:
+    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+
+
 def category_of(word: str | None) -> Category | None:
     """The claim that Microsoft's word stands for; None for a word that is not known."""
     return _CATEGORIES.get((word or "").strip().lower())
+
+
+def failed_outcome_of(submission: UserSubmission, collected_at: datetime) -> Outcome:
+    """The row of a user submission that could not be taken in: no more than what names it, and what to do."""
+    return Outcome(
+        key=submission.new_key,
+        state=State.FAILED,
+        state_reason="submission_unreadable",
+        state_detail="Microsoft has it: look for it on Defender's page of submissions.",
+        source=Source.MICROSOFT,
+        received_at=submission.created_at,
+        collected_at=collected_at,
+        kind=Kind.EMAIL,
+        submitted_at=submission.created_at,
+    )
 
 
 def item_keys(submission: UserSubmission) -> tuple[str, ...]:

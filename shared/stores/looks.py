@@ -1,6 +1,7 @@
 """When each source beside the mailbox was looked at, and what was asked for already; part of the table `runstate`.
 
-A look is complete once everything it found is durable; only then does the next one begin where it began.
+A look may be read in parts, over several runs. It is complete once everything that it found is durable; only then does
+the next one begin where it began.
 """
 
 from __future__ import annotations
@@ -14,14 +15,26 @@ from shared.ports import Entity, Replace, Row, Table
 _LOOK = "look"
 _ASKED = "asked-"
 _DAY_AND_DASH = len("yyyymmdd-")
+_LONGEST_LINK = 30_000
+"""A string property holds at most 32,768 characters; where a link is longer, the list begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastLook:
-    """When a source was looked at last, and when the last look began that was complete (None: there was none)."""
+    """The last look at a source.
+
+    `complete_since` is when the last look began that was complete (None: there was none). `resume` is where this one
+    goes on, after so many `parts`, and `due_at` when (None: it is over). `is_lacking` says that rows of it could not be
+    written yet, `lacking_since` since when there have been such rows in every look.
+    """
 
     began_at: datetime
     complete_since: datetime | None
+    due_at: datetime | None = None
+    resume: str | None = None
+    parts: int = 0
+    is_lacking: bool = False
+    lacking_since: datetime | None = None
 
 
 class LookStore:
@@ -35,13 +48,29 @@ class LookStore:
         row = await self._table.get(_partition(source), _LOOK)
         if row is None:
             return None
-        return LastLook(_time(row, "BeganAt"), _time(row, "CompleteSince") if "CompleteSince" in row.entity else None)
+        return LastLook(
+            _time(row, "BeganAt"),
+            _optional_time(row, "CompleteSince"),
+            _optional_time(row, "DueAt"),
+            str(row.entity["Resume"]) if "Resume" in row.entity else None,
+            int(str(row.entity.get("Parts", 0))),
+            bool(row.entity.get("IsLacking", False)),
+            _optional_time(row, "LackingSince"),
+        )
 
     async def put(self, source: str, look: LastLook) -> None:
         """Save how that source was looked at."""
-        entity: Entity = {"PartitionKey": _partition(source), "RowKey": _LOOK, "BeganAt": look.began_at}
-        if look.complete_since is not None:
-            entity["CompleteSince"] = look.complete_since
+        entity: Entity = {
+            "PartitionKey": _partition(source),
+            "RowKey": _LOOK,
+            "BeganAt": look.began_at,
+            "Parts": look.parts,
+            "IsLacking": look.is_lacking,
+        }
+        times = {"CompleteSince": look.complete_since, "DueAt": look.due_at, "LackingSince": look.lacking_since}
+        entity |= {name: at for name, at in times.items() if at is not None}
+        if look.resume is not None and len(look.resume) <= _LONGEST_LINK:
+            entity["Resume"] = look.resume
         await self._table.write(Replace(entity))
 
 
@@ -72,3 +101,7 @@ def _time(row: Row, column: str) -> datetime:
     if not isinstance(value, datetime):
         raise TypeError(f"{column} is no time")
     return value.astimezone(UTC)
+
+
+def _optional_time(row: Row, column: str) -> datetime | None:
+    return _time(row, column) if column in row.entity else None

@@ -248,7 +248,8 @@ class Worklist:
         if not leaving:
             return replace(quota, sent_today=sent_today)
         for one in leaving:
-            sent_today = sent_today.with_sent(one.slot.sent_at) if one.slot.sent_at else sent_today
+            if one.slot.sent_at is not None:
+                sent_today = sent_today.with_sent(one.slot.sent_at, urgent=one.slot.urgent)
         kept = tuple(one for one in quota.slots if one not in leaving)
         tidied = replace(quota, slots=kept, sent_today=sent_today)
         return await self._write_quota(tidied, [Delete(PARTITION, one.name, one.etag) for one in leaving])
@@ -433,6 +434,7 @@ def _quota_entity(quota: Quota) -> Entity:
         "RowKey": QUOTA_ROW,
         "Strikes": quota.strikes,
         "SentToday": json.dumps(quota.sent_today.minutes, separators=(",", ":")),
+        "UrgentToday": json.dumps(quota.sent_today.urgent_minutes, separators=(",", ":")),
         "PoisonedAt": json.dumps([at.isoformat() for at in quota.poisoned_at]),
     }
     if quota.closed_until is not None:
@@ -444,15 +446,19 @@ def _quota_entity(quota: Quota) -> Entity:
 
 def _quota(row: Row) -> Quota:
     entity = row.entity
-    minutes = {int(minute): int(count) for minute, count in json.loads(str(entity["SentToday"])).items()}
+    sent_today = DayCount(_minutes(entity["SentToday"]), _minutes(entity.get("UrgentToday", "{}")))
     return Quota(
         etag=row.etag,
-        sent_today=DayCount(minutes),
+        sent_today=sent_today,
         closed_until=_time(entity["ClosedUntil"]) if "ClosedUntil" in entity else None,
         closed_reason=str(entity["ClosedReason"]) if "ClosedReason" in entity else None,
         strikes=int(str(entity["Strikes"])),
         poisoned_at=tuple(datetime.fromisoformat(at) for at in json.loads(str(entity["PoisonedAt"]))),
     )
+
+
+def _minutes(text: object) -> dict[int, int]:
+    return {int(minute): int(count) for minute, count in json.loads(str(text)).items()}
 
 
 def _time(value: object) -> datetime:

@@ -1,57 +1,46 @@
 """Collect: one outcome row for every report in the reporting mailboxes, and for what the other sources tell.
 
-A folder's checkpoint moves on only when every report of the page is durable: as a row, or as a deferred report that is
-tried again at the next run. So a stop at any point repeats work and loses nothing; rows are keyed by the report. A
-folder that cannot be read costs one event and holds up no other.
+Every folder takes its turn, a page at a time, the one that was read or tried longest ago first: however much stands in
+one of them, the others wait for a page of it. A run ends in time and the next one goes on; a folder that cannot be read
+rests a while, costs one event and holds up no other.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from shared.domain.errors import Gone, GraphError, Refused
-from shared.domain.lifecycle import FIRST_STATES
-from shared.ports import Clock, MailSource, ReportHead, ReportPage
+from shared.domain.errors import GraphError, Throttled
 from shared.settings import ReportingMailbox
-from shared.stores.checkpoints import Checkpoint, CheckpointStore, DeferredReport
-from shared.stores.outcomes import OutcomeStore
-from shared.telemetry import Event, emit, fingerprint
-from shared.usecases.admission import Admission, Candidate
+from shared.stores.checkpoints import Checkpoint
+from shared.telemetry import Event, emit, fingerprint, raised_at
 from shared.usecases.destination import ReportDestination
+from shared.usecases.folders import FolderParts, FolderRound, Pace
 from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.reading import ReportPlace, ReportReader
 from shared.usecases.sources import Sources
 
-RUN_TIME = timedelta(minutes=4)
-"""A run stops reading after this and goes on at the next one, far below the function's time limit."""
-GIVE_UP_AFTER = timedelta(hours=24)
-"""How long a report whose content Graph will not give is tried again."""
-LISTED_EVERY = timedelta(hours=1)
-LISTED_BACK = timedelta(hours=3)
-"""A change feed can miss a mail that was moved into the folder, so the folder is also listed now and then."""
-CONCURRENT_READS = 4
-"""Outlook serves four requests at a time per app and mailbox (Graph throttling limits)."""
-CLOCKS_DIFFER = timedelta(minutes=5)
+RUN_TIME = timedelta(seconds=200)
+"""A run, sources and all, begins no turn after this. The next one, at most two minutes after, goes on."""
+LONGEST_TURN_S = 75.0
+"""Where a turn is cut off that hangs: with the time above it, a run ends within five minutes, half of
+`functionTimeout` in host.json."""
+PATIENCE_S = 10.0
+MOST_WAITS = 3
+"""A rest that is no longer than this is waited for where nothing else is left to read, unless the mailbox has refused
+so often in a row. Outlook asks for a second where more than four requests come at once."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder as one run reads it. Rows written after `settled_before` may be half admitted."""
+class FolderFailure:
+    """A folder that could not be read for a reason of our own."""
 
     box: ReportingMailbox
-    reports_reach_microsoft: bool
-    settled_before: datetime | None
-
-    def place(self, report: ReportHead) -> ReportPlace:
-        """Where one of its reports stands."""
-        return ReportPlace(self.box.address, report, self.reports_reach_microsoft)
-
-    def deferred(self, report: ReportHead, now: datetime) -> DeferredReport:
-        """A report of this folder that could not be read just now."""
-        return DeferredReport(self.box.address, self.box.folder, report, now)
+    error: Exception
 
 
 class CollectReports:
@@ -62,165 +51,115 @@ class CollectReports:
         mailboxes: tuple[ReportingMailbox, ...],
         *,
         destination: ReportDestination,
-        mail: MailSource,
-        reader: ReportReader,
         sources: Sources,
-        outcomes: OutcomeStore,
-        admission: Admission,
-        checkpoints: CheckpointStore,
-        clock: Clock,
+        parts: FolderParts,
+        longest_turn_s: float = LONGEST_TURN_S,
     ) -> None:
         self._mailboxes = mailboxes
         self._destination = destination
-        self._mail = mail
-        self._reader = reader
         self._sources = sources
-        self._outcomes = outcomes
-        self._admission = admission
-        self._checkpoints = checkpoints
-        self._clock = clock
+        self._parts = parts
+        self._clock = parts.clock
+        self._longest_turn_s = longest_turn_s
 
     async def run(self) -> int:
         """Look at every source, then read every folder's new reports; returns how many rows and requests are new.
 
         In this order, so that a mailbox report finds what a user's own submission has brought to Microsoft already.
+        Raises what went wrong with the last folder where no folder could be read at all for a reason of our own.
         """
-        new = await self._sources.run()
         stop_at = self._clock.now() + RUN_TIME
-        reach_microsoft = await self._destination.surely_reaches_microsoft()
-        for box in self._mailboxes:
-            checkpoint = await self._checkpoints.get(box.address, box.folder)
-            folder = Folder(box, reach_microsoft, checkpoint.saved_at if checkpoint else None)
-            try:
-                new += await self._read_folder(folder, checkpoint, stop_at)
-            except GraphError as error:
-                tell_unreachable(box.address, error)
-        return new
-
-    async def _read_folder(self, folder: Folder, checkpoint: Checkpoint | None, stop_at: datetime) -> int:
-        deferred = await self._checkpoints.deferred(folder.box.address, folder.box.folder)
-        new = 0
-        listed_at = checkpoint.listed_at if checkpoint else self._clock.now()
-        if checkpoint is not None and self._clock.now() - (listed_at or checkpoint.saved_at) >= LISTED_EVERY:
-            new += await self._list_folder(folder)
-            listed_at = self._clock.now()
-        resume = checkpoint.resume if checkpoint else None
-        while self._clock.now() < stop_at:
-            page = await self._next_page(folder, resume)
-            new += await self._take(folder, page.reports)
-            resume = page.resume
-            await self._checkpoints.put(
-                folder.box.address, folder.box.folder, Checkpoint(resume, self._clock.now(), listed_at)
-            )
-            if page.is_last:
-                break
-        new += await self._try_again(folder, deferred)
-        emit(Event.REPORTS_COLLECTED, count=new, mailbox=fingerprint(folder.box.address))
-        return new
-
-    async def _next_page(self, folder: Folder, resume: str | None) -> ReportPage:
-        try:
-            return await self._mail.changes(folder.box.address, folder.box.folder, resume)
-        except (Gone, Refused):
-            if resume is None:
-                raise
-            emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(folder.box.address))
-            return await self._mail.changes(folder.box.address, folder.box.folder, None)
-
-    async def _list_folder(self, folder: Folder) -> int:
-        """Take in what the change feed may have missed; a folder that cannot be listed is still read by its feed."""
-        try:
-            since = self._clock.now() - LISTED_BACK
-            return await self._take(folder, await self._mail.recent(folder.box.address, folder.box.folder, since))
-        except GraphError as error:
-            tell_unreachable(folder.box.address, error)
-            return 0
-
-    async def _take(self, folder: Folder, reports: Sequence[ReportHead]) -> int:
-        """Make every report of a page durable, as a row or as a deferred report; returns how many rows are new."""
-        reads = asyncio.Semaphore(CONCURRENT_READS)
-
-        async def read(report: ReportHead) -> Candidate | DeferredReport | None:
-            async with reads:
-                return await self._read(folder, report)
-
-        each_once = {report.message_id: report for report in reports}.values()  # a page may tell a mail twice
-        results = await asyncio.gather(*(read(report) for report in each_once), return_exceptions=True)
-        new = await self._let_in([one for one in results if isinstance(one, Candidate)])
-        await self._checkpoints.defer([one for one in results if isinstance(one, DeferredReport)])
-        for one in results:
-            if isinstance(one, BaseException):
-                raise one
-        return new
-
-    async def _let_in(self, candidates: Sequence[Candidate]) -> int:
-        """Write the rows of these reports; returns how many are new."""
-        return await self._admission.admit(await self._admission.claim(candidates))
-
-    async def _read(self, folder: Folder, report: ReportHead) -> Candidate | DeferredReport | None:
-        place = folder.place(report)
-        if await self._is_known(folder, place):
-            return None
-        try:
-            return await self._reader.read(place)
-        except Refused as error:
-            return _failed(self._reader, place, error)
-        except GraphError as error:
+        new = await self._sources.run()
+        rounds, failures = await self._rounds()
+        failures += await self._read(rounds, stop_at)
+        for failure in failures:
             emit(
-                Event.REPORT_DEFERRED,
-                submission_id=place.key.submission_id,
-                status=error.status,
-                code=error.code,
-                request_id=error.request_id,
+                Event.MAILBOX_FAILED,
+                mailbox=fingerprint(failure.box.address),
+                error=type(failure.error).__name__,
+                where=raised_at(failure.error),
             )
-            return folder.deferred(report, self._clock.now())
+        for one in rounds:
+            if one.turns:
+                emit(Event.REPORTS_COLLECTED, count=one.new, mailbox=fingerprint(one.box.address))
+        if len(failures) == len(self._mailboxes):
+            raise failures[-1].error
+        return new + sum(one.new for one in rounds)
 
-    async def _is_known(self, folder: Folder, place: ReportPlace) -> bool:
-        """Whether the report has its row already, whole.
+    async def _rounds(self) -> tuple[list[FolderRound], list[FolderFailure]]:
+        """The folders in their turn, those that rest left out; and those whose checkpoint cannot be read."""
+        reach_microsoft = await self._destination.surely_reaches_microsoft()
+        found: list[tuple[datetime, FolderRound]] = []
+        failures: list[FolderFailure] = []
+        paces: dict[str, Pace] = {}
+        for box in self._mailboxes:
+            try:
+                checkpoint = await self._parts.checkpoints.get(box.address, box.folder)
+            except Exception as error:  # noqa: BLE001 - one folder's failure is that folder's
+                failures.append(FolderFailure(box, error))
+                continue
+            pace = _pace(paces.setdefault(box.address.lower(), Pace()), checkpoint)
+            one = FolderRound(self._parts, box, checkpoint, pace, reports_reach_microsoft=reach_microsoft)
+            found.append((_last_turn(checkpoint), one))
+        return [one for _, one in sorted(found, key=lambda pair: pair[0])], failures
 
-        A row from after the last checkpoint may lack its event or its place on the worklist: it is read again.
-        """
-        stored = await self._outcomes.get(place.key)
-        if stored is None:
+    async def _read(self, rounds: Sequence[FolderRound], stop_at: datetime) -> list[FolderFailure]:
+        """Give the folders their turns until nothing is left or the time is up; returns those that failed."""
+        failures: list[FolderFailure] = []
+        waiting = deque(rounds)
+        while waiting and self._clock.now() < stop_at:
+            now = self._clock.now()
+            awake = next((one for one in waiting if not one.pace.is_resting(now)), None)
+            if awake is None:
+                if not await self._waited(waiting, now, stop_at):
+                    break
+                continue
+            waiting.remove(awake)
+            try:
+                if await self._turn(awake):
+                    waiting.append(awake)
+                await awake.rest()
+            except Exception as error:  # noqa: BLE001 - one folder's failure is that folder's
+                failures.append(FolderFailure(awake.box, error))
+                awake.pace.rest(self._clock.now())
+                with suppress(Exception):  # told above; without its rest it only comes first again
+                    await awake.rest()
+        return failures
+
+    async def _turn(self, one: FolderRound) -> bool:
+        """One turn of a folder; whether it wants another one. A mailbox that refuses or fails rests."""
+        try:
+            async with asyncio.timeout(self._longest_turn_s):
+                return await one.turn()
+        except GraphError as error:
+            tell_unreachable(one.box.address, error)
+            one.pace.refused(error, self._clock.now())
+            return isinstance(error, Throttled)
+        except TimeoutError:
+            emit(Event.MAILBOX_UNREACHABLE, mailbox=fingerprint(one.box.address), code="turn_too_long")
+            one.pace.rest(self._clock.now())
             return False
-        if stored.outcome.state not in FIRST_STATES or folder.settled_before is None:
-            return stored.outcome.state not in FIRST_STATES
-        return stored.outcome.collected_at < folder.settled_before - CLOCKS_DIFFER
 
-    async def _try_again(self, folder: Folder, deferred: Sequence[DeferredReport]) -> int:
-        """Read reports that could not be read before; returns how many rows are new.
-
-        Done when the folder has answered: in an outage of the whole mailbox no report is given up. A row of theirs may
-        be half admitted however long ago that was: the checkpoint has moved on without it.
-        """
-        new = 0
-        unsettled = replace(folder, settled_before=None)
-        for report in deferred:
-            again = await self._read(unsettled, report.head)
-            if isinstance(again, DeferredReport):
-                if self._clock.now() - report.first_failed_at < GIVE_UP_AFTER:
-                    continue
-                place = folder.place(report.head)
-                emit(Event.GAVE_UP, submission_id=place.key.submission_id, reason="report_unavailable")
-                again = self._reader.failed(place, "report_unavailable")
-            new += await self._let_in([again]) if again else 0
-            await self._checkpoints.done(report)
-        return new
+    async def _waited(self, resting: Sequence[FolderRound], now: datetime, stop_at: datetime) -> bool:
+        """Wait for the shortest rest where it is short; whether it is over."""
+        ends = [one.pace.rests_until or now for one in resting if one.pace.refusals <= MOST_WAITS]
+        until = min(ends, default=stop_at)
+        if until >= stop_at or (until - now).total_seconds() > PATIENCE_S:
+            return False
+        await self._clock.sleep((until - now).total_seconds())
+        return True
 
 
-def _failed(reader: ReportReader, place: ReportPlace, error: Refused) -> Candidate:
-    emit(
-        Event.GAVE_UP,
-        submission_id=place.key.submission_id,
-        reason="report_unavailable",
-        status=error.status,
-        code=error.code,
-        request_id=error.request_id,
-    )
-    return reader.failed(
-        place,
-        "report_unavailable",
-        error_code=error.code,
-        error_message=error.message,
-        error_request_id=error.request_id,
-    )
+def _pace(pace: Pace, checkpoint: Checkpoint | None) -> Pace:
+    """The mailbox's pace, with what an earlier run has kept: after a rest it begins slowly."""
+    if checkpoint is not None and checkpoint.rests_until is not None:
+        pace.at_once = 1
+        pace.rests_until = max(pace.rests_until or _NEVER, checkpoint.rests_until)
+    return pace
+
+
+def _last_turn(checkpoint: Checkpoint | None) -> datetime:
+    """When the folder was read or tried last."""
+    if checkpoint is None:
+        return _NEVER
+    return max(checkpoint.saved_at or _NEVER, checkpoint.rests_until or _NEVER)

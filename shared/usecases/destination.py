@@ -6,7 +6,7 @@ from typing import Literal
 
 from shared.domain.errors import GraphError
 from shared.ports import ThreatSubmissions
-from shared.telemetry import Event, emit
+from shared.telemetry import Event, emit, raised_at
 
 
 class ReportDestination:
@@ -28,4 +28,6 @@ class ReportDestination:
             return await self.reaches_microsoft()
         except GraphError as error:
             emit(Event.POLICY_UNREADABLE, status=error.status, code=error.code, request_id=error.request_id)
-            return False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the mailboxes are read
+            emit(Event.POLICY_UNREADABLE, error=type(error).__name__, where=raised_at(error))
+        return False

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from shared.codecs.submission_message import SubmissionMessage, write_message
 from shared.domain.lifecycle import is_final, move
 from shared.domain.model import Outcome, OutcomeKey, Priority, SkipReason, State
-from shared.domain.planner import CLOCK_MARGIN, DAY, WINDOW, Limits, Planner, Slot, is_unusable
+from shared.domain.planner import CLOCK_MARGIN, DAY, WINDOW, LeftToday, Limits, Planner, Slot, is_unusable
 from shared.domain.submissions import OLDEST_REPORT
 from shared.ports import Clock, WorkQueue
 from shared.stores.outcomes import Change, OutcomeStore, Stored
@@ -98,7 +98,7 @@ class Dispatch:
             quota = reserved
             given += await self._send(batch)
         if assignments:
-            emit(Event.SLOTS_GIVEN, count=given, left_today=self._left_today(quota))
+            emit(Event.SLOTS_GIVEN, count=given, left_today=self._left_today(quota).anyone)
         return True, given
 
     async def _assign(self, quota: Quota) -> list[Assignment]:
@@ -118,16 +118,17 @@ class Dispatch:
         assignments = _without_doubles(assignments)
         return [_as_probe(one) for one in assignments] if quota.is_probing(now) else assignments
 
-    def _admissible(self, quota: Quota, now: datetime) -> int:
+    def _admissible(self, quota: Quota, now: datetime) -> LeftToday:
         """How many rows may go: what is left of the day, or one probe at a time while permission is in doubt."""
+        left = self._left_today(quota)
         if not quota.is_probing(now):
-            return self._left_today(quota)
+            return left
         is_probe_out = any(one.slot.sent_at is None for one in quota.slots)
-        return 0 if is_probe_out else min(self._left_today(quota), 1)
+        return LeftToday(0 if is_probe_out else min(left.anyone, 1), left.others)
 
-    def _left_today(self, quota: Quota) -> int:
-        sent = quota.sent_today.since_yesterday(self._clock.now()).total()
-        return self._limits.per_day - sent - len(quota.slots)
+    def _left_today(self, quota: Quota) -> LeftToday:
+        sent = quota.sent_today.since_yesterday(self._clock.now())
+        return sent.left(self._limits, [one.slot for one in quota.slots])
 
     async def _assign_lane(
         self, planner: Planner, lane: Priority, now: datetime, held_up: dict[OutcomeKey, WorkItem]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.domain import keys
 from shared.domain.model import Outcome, OutcomeKey
+from shared.domain.user_submissions import speaks_for
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.outcomes import OutcomeStore
 
@@ -17,20 +18,12 @@ class MicrosoftKnows:
         self._outcomes = outcomes
 
     async def submission_of(self, report: Outcome) -> OutcomeKey | None:
-        """The row that has this very mail at Microsoft, or None.
-
-        Ids can be forged, so what both rows know of sender and subject has to agree as well: nobody gets his mail out
-        of the way by giving it the Message-ID of one that was reported before.
-        """
+        """The row that has this very mail at Microsoft and speaks for this report, or None."""
         if self._at_microsoft is None:
             return None
         known = await self._at_microsoft.find(_known_as(report))
         stored = None if known is None else await self._outcomes.get(known)
-        if stored is None:
-            return None
-        pairs = ((stored.outcome.sender, report.sender), (stored.outcome.subject, report.subject))
-        compared = [_same(one, other) for one, other in pairs if one and other]
-        return known if compared and all(compared) else None
+        return known if stored is not None and speaks_for(stored.outcome, report) else None
 
 
 def _known_as(report: Outcome) -> list[str]:
@@ -38,7 +31,3 @@ def _known_as(report: Outcome) -> list[str]:
     network_id, internet_id, recipient = report.network_message_id, report.internet_message_id, report.recipient or ""
     by_network_id = [keys.email_item(network_id, None, "", recipient)] if network_id else []
     return [*by_network_id, *([keys.email_item(None, internet_id, "", recipient)] if internet_id else [])]
-
-
-def _same(one: str, other: str) -> bool:
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()

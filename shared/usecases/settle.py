@@ -18,18 +18,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain import keys
 from shared.domain.errors import GraphError
-from shared.domain.lifecycle import is_final, move
+from shared.domain.lifecycle import move
 from shared.domain.model import Category, Kind, Outcome, State
 from shared.domain.submissions import ThreatSubmission
 from shared.domain.verdicts import Judgement, judge
-from shared.ports import BlobStore, Clock, ThreatSubmissions
+from shared.ports import Clock, ThreatSubmissions
 from shared.stores.outcomes import Change, OutcomeStore
 from shared.stores.worklist import WorkItem, Worklist, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.closing import Closer
 from shared.usecases.covering import HolderFollower
+from shared.usecases.evidence import EvidenceKeeper
 from shared.usecases.reconcile import Reconciler, nearest_first
 from shared.usecases.replay import Replay
 from shared.usecases.sweep import Sweeper, sent_before
@@ -45,7 +45,6 @@ class SettleRules:
     """The settings that settling depends on."""
 
     verdict_deadline: timedelta
-    evidence_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class SettleOutcomes:
         follower: HolderFollower,
         closer: Closer,
         submissions: ThreatSubmissions,
-        evidence: BlobStore,
+        evidence: EvidenceKeeper,
         clock: Clock,
     ) -> None:
         self._rules = rules
@@ -100,7 +99,7 @@ class SettleOutcomes:
         for kind, items in by_kind.items():
             settled += await self._compare(kind, items)
         settled += await self._follower.run()
-        await self._drop_old_evidence()
+        await self._evidence.run()
         return settled
 
     async def _compare(self, kind: Kind, items: Sequence[WorkItem]) -> int:
@@ -194,20 +193,6 @@ class SettleOutcomes:
             else:
                 emit(Event.GAVE_UP, submission_id=item.outcome.key.submission_id, reason="never_reconciled")
                 await self._closer.step(item, stored, _given_up(stored.outcome))
-
-    async def _drop_old_evidence(self) -> None:
-        """Drop originals that are too old, and the entries of failed rows with them: nothing is left to replay."""
-        oldest = self._clock.now() - timedelta(days=self._rules.evidence_days)
-        dropped = await self._evidence.drop_days_before(keys.day(oldest))
-        if dropped:
-            old = [item async for item in self._worklist.all_kept() if item.outcome.received_at < oldest]
-            await self._worklist.remove([item for item in old if await self._has_ended(item)])
-            emit(Event.EVIDENCE_DROPPED, count=dropped)
-
-    async def _has_ended(self, item: WorkItem) -> bool:
-        """Whether the row is final still: of one that was just taken up again, the kept entry may be the only one."""
-        stored = await self._outcomes.get(item.outcome.key)
-        return stored is None or is_final(stored.outcome.state)
 
 
 def _given_up(outcome: Outcome) -> Outcome:

@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from shared.domain import keys
+from shared.domain.errors import GraphError
 from shared.domain.model import Outcome, State
-from shared.domain.user_submissions import BORN, UserSubmission, item_keys, outcome_of
+from shared.domain.user_submissions import BORN, UserSubmission, failed_outcome_of, item_keys, outcome_of
 from shared.ports import Clock, UserSubmissions
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.outcomes import OutcomeStore, Stored
 from shared.stores.worklist import WorkItem, Worklist
-from shared.telemetry import Event, emit
-from shared.usecases.sources import Look
+from shared.telemetry import Event, emit, raised_at
+from shared.usecases.sources import Look, Taken
 
 ROWS_AT_ONCE = 50
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -47,21 +48,60 @@ class UserSubmissionSource:
         self._at_microsoft = at_microsoft
         self._clock = clock
 
-    async def take(self, look: Look) -> int:
-        """Give every user submission its row; see the protocol."""
+    async def take(self, look: Look) -> Taken:
+        """Give every user submission of a page its row; see the protocol."""
         if self._counts is not None and not await self._counts():
-            return 0
-        told = await self._told_by.told_since(look.since)
+            return Taken(0)
+        resume = () if look.resume is None else (look.resume,)
+        told = await self._told_by.told_since(look.since, *resume)
         submissions = self._of_the_past(told.submissions)
         unusable = told.unusable + len(told.submissions) - len(submissions)
         if unusable:
             emit(Event.SOURCE_ROWS_UNUSABLE, source=self.name, count=unusable)
-        new = 0
+        new, unwritten = 0, list[UserSubmission]()
         for start in range(0, len(submissions), ROWS_AT_ONCE):
-            new += await self._take(submissions[start : start + ROWS_AT_ONCE], look)
+            taken, failed = await self._take_each(submissions[start : start + ROWS_AT_ONCE], look)
+            new, unwritten = new + taken, unwritten + failed
+        lacking = [one for one in unwritten if not await self._gave_up(one, look)]
         if new:
             emit(Event.SOURCE_READ, source=self.name, count=new)
-        return new
+        return Taken(new, len(lacking), told.resume)
+
+    async def _take_each(self, told: Sequence[UserSubmission], look: Look) -> tuple[int, list[UserSubmission]]:
+        """How many of these are new, and those that could not be taken, found by halving: one stops no other."""
+        try:
+            return await self._take(told, look), []
+        except GraphError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever one row does, it does to itself
+            if len(told) == 1:
+                self._tell_failed(told[0], error)
+                return 0, list(told)
+        half = len(told) // 2
+        first, unwritten = await self._take_each(told[:half], look)
+        second, others = await self._take_each(told[half:], look)
+        return first + second, unwritten + others
+
+    def _tell_failed(self, submission: UserSubmission, error: Exception) -> None:
+        emit(
+            Event.SOURCE_ROW_FAILED,
+            source=self.name,
+            submission_id=keys.microsoft_id(submission.submission_id),
+            error=type(error).__name__,
+            where=raised_at(error),
+        )
+
+    async def _gave_up(self, submission: UserSubmission, look: Look) -> bool:
+        """Whether a submission that cannot be taken has its failed row by now: it was tried for long enough."""
+        if look.give_up_before is None or submission.created_at >= look.give_up_before:
+            return False
+        row = failed_outcome_of(submission, self._clock.now())
+        try:
+            await self._outcomes.create([row])
+        except Exception:  # noqa: BLE001 - the row is tried again, and was told above
+            return False
+        emit(Event.GAVE_UP, submission_id=row.key.submission_id, reason=row.state_reason)
+        return True
 
     def _of_the_past(self, told: Sequence[UserSubmission]) -> list[UserSubmission]:
         """Those that can have been made by now: a row from the far future would never pass its deadline."""

@@ -54,7 +54,7 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     """Yield empty storage, of the kind that the parameter names."""
     clock = StageClock()
     if request.param == "memory":
-        yield Storage(MemoryTable(), MemoryBlobs(), MemoryQueue(clock), clock)
+        yield Storage(MemoryTable(), MemoryBlobs(clock), MemoryQueue(clock), clock)
         return
     connection: str = request.getfixturevalue("storage_connection")
     async with AsyncExitStack() as resources:

@@ -22,9 +22,9 @@ class Told:
 
     submissions: Sequence[UserSubmission]
 
-    async def told_since(self, since: datetime) -> ToldSubmissions:
+    async def told_since(self, since: datetime, resume: str | None = None) -> ToldSubmissions:
         """All of them, whenever they were made."""
-        del since
+        del since, resume
         return ToldSubmissions(tuple(self.submissions), 0)
 
 

@@ -1,10 +1,12 @@
 """The sources beside the mailbox: each gives its rows, fails alone, and is taken up again where it was left."""
 
+import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
@@ -37,10 +39,23 @@ from local.graph_simulator.faults import (
     throttle,
 )
 from local.sample_tenant import REPORTING_MAILBOX
+from shared.domain import keys
 from shared.domain.lifecycle import is_final
 from shared.domain.model import Category, Direction, Outcome, Source, State, Verdict
+from shared.ports import Insert, Replace, Table, Write
 from tests.flow.test_stops import named
-from tests.support.reports import ANNA, BEN, CARLA, as_item, network_id, original, report_with, submissions
+from tests.support.reports import (
+    ANNA,
+    BEN,
+    CARLA,
+    as_item,
+    events,
+    listen,
+    network_id,
+    original,
+    report_with,
+    submissions,
+)
 from tests.support.stage import START, ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
 
 QUERY = "UrlClickEvents | where ActionType == 'ClickAllowed'"
@@ -536,3 +551,126 @@ async def test_a_query_that_finds_too_much_is_taken_in_portions(caplog: pytest.L
         assert await hunt(on) == 200
         assert await hunt(on) == 0
         assert waiting_requests(on) == 1_200
+
+
+# --- One bad row ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Picky:
+    """A table that does not take rows in which something stands."""
+
+    port: Any
+    refuses: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.port, name)
+
+    async def write(self, write: Write) -> str:
+        """Do one write, unless it holds what is refused."""
+        return (await self.write_all([write]))[0]
+
+    async def write_all(self, writes: Sequence[Write]) -> list[str]:
+        """Do all writes, unless one of them holds what is refused."""
+        if any(self.refuses in str(one.entity) for one in writes if isinstance(one, Insert | Replace)):
+            raise RuntimeError("400")
+        return cast(list[str], await self.port.write_all(writes))
+
+
+def with_picky(on: Stage, table: str, refuses: str) -> None:
+    """Let a table refuse this, in the next process; the stage itself sees the true one."""
+    true_ports = on.ports
+    tables = {**on.ports.tables, table: cast(Table, Picky(on.ports.tables[table], refuses))}
+    on.ports = replace(on.ports, tables=tables)
+    on.start_process()
+    on.ports = true_ports
+
+
+async def test_a_submission_that_storage_does_not_take_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """The others have their rows at the first look; it is told, tried again, and at last failed with what to do."""
+    listen(caplog)
+    async with stage(USER_SUBMISSIONS="on") as on:
+        on.graph.control.set_report_destination(TO_MICROSOFT)
+        for number in range(5):
+            submit(on, f"good-{number}")
+        submit(on, "cursed")
+        with_picky(on, "outcomes", "<cursed@")
+        await on.app.collect_reports.run()
+        assert len(await on.outcomes()) == 5
+        assert events(caplog).count("source_row_failed") == 1
+        late = submit(on, "late")
+        for _ in range(15):
+            on.clock.advance(minutes=30)
+            await on.app.collect_reports.run()
+        rows = {one.graph_submission_id: one for one in await on.outcomes()}
+        assert late in rows
+        assert (rows[None].state, rows[None].state_reason) == (State.FAILED, "submission_unreadable")
+        assert rows[None].source is Source.MICROSOFT
+        assert len(rows) == 7
+
+
+async def test_a_request_that_cannot_be_noted_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """What else the query finds is asked for; the one is told, and asked for again by every look that finds it."""
+    listen(caplog)
+    rows = [{"Url": f"https://lure{number}.test/"} for number in range(30)]
+    async with stage(HUNTING_QUERY=QUERY) as on:
+        on.graph.control.set_hunting_rows(QUERY, rows)
+        request_id = keys.hunting_request_id(keys.url_item("https://lure7.test/"), "phishing")
+        with_picky(on, "runstate", request_id)
+        await on.app.collect_reports.run()
+        assert waiting_requests(on) == 30
+        assert events(caplog).count("source_row_failed") == 1
+
+
+async def test_one_alert_that_cannot_be_read_hides_no_other() -> None:
+    """Its evidence is no list of objects: it is counted, and the submission of the other one has its row."""
+    answer = {
+        "value": [
+            {"title": "Email reported by user", "evidence": "none"},
+            {
+                "title": "Email reported by user",
+                "createdDateTime": "2026-11-23T11:50:00Z",
+                "evidence": [
+                    {
+                        "@odata.type": "#microsoft.graph.security.submissionMailEvidence",
+                        "submissionId": "49c5ef5b-1f65-444a-e6b9-08d772ea2059",
+                        "submissionDateTime": "2026-11-23T11:40:00Z",
+                        "submitter": ANNA,
+                    }
+                ],
+            },
+        ]
+    }
+    async with stage(DEFENDER_ALERTS="on", REPORT_DESTINATION="microsoft") as on:
+        on.graph.control.add_fault(answer_body(json.dumps(answer), Scope(path="alerts_v2")))
+        await on.app.collect_reports.run()
+        assert [one.source for one in await on.outcomes()] == [Source.MICROSOFT]
+
+
+# --- Who speaks for a mail --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claimed", "later", "is_covered"),
+    [
+        ("phishing", timedelta(minutes=20), True),
+        ("phishing", timedelta(hours=23), True),
+        ("phishing", timedelta(hours=30), False),
+        ("notJunk", timedelta(minutes=20), False),
+        ("notJunk", timedelta(days=20), False),
+    ],
+)
+async def test_a_users_submission_speaks_for_its_own_claim_and_for_a_day(
+    claimed: str, later: timedelta, is_covered: bool
+) -> None:
+    """Whoever reports the mail as the opposite, or long after the verdict, is submitted."""
+    async with stage(USER_SUBMISSIONS="on", REPORT_DESTINATION="mailbox") as on:
+        on.graph.control.set_report_destination(TO_MICROSOFT)
+        submit(on, "mail", category=claimed)
+        await finish(on, rows=1)
+        on.clock.time += later
+        report_with(on, as_item(original("mail")))
+        (row,) = [one for one in await finish(on, rows=2) if one.source is Source.MAILBOX]
+        covered = (State.SKIPPED, "already_at_microsoft")
+        assert ((row.state, row.state_reason) == covered) is is_covered
+        assert posts_to_microsoft(on) == (not is_covered)

@@ -1,6 +1,6 @@
 """Every benchmark runs, on a size that takes a second or two; what it measures is not judged here."""
 
-from local.bench import campaign, cold_start, command_line, memory, parsing, throughput, transactions
+from local.bench import campaign, cold_start, command_line, memory, parsing, standstill, throughput, transactions
 from local.bench.figures import Figure
 from local.bench.stand_ins import start_stand_ins
 from local.bench.storms import Storm, run_storm
@@ -47,6 +47,13 @@ async def test_transactions() -> None:
         spent = await transactions.count_life(stand_ins, 2)
     assert list(spent) == list(transactions.STAGES)
     assert min(spent.values()) > 0
+
+
+async def test_standstill() -> None:
+    """A hundred and twenty reports: every one has its row, and the other mailbox's did not wait for them."""
+    durable, longest, second, rows, refused = await standstill.measure(reports=120)
+    assert (durable.is_met, longest.is_met, rows.value, refused.value) == (True, True, 121, 0)
+    assert 0 < second.value < durable.value * 60
 
 
 async def test_campaign() -> None:

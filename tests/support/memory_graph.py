@@ -153,10 +153,14 @@ class MemoryMail:
         end = start + len(page)
         return ReportPage(tuple(self.heads[one] for one in page), str(end), end == len(self.feed))
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
-        """The reports received since then."""
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
+        """The reports received since then, the newest first."""
         del mailbox, folder
-        return [head for head in self.heads.values() if head.received_at >= since]
+        found = [head for head in self.heads.values() if head.received_at >= since]
+        found.sort(key=lambda head: head.received_at, reverse=True)
+        end = int(resume or 0) + PAGE_REPORTS
+        is_last = end >= len(found)
+        return ReportPage(tuple(found[int(resume or 0) : end]), "" if is_last else str(end), is_last)
 
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
         """The report with that id."""

@@ -258,7 +258,7 @@ async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: Stag
     return Ports(
         tables={name: MemoryTable() for name in TABLES},
         queues={name: MemoryQueue(clock) for name in QUEUES},
-        containers={name: MemoryBlobs() for name in CONTAINERS},
+        containers={name: MemoryBlobs(clock) for name in CONTAINERS},
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=clock,

@@ -52,7 +52,7 @@ class Delivery(RuleBasedStateMachine):
         self.ports = Ports(
             tables=dict(self.tables),
             queues=dict(self.queues),
-            containers={name: MemoryBlobs() for name in CONTAINERS},
+            containers={name: MemoryBlobs(self.clock) for name in CONTAINERS},
             mail=self.mail,
             submissions=self.graph,
             clock=self.clock,

@@ -17,6 +17,7 @@ from shared.domain.planner import (
     SLOT_LIFETIME,
     WINDOW,
     DayCount,
+    LeftToday,
     Limits,
     Planner,
     Slot,
@@ -33,7 +34,8 @@ RUN_EVERY = timedelta(minutes=1)
 
 def plan(slots: Sequence[Slot], now: datetime = NOW, limits: Limits = LIMITS, **facts: object) -> Planner:
     """Return a planner that looks ahead as dispatch does, with the whole day left."""
-    known: dict[str, object] = {"horizon": now + HORIZON, "left_today": limits.per_day, **facts}
+    whole_day = LeftToday(limits.per_day, limits.per_day)
+    known: dict[str, object] = {"horizon": now + HORIZON, "left_today": whole_day, **facts}
     return Planner.of(limits, list(slots), now=now, **known)  # type: ignore[arg-type]
 
 
@@ -197,13 +199,13 @@ def test_nothing_is_given_beyond_the_horizon() -> None:
     assert at_the_horizon == Slot(opening, urgent=True)
     early = plan(slots, limits=SMALL, horizon=opening - timedelta(microseconds=1))
     assert early.take(urgent=True) is None
-    assert early.left_today == SMALL.per_day
+    assert early.left_today == LeftToday(SMALL.per_day, SMALL.per_day)
 
 
 @pytest.mark.parametrize("left", [-1, 0, 1, 5])
 def test_no_more_is_given_than_the_day_has_left(left: int) -> None:
     """The daily limit counts for urgent rows too."""
-    planner = plan([], left_today=left)
+    planner = plan([], left_today=LeftToday(left, 0))
     assert len(take_all(planner, urgent=True)) == max(left, 0)
 
 
@@ -253,3 +255,77 @@ def test_a_count_is_not_changed_by_counting_on(at: datetime) -> None:
     count = DayCount()
     assert count.with_sent(at).with_sent(at).total() == 2
     assert count.total() == 0
+
+
+limits_of_any_size = st.builds(
+    lambda window, day, people, urgent: Limits(
+        per_window=window,
+        per_day=day,
+        reserved_for_people=people * window // 100,
+        reserved_for_urgent=urgent * (window - people * window // 100 - 1) // 100,
+    ),
+    st.integers(1, 150),
+    st.integers(1, 10_000),
+    st.integers(0, 99),
+    st.integers(0, 100),
+)
+
+
+@given(limits_of_any_size)
+def test_the_days_reserves_are_the_windows_shares(limits: Limits) -> None:
+    """Never more than the share, less than one below it, and something is left for rows that are not urgent."""
+    people = limits.per_day - limits.for_anyone_a_day
+    urgent = limits.for_anyone_a_day - limits.for_others_a_day
+    for reserve, of_a_window in ((people, limits.reserved_for_people), (urgent, limits.reserved_for_urgent)):
+        assert 0 <= limits.per_day * of_a_window - reserve * limits.per_window < limits.per_window
+    assert limits.for_others_a_day >= 1
+
+
+def test_the_default_reserves_of_a_day() -> None:
+    """10 and 20 of 150: of 10,000 a day, 666 are left to people and 1,333 to urgent rows."""
+    assert (LIMITS.for_anyone_a_day, LIMITS.for_others_a_day) == (9_334, 8_001)
+
+
+sendings = st.lists(st.tuples(st.integers(0, 30 * 3600), st.booleans()), max_size=60)
+
+
+@given(sendings, st.lists(st.booleans(), max_size=8), st.integers(1, 60))
+def test_what_is_left_today_is_what_the_counts_leave(
+    sent: list[tuple[int, bool]], outstanding: list[bool], per_day: int
+) -> None:
+    """In all, and for rows that are not urgent: slots that are not counted yet count as well."""
+    limits = replace(LIMITS, per_day=per_day)
+    count = DayCount()
+    for age_s, urgent in sorted(sent, reverse=True):
+        count = count.with_sent(NOW - timedelta(seconds=age_s), urgent=urgent)
+    slots = [Slot(NOW, urgent) for urgent in outstanding]
+    left = count.since_yesterday(NOW).left(limits, slots)
+    counted = [urgent for age_s, urgent in sent if age_s <= 24 * 3600] + outstanding
+    late = [urgent for age_s, urgent in sent if 24 * 3600 < age_s <= 24 * 3600 + 65]
+    others = limits.for_others_a_day - counted.count(False)
+    assert limits.for_anyone_a_day - len(counted) - len(late) <= left.anyone <= limits.for_anyone_a_day - len(counted)
+    assert others - late.count(False) <= left.others <= others
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 2 * 3600)), min_size=20, max_size=120), st.integers(3, 30))
+def test_no_day_holds_more_than_its_shares(rows: list[tuple[bool, int]], per_day: int) -> None:
+    """Whatever comes when: urgent rows and all together keep below what is left to people, the others below both."""
+    limits = Limits(per_window=9, per_day=per_day, reserved_for_people=2, reserved_for_urgent=3)
+    count, now = DayCount(), NOW
+    sent: list[tuple[datetime, bool]] = []
+    for urgent, pause_s in rows:
+        now += timedelta(seconds=pause_s)
+        count = count.since_yesterday(now)
+        if count.left(limits, []).admits(urgent=urgent):
+            count = count.with_sent(now, urgent=urgent)
+            sent.append((now, urgent))
+    assert most_in_any(DAY, [at for at, _ in sent]) <= limits.for_anyone_a_day
+    assert most_in_any(DAY, [at for at, urgent in sent if not urgent]) <= limits.for_others_a_day
+
+
+def test_urgent_rows_go_when_the_others_have_used_their_day() -> None:
+    """What is left of the day for them is theirs, and ends as well."""
+    planner = plan([], left_today=LeftToday(anyone=3, others=0))
+    assert planner.take(urgent=False) is None
+    assert len(take_all(planner, urgent=True)) == 3

@@ -23,6 +23,7 @@ WAYS = {
     Way.TAKE_IN: {
         "poison_message",
         "report_unavailable",
+        "report_unreadable",
         "message_not_found",
         "mailbox_not_found",
         "mailbox_not_readable",
@@ -99,7 +100,7 @@ def test_every_other_reason_says_what_to_do(reason: str) -> None:
     """One sentence, and a code."""
     with pytest.raises(CannotReplay) as refusal:
         way_of(row(reason, State.REJECTED), NOW)
-    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message"}
+    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message", "at_microsoft"}
     assert str(refusal.value).endswith(".")
 
 

@@ -1,6 +1,7 @@
 """User submissions: what Graph's JSON tells of them, and the rows they become."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,16 @@ from hypothesis import strategies as st
 from shared.codecs.rows import outcome_entity, read_outcome
 from shared.codecs.user_submission import is_user_submission, read_alert, read_listed
 from shared.domain import keys
-from shared.domain.model import Agreement, Category, OutcomeKey, Source, State
-from shared.domain.user_submissions import BORN, UserSubmission, category_of, item_keys, outcome_of
+from shared.domain.model import Agreement, Category, Direction, Outcome, OutcomeKey, Source, State
+from shared.domain.user_submissions import (
+    BORN,
+    UserSubmission,
+    category_of,
+    failed_outcome_of,
+    item_keys,
+    outcome_of,
+    speaks_for,
+)
 from tests.support.outcomes import NOW
 
 LISTED: dict[str, Any] = {
@@ -245,3 +254,62 @@ def test_the_key_is_microsofts_id_in_any_case() -> None:
     """Two sources may write it in two cases."""
     assert read().new_key == read(id=LISTED["id"].lower()).new_key
     assert read().new_key != read(id="other").new_key
+
+
+def report_of(row: Outcome, **changes: Any) -> Outcome:
+    """A mailbox report of the same mail, with the same claim, an hour later."""
+    known: dict[str, Any] = {
+        "source": Source.MAILBOX,
+        "state": State.PENDING,
+        "received_at": row.received_at + timedelta(hours=1),
+    }
+    return replace(row, **{**known, **changes})
+
+
+@pytest.mark.parametrize(
+    ("state", "settled_after", "reported_after", "is_spoken_for"),
+    [
+        (State.SUBMITTED, None, timedelta(days=2), True),
+        (State.SKIPPED, None, timedelta(hours=23), True),
+        (State.SKIPPED, None, timedelta(hours=25), False),
+        (State.SETTLED, timedelta(hours=10), timedelta(hours=33), True),
+        (State.SETTLED, timedelta(hours=10), timedelta(hours=35), False),
+        (State.SETTLED, timedelta(hours=10), timedelta(hours=1), True),
+        (State.EXPIRED, None, timedelta(hours=1), False),
+        (State.FAILED, None, timedelta(hours=1), False),
+    ],
+)
+def test_a_submission_speaks_while_it_is_open_and_a_day_after_its_end(
+    state: State, settled_after: timedelta | None, reported_after: timedelta, is_spoken_for: bool
+) -> None:
+    """One that expired or failed never does."""
+    row = outcome_of(read(), read().new_key, NOW)
+    settled_at = None if settled_after is None else row.received_at + settled_after
+    ended = replace(row, state=state, settled_at=settled_at)
+    assert speaks_for(ended, report_of(row, received_at=row.received_at + reported_after)) is is_spoken_for
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_spoken_for"),
+    [
+        ({}, True),
+        ({"direction": Direction.FALSE_POSITIVE}, False),
+        ({"sender": "someone@else.test"}, False),
+        ({"subject": "Another one"}, False),
+        ({"sender": None}, True),
+        ({"sender": None, "subject": None}, False),
+    ],
+    ids=str,
+)
+def test_a_submission_speaks_for_its_own_mail_and_claim_only(changes: dict[str, Any], is_spoken_for: bool) -> None:
+    """What both know must agree, and something must be known of both."""
+    row = outcome_of(read(), read().new_key, NOW)
+    assert speaks_for(row, report_of(row, **changes)) is is_spoken_for
+
+
+def test_a_submission_that_could_not_be_taken_in_has_a_row_that_says_what_to_do() -> None:
+    """Under the key that it would have had, failed, and no more than what names it."""
+    row = failed_outcome_of(read(), NOW)
+    assert (row.key, row.state, row.source) == (read().new_key, State.FAILED, Source.MICROSOFT)
+    assert (row.state_reason, row.subject, row.sender) == ("submission_unreadable", None, None)
+    assert row.state_detail

@@ -18,6 +18,8 @@ from shared.domain.text import address
 from shared.ports import MessageFacts, ReportHead, ReportPage
 
 PAGE_SIZE = 50
+LIST_SIZE = 200
+"""Of mails that are known already, nearly all; Graph's documentation warns of 504 on the largest pages."""
 HEAD = "id,subject,from,receivedDateTime"
 _HEAD_FIELDS = frozenset(HEAD.split(","))
 ATTACHMENT = "id,name,contentType,size,isInline"
@@ -51,14 +53,18 @@ class GraphMail:
             raise AnswerLost(operation, status=200, code="no_link")
         return ReportPage(await self._heads(mailbox, page), resume, delta_link is not None)
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
-        """The mails that stand in the folder now and were received since then; see the port."""
-        path = (
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
+        """The next page of the mails that stand in the folder and were received since then; see the port."""
+        operation = "list a folder"
+        link = resume or (
             f"{await self._folder(mailbox, folder)}/messages?$filter=receivedDateTime%20ge%20{_utc(since)}"
-            f"&$orderby=receivedDateTime%20desc&$select={HEAD}&$top={PAGE_SIZE}"
+            f"&$orderby=receivedDateTime%20desc&$select={HEAD}&$top={LIST_SIZE}"
         )
-        pages = self._transport.get_pages("list a folder", path, IMMUTABLE)
-        return [head async for page in pages for head in await self._heads(mailbox, page)]
+        page = await self._transport.get_json(operation, link, IMMUTABLE)
+        following = page.get("@odata.nextLink")
+        if following is not None and (not isinstance(following, str) or following == link):
+            raise AnswerLost(operation, code="endless_list")
+        return ReportPage(await self._heads(mailbox, page), following or "", following is None)
 
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
         """A mail by its immutable id; see the port."""
