@@ -23,33 +23,36 @@ from shared.stores.checkpoints import CheckpointStore, FolderContents
 from shared.stores.examinations import Examinations
 from shared.stores.heartbeats import Heartbeats
 from shared.stores.items import ItemStore
+from shared.stores.ledger import Ledger
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
+from shared.stores.quota import QuotaStore
 from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
 from shared.telemetry import is_sent_by_us
 from shared.usecases.admission import Admission
 from shared.usecases.backlog import Backlog
 from shared.usecases.campaigns import Campaigns
-from shared.usecases.closing import Closer
 from shared.usecases.collect import CollectReports
 from shared.usecases.covering import HolderFollower
 from shared.usecases.destination import ReportDestination
 from shared.usecases.dispatch import Dispatch
 from shared.usecases.evidence import EvidenceKeeper
-from shared.usecases.folders import FolderParts
+from shared.usecases.folder_reports import FolderParts
 from shared.usecases.intake import IntakeManual, IntakeRules
 from shared.usecases.material import MaterialSource
 from shared.usecases.microsoft_knows import MicrosoftKnows
 from shared.usecases.poison import RecordPoisonManual, RecordPoisonSubmission
 from shared.usecases.reading import ReadingRules, ReportReader
 from shared.usecases.reconcile import Reconciler
+from shared.usecases.refusals import Refusals
 from shared.usecases.replay import Replay
 from shared.usecases.rereading import Rereader
 from shared.usecases.settle import SettleOutcomes, SettleRules
 from shared.usecases.sources import ReportSource, Sources
 from shared.usecases.submit import Submit
 from shared.usecases.sweep import Sweeper
+from shared.usecases.trouble import Trouble
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -91,19 +94,18 @@ def build(settings: Settings, ports: Ports) -> App:
         intake_manual=intake,
         dispatch=Dispatch(
             limits(settings),
-            outcomes=parts.outcomes,
-            worklist=parts.worklist,
+            ledger=parts.ledger,
+            quota=parts.quota,
             sweeper=parts.sweeper,
+            trouble=parts.trouble,
             queue=ports.queues["submissions"],
             clock=ports.clock,
         ),
         submit=_submit(settings, ports, parts),
         settle_outcomes=_settle(settings, ports, parts, _replay(settings, ports, parts, intake)),
-        backlog=Backlog(limits(settings), worklist=parts.worklist, clock=ports.clock),
-        record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions-poison"]),
-        record_poison_submission=RecordPoisonSubmission(
-            parts.outcomes, parts.worklist, ports.queues["submissions-poison"]
-        ),
+        backlog=Backlog(limits(settings), ledger=parts.ledger, quota=parts.quota, clock=ports.clock),
+        record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions"]),
+        record_poison_submission=RecordPoisonSubmission(parts.ledger, parts.quota, ports.queues["submissions-poison"]),
         examinations=Examinations(ports.tables["runstate"], ports.clock),
         heartbeats=Heartbeats(ports.tables["runstate"], ports.clock, limits(settings)),
     )
@@ -113,30 +115,32 @@ def build(settings: Settings, ports: Ports) -> App:
 class _Parts:
     """What several use cases share."""
 
-    outcomes: OutcomeStore
-    worklist: Worklist
+    ledger: Ledger
+    quota: QuotaStore
     items: ItemStore
     campaigns: Campaigns
     admission: Admission
     sweeper: Sweeper
-    closer: Closer
+    trouble: Trouble
     evidence: BlobStore
 
 
 def _parts(settings: Settings, ports: Ports) -> _Parts:
     outcomes = OutcomeStore(ports.tables["outcomes"], ports.tables["outcomelog"], ports.clock)
-    worklist = Worklist(ports.tables["worklist"], ports.clock)
-    items = ItemStore(ports.tables["items"])
+    ledger = Ledger(outcomes, Worklist(ports.tables["worklist"]))
+    quota = QuotaStore(ports.tables["worklist"], ports.clock)
+    items = ItemStore(ports.tables["items"], ports.clock)
     store = CampaignStore(ports.tables["items"])
-    campaigns = Campaigns(store, settings.campaign_representatives, ports.clock)
+    campaigns = Campaigns(store, settings.campaign_representatives, ledger, ports.clock)
+    trouble = Trouble(ledger)
     return _Parts(
-        outcomes=outcomes,
-        worklist=worklist,
+        ledger=ledger,
+        quota=quota,
         items=items,
         campaigns=campaigns,
-        admission=Admission(outcomes, worklist, items, campaigns),
-        sweeper=Sweeper(outcomes, worklist, ports.clock),
-        closer=Closer(outcomes, worklist),
+        admission=Admission(ledger, items, campaigns, ports.clock),
+        sweeper=Sweeper(ledger, quota, trouble, ports.clock),
+        trouble=trouble,
         evidence=ports.containers["evidence"],
     )
 
@@ -160,7 +164,7 @@ def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
         parts=FolderParts(
             mail=ports.mail,
             reader=_reader(settings, ports, parts),
-            outcomes=parts.outcomes,
+            ledger=parts.ledger,
             admission=parts.admission,
             checkpoints=CheckpointStore(ports.tables["runstate"]),
             contents=FolderContents(ports.tables["runstate"]),
@@ -171,7 +175,7 @@ def _collect(settings: Settings, ports: Ports, parts: _Parts) -> CollectReports:
 
 def _microsoft_knows(settings: Settings, ports: Ports, parts: _Parts) -> MicrosoftKnows:
     is_told = "on" in (settings.user_submissions, settings.defender_alerts)
-    return MicrosoftKnows(AlreadyAtMicrosoft(ports.tables["items"]) if is_told else None, parts.outcomes)
+    return MicrosoftKnows(AlreadyAtMicrosoft(ports.tables["items"]) if is_told else None, parts.ledger)
 
 
 def _sources(settings: Settings, ports: Ports, parts: _Parts) -> Sources:
@@ -180,7 +184,7 @@ def _sources(settings: Settings, ports: Ports, parts: _Parts) -> Sources:
     if ports.sources is not None:
         from shared.bootstrap_sources import sources  # noqa: PLC0415
 
-        switched_on += sources(settings, ports, parts.outcomes, parts.worklist)
+        switched_on += sources(settings, ports, parts.ledger)
     return Sources(switched_on, LookStore(ports.tables["runstate"]), ports.clock)
 
 
@@ -192,7 +196,7 @@ def _intake(settings: Settings, ports: Ports, parts: _Parts) -> IntakeManual:
         evidence=parts.evidence,
         rejected=ports.containers["rejected-messages"],
         items=parts.items,
-        outcomes=parts.outcomes,
+        ledger=parts.ledger,
         admission=parts.admission,
         clock=ports.clock,
     )
@@ -201,8 +205,9 @@ def _intake(settings: Settings, ports: Ports, parts: _Parts) -> IntakeManual:
 def _submit(settings: Settings, ports: Ports, parts: _Parts) -> Submit:
     return Submit(
         shadow=settings.submission_mode == "shadow",
-        outcomes=parts.outcomes,
-        worklist=parts.worklist,
+        ledger=parts.ledger,
+        quota=parts.quota,
+        items=parts.items,
         material=MaterialSource(
             evidence=parts.evidence, mail=ports.mail, max_submission_bytes=settings.max_submission_bytes
         ),
@@ -214,8 +219,7 @@ def _submit(settings: Settings, ports: Ports, parts: _Parts) -> Submit:
 def _replay(settings: Settings, ports: Ports, parts: _Parts, intake: IntakeManual) -> Replay:
     return Replay(
         replays=Replays(ports.tables["runstate"], ports.clock),
-        outcomes=parts.outcomes,
-        worklist=parts.worklist,
+        ledger=parts.ledger,
         items=parts.items,
         admission=parts.admission,
         rereader=Rereader(
@@ -232,21 +236,19 @@ def _replay(settings: Settings, ports: Ports, parts: _Parts, intake: IntakeManua
 def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> SettleOutcomes:
     return SettleOutcomes(
         SettleRules(timedelta(hours=settings.verdict_deadline_hours)),
-        outcomes=parts.outcomes,
-        worklist=parts.worklist,
+        ledger=parts.ledger,
+        quota=parts.quota,
         sweeper=parts.sweeper,
         replay=replay,
-        reconciler=Reconciler(parts.outcomes, parts.closer, ports.clock),
-        follower=HolderFollower(
-            parts.outcomes, parts.worklist, parts.items, parts.campaigns, parts.closer, ports.clock
-        ),
-        closer=parts.closer,
+        reconciler=Reconciler(parts.ledger, parts.quota, ports.clock),
+        refusals=Refusals(parts.ledger, parts.quota, parts.trouble, ports.clock),
+        follower=HolderFollower(parts.ledger, parts.items, parts.campaigns, parts.trouble, ports.clock),
+        trouble=parts.trouble,
         submissions=ports.submissions,
         evidence=EvidenceKeeper(
             parts.evidence,
             days=settings.evidence_days,
-            outcomes=parts.outcomes,
-            worklist=parts.worklist,
+            ledger=parts.ledger,
             clock=ports.clock,
         ),
         clock=ports.clock,

@@ -13,9 +13,8 @@ from shared.domain.model import Category
 from shared.ports import Ports, SourcePorts
 from shared.settings import Settings
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
+from shared.stores.ledger import Ledger
 from shared.stores.looks import AskedFor
-from shared.stores.outcomes import OutcomeStore
-from shared.stores.worklist import Worklist
 from shared.usecases.destination import ReportDestination
 from shared.usecases.hunting import HuntingSource
 from shared.usecases.sources import ReportSource
@@ -34,15 +33,15 @@ def source_ports(transport: GraphTransport) -> SourcePorts:
     )
 
 
-def sources(settings: Settings, ports: Ports, outcomes: OutcomeStore, worklist: Worklist) -> Iterator[ReportSource]:
+def sources(settings: Settings, ports: Ports, ledger: Ledger) -> Iterator[ReportSource]:
     """Those that the settings switch on, in the order in which they are looked at."""
     if ports.sources is not None:
-        yield from _user_submissions(settings, ports, ports.sources, outcomes, worklist)
+        yield from _user_submissions(settings, ports, ports.sources, ledger)
         yield from _hunting(settings, ports, ports.sources)
 
 
 def _user_submissions(
-    settings: Settings, ports: Ports, told: SourcePorts, outcomes: OutcomeStore, worklist: Worklist
+    settings: Settings, ports: Ports, told: SourcePorts, ledger: Ledger
 ) -> Iterator[UserSubmissionSource]:
     """Microsoft lists only what is at Microsoft; alerts also tell of reports that went to the mailbox alone."""
     destination = ReportDestination(settings.report_destination, ports.submissions)
@@ -56,8 +55,7 @@ def _user_submissions(
                 name,
                 told_by,
                 counts=counts,
-                outcomes=outcomes,
-                worklist=worklist,
+                ledger=ledger,
                 at_microsoft=AlreadyAtMicrosoft(ports.tables["items"]),
                 clock=ports.clock,
             )

@@ -165,6 +165,12 @@ class Event(enum.Enum):
         "error",
         "what is to be replayed could not be read; the run settles what it can, and the next one looks again",
     )
+    ROW_RAISED = (
+        logging.ERROR,
+        "submission_id error where",
+        "something failed for one row; the others went on, and it is tried again at the next run",
+    )
+    ROW_GONE = logging.WARNING, "submission_id", "a row was deleted while something was still to be done for it"
     RECONCILED = logging.INFO, "submission_id found", "an uncertain row was `found` at Microsoft, or not"
     SETTLED = (
         logging.INFO,
@@ -190,7 +196,7 @@ class Event(enum.Enum):
     POISON_UNRECORDED = (
         logging.ERROR,
         "message_hash error lost",
-        "a poison message went back to its queue: storage failed",
+        "a poison message went back to a queue, to be tried again: storage failed",
     )
     EVIDENCE_DROPPED = logging.INFO, "count", "`count` originals passed EVIDENCE_DAYS and were deleted"
     BACKLOG = (

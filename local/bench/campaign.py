@@ -31,6 +31,9 @@ from shared.domain.representatives import MOST_CAMPAIGNS, Member
 from shared.ports import MailSource, Ports, Table
 from shared.settings import Settings
 from shared.stores.campaigns import CampaignStore
+from shared.stores.ledger import Ledger
+from shared.stores.outcomes import OutcomeStore
+from shared.stores.worklist import Worklist
 from shared.usecases.campaigns import Campaigns
 
 REPORTS = 10_000
@@ -155,7 +158,11 @@ async def count_lookup(connection: str, old_campaigns: int) -> int:
 
 
 def _campaigns(ports: Ports, table: Table) -> Campaigns:
-    return Campaigns(CampaignStore(table), REPRESENTATIVES, ports.clock)
+    ledger = Ledger(
+        OutcomeStore(ports.tables["outcomes"], ports.tables["outcomelog"], ports.clock),
+        Worklist(ports.tables["worklist"]),
+    )
+    return Campaigns(CampaignStore(table), REPRESENTATIVES, ledger, ports.clock)
 
 
 def _old(number: int, place: str) -> Member:

@@ -15,7 +15,6 @@ from itertools import groupby, islice
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters.storage import AzureTable
-from shared.adapters.system_clock import SystemClock
 from shared.codecs.rows import log_entity, outcome_entity
 from shared.domain import keys
 from shared.domain.model import (
@@ -116,7 +115,7 @@ async def wait(worklist: AzureTable, history: History) -> None:
     """Put the newest rows on the worklist, as if they were still to be submitted."""
     numbered = enumerate(history.outcomes(history.waiting))
     items = [WorkItem(outcome=_pending(number, one), etag="e", due_at=one.received_at) for number, one in numbered]
-    await Worklist(worklist, SystemClock()).add(items)
+    await Worklist(worklist).add(items)
 
 
 def _pending(number: int, row: Outcome) -> Outcome:

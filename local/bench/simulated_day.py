@@ -36,6 +36,7 @@ from shared.ports import MailSource, Ports
 from shared.settings import Settings
 from shared.stores.campaigns import CampaignStore
 from shared.stores.items import ItemStore
+from shared.stores.ledger import Ledger
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
 from shared.usecases.admission import Admission, Candidate, Claimed
@@ -130,8 +131,9 @@ async def _ports(microsoft: LimitedMicrosoft, service: InMemoryQueueService, clo
 def _admission(ports: Ports) -> Admission:
     tables = ports.tables
     outcomes = OutcomeStore(tables["outcomes"], tables["outcomelog"], ports.clock)
-    campaigns = Campaigns(CampaignStore(tables["items"]), 3, ports.clock)
-    return Admission(outcomes, Worklist(tables["worklist"], ports.clock), ItemStore(tables["items"]), campaigns)
+    ledger = Ledger(outcomes, Worklist(tables["worklist"]))
+    campaigns = Campaigns(CampaignStore(tables["items"]), 3, ledger, ports.clock)
+    return Admission(ledger, ItemStore(tables["items"], ports.clock), campaigns, ports.clock)
 
 
 def _triggers(use_cases: App) -> func.FunctionApp:

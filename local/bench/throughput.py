@@ -23,8 +23,8 @@ from local.bench.stand_ins import MOST_AT_ONCE, StandIns, start_stand_ins
 from shared.adapters.storage import API_VERSION
 from shared.bootstrap import App, build, connect
 from shared.domain.model import State
+from shared.domain.pace import CONCURRENT_READS
 from shared.settings import Settings
-from shared.usecases.folders import CONCURRENT_READS
 
 HALF = Target(">=", 0.5)
 ROUNDS = 4

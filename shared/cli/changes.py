@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-OVERLAP_MS = 15 * 60 * 1000
-"""How much later than the time in its key a row is looked for: a function that appends one lives ten minutes at most
-(`functionTimeout` in host.json), and two clocks differ by less than the rest."""
+OVERLAP_MS = 30 * 60 * 1000
+"""How much later than the time in its key a row is looked for: what a stopped function left is made good within
+about twenty minutes (the ten of `functionTimeout` in host.json among them), and clocks differ by less than the rest."""
 
 AHEAD_MS = 5 * 60 * 1000
 """How far a writer's clock may be ahead of the service's."""
 
 
-_KEY = re.compile(r"[0-9]{13}-[0-9a-f]{32}-[0-9]{3}")
+_KEY = re.compile(r"[0-9]{13}-[0-9a-f]{32}-[0-9]{3,}")
 
 
 @dataclass(frozen=True, slots=True)

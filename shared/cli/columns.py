@@ -29,7 +29,7 @@ def _plain(hint: Any) -> type:
 
 _HINTS = get_type_hints(Outcome)
 _FACTS: dict[str, type] = {column: _plain(_HINTS[name]) for name, column in COLUMNS.items()}
-OUTCOME_COLUMNS: Final[dict[str, type]] = {**_KEY, **_FACTS}
+OUTCOME_COLUMNS: Final[dict[str, type]] = {**_KEY, "PreviousState": str, **_FACTS}
 """Of the table `outcomes`: name to `str`, `int` or `datetime`."""
 FEED_COLUMNS: Final[dict[str, type]] = {**_KEY, **_CHANGE, **_FACTS}
 """Of the table `outcomelog`."""

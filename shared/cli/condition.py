@@ -16,7 +16,8 @@ from typing import Final
 from shared.domain.planner import CLOCK_MARGIN, DAY, Limits, Planner
 from shared.ports import Clock, Table
 from shared.stores.heartbeats import Heartbeat, read_heartbeats
-from shared.stores.worklist import Quota, Worklist
+from shared.stores.quota import Quota, QuotaStore
+from shared.stores.worklist import Worklist
 from shared.usecases.backlog import Lane, Used, count_lanes, count_used
 
 KEPT: Final = "kept"
@@ -127,9 +128,9 @@ class Condition:
 async def read_condition(worklist: Table, runstate: Table, clock: Clock) -> Condition:
     """How the app does now."""
     now = clock.now()
-    listed = Worklist(worklist, clock)
+    listed = Worklist(worklist)
     timers = await read_heartbeats(runstate)
-    quota = await listed.quota()
+    quota = await QuotaStore(worklist, clock).quota()
     lanes = await count_lanes(listed.entries(), now)
     kept, oldest = 0, now
     async for item in listed.all_kept():
@@ -182,7 +183,7 @@ def _quota_state(quota: Quota, limits: Limits | None, now: datetime) -> QuotaSta
 def _next_free(quota: Quota, limits: Limits, now: datetime, *, urgent: bool) -> datetime | None:
     """When the next slot is free; None where the day is used up and nothing tells when it frees."""
     today = quota.sent_today.since_yesterday(now)
-    slots = [one.slot for one in quota.slots]
+    slots = [one.slot for one in quota.counted]
     left_today = today.left(limits, slots)
     if not left_today.admits(urgent=urgent):
         return (

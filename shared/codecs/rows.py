@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 
 _WORDS: dict[str, type[StrEnum]] = {
     "state": State,
+    "previous_state": State,
     "source": Source,
     "kind": Kind,
     "category": Category,
@@ -41,25 +42,32 @@ _WORDS: dict[str, type[StrEnum]] = {
     "verdict": Verdict,
     "agreement": Agreement,
 }
-_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "key")
+_PRIVATE = {"previous_state": "PreviousState"}
+"""A column of `outcomes` for the app itself; in the feed it is one of the event's own."""
+_FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "key" and field.name not in _PRIVATE)
 COLUMNS = {name: "".join(part[:1].upper() + part[1:] for part in name.split("_")) for name in _FIELDS}
 """Field name to column name, in the contract's order."""
+_READ = COLUMNS | _PRIVATE
+_COUNTS = {"attempts", "revision"}
 
 
 def outcome_entity(outcome: Outcome) -> Entity:
     """The row of the table `outcomes`; fields that do not apply are absent."""
-    return {
+    entity = {
         "PartitionKey": outcome.key.partition,
         "RowKey": outcome.key.submission_id,
         "SchemaVersion": SCHEMA_VERSION,
         **_properties(outcome),
     }
+    if outcome.previous_state is not None:
+        entity["PreviousState"] = outcome.previous_state.value
+    return entity
 
 
 def read_outcome(entity: Entity) -> Outcome:
     """The outcome that a row holds; the inverse of `outcome_entity`."""
     key = OutcomeKey(str(entity["PartitionKey"]), str(entity["RowKey"]))
-    return Outcome(key=key, **{name: _field(name, entity.get(column)) for name, column in COLUMNS.items()})
+    return Outcome(key=key, **{name: _field(name, entity.get(column)) for name, column in _READ.items()})
 
 
 def log_entity(outcome: Outcome, previous: State | None, at: datetime, sequence: int) -> Entity:
@@ -93,7 +101,10 @@ def read_snapshot(text: str) -> Outcome:
 
 def _properties(outcome: Outcome) -> Entity:
     values = ((column, _value(getattr(outcome, name))) for name, column in COLUMNS.items())
-    return {column: value for column, value in values if value is not None}
+    known = {column: value for column, value in values if value is not None}
+    if not outcome.revision:
+        del known["Revision"]
+    return known
 
 
 def _value(value: Value | None) -> Value | None:
@@ -104,7 +115,7 @@ def _value(value: Value | None) -> Value | None:
 
 def _field(name: str, value: Any) -> Any:
     if value is None:
-        return 0 if name == "attempts" else None
+        return 0 if name in _COUNTS else None
     if name in _WORDS:
         return _WORDS[name](value)
     return _time(value) if name.endswith("_at") else value

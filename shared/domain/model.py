@@ -186,3 +186,9 @@ class Outcome:
     error_request_id: str | None = None
     seconds_to_submit: int | None = None
     seconds_to_verdict: int | None = None
+    revision: int = 0
+    """Changes of state or verdict so far, 1 for the first state; 0 for a row from before they were counted."""
+    changed_at: datetime | None = None
+    disputes: str | None = None
+    previous_state: State | None = None
+    """The state before the last change: what the row's event tells. A private column, so that anyone can write it."""

@@ -47,6 +47,7 @@ _WAYS: dict[str, Way | tuple[str, str]] = {
     "not_sent": Way.SUBMIT,
     "metadata_not_ready": Way.SUBMIT,
     "no_effect": Way.SUBMIT,
+    "processing_failed": Way.SUBMIT,
     "evidence_gone": Way.SUBMIT,
     "poison_message": Way.TAKE_IN,
     "report_unavailable": Way.TAKE_IN,

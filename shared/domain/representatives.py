@@ -82,12 +82,17 @@ def place_of(fingerprint: Fingerprint) -> str:
 
 
 def join(
-    campaigns: Sequence[Campaign], members: Sequence[Member], *, now: datetime, at_most: int
+    campaigns: Sequence[Campaign],
+    members: Sequence[Member],
+    *,
+    now: datetime,
+    at_most: int,
+    silent: frozenset[OutcomeKey] = frozenset(),
 ) -> tuple[tuple[Campaign, ...], dict[OutcomeKey, Place]]:
     """Each member's place, and the campaigns as they are then; the members and campaigns of one place only.
 
-    At most `at_most` members represent a campaign at a time. What an operator asked for is submitted all the same, and
-    represents it while there is room.
+    At most `at_most` members represent a campaign at a time, not counting those in `silent`, who speak no longer. What
+    an operator asked for is submitted all the same, and represents it while there is room.
     """
     live = [one for one in campaigns if now - one.seen_at < IDLE_AFTER]
     parties: dict[str, list[Member]] = {}
@@ -99,7 +104,7 @@ def join(
             campaign = Campaign(campaign_id(member), member.fingerprint, (), now)
             live.append(campaign)
         parties.setdefault(campaign.campaign_id, []).append(member)
-    after = [_appoint(one, parties.get(one.campaign_id, ()), now, at_most) for one in live]
+    after = [_appoint(_without(one, silent), parties.get(one.campaign_id, ()), now, at_most) for one in live]
     kept = sorted(after, key=lambda one: one.seen_at)[-MOST_CAMPAIGNS:]
     places = {member.key: _place(one, member) for one in after for member in parties.get(one.campaign_id, ())}
     return tuple(kept), places
@@ -111,6 +116,10 @@ def hand_over(campaign: Campaign, gone: OutcomeKey, to: OutcomeKey, now: datetim
     if left and left == campaign.representatives:
         return campaign
     return replace(campaign, representatives=(*left, Representative(to, now, frozenset())))
+
+
+def _without(campaign: Campaign, silent: frozenset[OutcomeKey]) -> Campaign:
+    return replace(campaign, representatives=tuple(one for one in campaign.representatives if one.key not in silent))
 
 
 def _appoint(campaign: Campaign, members: Sequence[Member], now: datetime, at_most: int) -> Campaign:

@@ -1,9 +1,8 @@
 """The table `items`: who speaks for an item at Microsoft, and which request ids are taken.
 
 Microsoft counts items (for mail: network message id and recipient). The first row that makes a claim about an item
-holds it; a later row with the same claim is covered by the holder. A row with another claim about the same item is
-submitted itself, after the earlier ones. All items stand in one partition, so that a page of reports is claimed in one
-transaction.
+holds it; what follows from that is in `domain.item`. Every change of an item is one compare-and-swap. All items stand
+in one partition, so that a page of reports is claimed in one transaction.
 """
 
 from __future__ import annotations
@@ -11,23 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from shared.domain import keys
 from shared.domain.errors import AlreadyExists, Changed
+from shared.domain.item import Held, Item
 from shared.domain.model import OutcomeKey
-from shared.ports import Entity, Insert, Replace, Row, Table
+from shared.ports import Clock, Entity, Insert, Replace, Row, Table
 from shared.stores.batches import write_each
 
 _ITEMS = "item"
 _REQUEST_ROW = "request"
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """Who holds a claim, and who made other claims about the same item before."""
-
-    holder: OutcomeKey
-    earlier: tuple[OutcomeKey, ...] = ()
+_NAMES, _LAST = "learnt-names", "last"
+NAMES_MATTER_FOR = timedelta(days=7)
+"""Longer than a row stays open, and speaks after its verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,59 +47,80 @@ class KnownRequest:
 class ItemStore:
     """Claims on items and request ids; the first writer wins, and asking again gives the same answer."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, clock: Clock) -> None:
         self._table = table
+        self._clock = clock
 
-    async def hold(self, claims: Sequence[Claim]) -> list[Holding]:
+    async def hold(self, claims: Sequence[Claim]) -> list[Held]:
         """Make each claim, or learn who holds it already; earlier claims of the list come first."""
+        now = self._clock.now()
         first = {claim.item_key: claim for claim in reversed(claims)}
-        fresh = {claim.item_key: claim for claim in await self._inserted(list(first.values()))}
+        fresh = {claim.item_key: claim for claim in await self._inserted(list(first.values()), now)}
         return [
-            Holding(one.key) if fresh.get(one.item_key) is one else await self._settle_holder(one, replacing=None)
+            Held(one.key, now) if fresh.get(one.item_key) is one else await self._changed(one, _claimed_if_free)
             for one in claims
         ]
 
-    async def hand_over(self, claim: Claim, gone: OutcomeKey, is_gone: Callable[[], Awaitable[bool]]) -> Holding:
-        """Let the row hold the claim in place of `gone`, which came to nothing; the answer names who holds it now.
+    async def hand_over(self, claim: Claim, gone: OutcomeKey, is_gone: Callable[[], Awaitable[bool]]) -> Held:
+        """Let the row hold the claim in place of `gone`, which does not speak for it; the answer is who holds it now.
 
         `is_gone` is asked between reading the item and its guarded write, and must look at that row anew: it may be
         taken up again at any moment, and `renew` then follows. Where it says no, `gone` keeps the claim.
         """
-        return await self._settle_holder(claim, replacing=gone, is_gone=is_gone)
 
-    async def renew(self, claim: Claim) -> Holding:
+        async def step(item: Item, one: Claim, now: datetime) -> Item:
+            if item.holder_of(one.claim) not in (None, gone):
+                return item
+            if one.claim in item.claims and not await is_gone():
+                return item
+            return item.claimed(one.claim, one.key, now)
+
+        return await self._changed(claim, step)
+
+    async def renew(self, claim: Claim) -> Held:
         """Hold the claim of a row that was just taken up again, unless another row took it over; who holds it now.
 
         The item is written even where nothing changes: who read it before, to take the claim over, reads it again.
         """
-        while True:
-            row = await self._table.get(_ITEMS, claim.item_key)
-            claims, kept = ({}, frozenset[str]()) if row is None else (_claims(row), _kept(row))
-            if claims.setdefault(claim.claim, claim.key) != claim.key:
-                return _holding(claims, claim.claim)
-            if await self._written(claim.item_key, claims, row, kept):
-                return _holding(claims, claim.claim)
+        return await self._changed(claim, _claimed_if_free, write_always=True)
 
-    async def take_over(self, claim: Claim, member: OutcomeKey) -> Holding:
+    async def take_over(self, claim: Claim, member: OutcomeKey) -> Held:
         """Let the row hold the claim in place of `member`, which waits for its campaign, unless that one keeps it."""
-        return await self._settle_holder(claim, replacing=member, unless_kept=True)
 
-    async def keep(self, claim: Claim) -> Holding:
+        async def step(item: Item, one: Claim, now: datetime) -> Item:
+            is_free = item.holder_of(one.claim) in (None, member) and one.claim not in item.kept
+            return item.claimed(one.claim, one.key, now) if is_free else item
+
+        return await self._changed(claim, step)
+
+    async def keep(self, claim: Claim) -> Held:
         """Hold a claim from now on until it comes to nothing: who lets a covered row go asks for this first.
 
-        The answer names who holds the claim: another row where one took it over before.
+        The answer is who holds the claim: another row where one took it over before.
         """
-        while True:
-            row = await self._table.get(_ITEMS, claim.item_key)
-            if row is None or _claims(row).get(claim.claim) != claim.key or claim.claim in _kept(row):
-                return await self._settle_holder(claim, replacing=None)
-            if await self._written(claim.item_key, _claims(row), row, _kept(row) | {claim.claim}):
-                return _holding(_claims(row), claim.claim)
 
-    async def claimants(self, item_key: str) -> list[OutcomeKey]:
-        """The rows that hold a claim about the item, in the order in which they came."""
-        row = await self._table.get(_ITEMS, item_key)
-        return [] if row is None else list(_claims(row).values())
+        async def step(item: Item, one: Claim, now: datetime) -> Item:
+            if item.holder_of(one.claim) == one.key:
+                return item.keeping(one.claim)
+            return await _claimed_if_free(item, one, now)
+
+        return await self._changed(claim, step)
+
+    async def learn(self, claim: Claim) -> None:
+        """Hold a claim about an item under a name that it got after it was submitted, unless another row does."""
+        await self.hold([claim])
+        await self._table.write(Replace({"PartitionKey": _NAMES, "RowKey": _LAST, "At": self._clock.now()}))
+
+    async def holders_of_learnt(self, claims: Sequence[Claim]) -> list[OutcomeKey | None]:
+        """Who holds each claim under a name that was learnt of late; None where nobody does.
+
+        One read where nothing was learnt within `NAMES_MATTER_FOR`, as nearly always.
+        """
+        last = await self._table.get(_NAMES, _LAST) if claims else None
+        if last is None or self._clock.now() - _time(last.entity["At"]) > NAMES_MATTER_FOR:
+            return [None] * len(claims)
+        rows = [await self._table.get(_ITEMS, one.item_key) for one in claims]
+        return [None if row is None else _item(row).holder_of(one.claim) for one, row in zip(claims, rows, strict=True)]
 
     async def first_seen(self, request: KnownRequest) -> KnownRequest:
         """The request as it was first seen under that submission id: this one, or an earlier one."""
@@ -126,36 +143,24 @@ class ItemStore:
         row = await self._table.get(submission_id, _REQUEST_ROW)
         return None if row is None else _known_request(row)
 
-    async def _inserted(self, claims: Sequence[Claim]) -> list[Claim]:
+    async def _inserted(self, claims: Sequence[Claim], now: datetime) -> list[Claim]:
         """Those of the claims, one for each item, that are the first about their item."""
-        writes = [Insert(_entity(one.item_key, {one.claim: one.key})) for one in claims]
+        writes = [Insert(_entity(one.item_key, Item().claimed(one.claim, one.key, now))) for one in claims]
         etags = await write_each(self._table, writes, AlreadyExists)
         return [one for one, etag in zip(claims, etags, strict=True) if etag is not None]
 
-    async def _settle_holder(
-        self,
-        wanted: Claim,
-        *,
-        replacing: OutcomeKey | None,
-        unless_kept: bool = False,
-        is_gone: Callable[[], Awaitable[bool]] | None = None,
-    ) -> Holding:
+    async def _changed(self, claim: Claim, step: _Step, *, write_always: bool = False) -> Held:
+        """Who holds the claim once the step was taken from the item as it stands; nobody was faster."""
         while True:
-            row = await self._table.get(_ITEMS, wanted.item_key)
-            claims, kept = ({}, frozenset[str]()) if row is None else (_claims(row), _kept(row))
-            if claims.get(wanted.claim, replacing) != replacing or (unless_kept and wanted.claim in kept):
-                return _holding(claims, wanted.claim)
-            if wanted.claim in claims and is_gone is not None and not await is_gone():
-                return _holding(claims, wanted.claim)
-            claims.pop(wanted.claim, None)  # a holder that comes later goes behind the other claims made by then
-            claims[wanted.claim] = wanted.key
-            if await self._written(wanted.item_key, claims, row, kept - {wanted.claim}):
-                return _holding(claims, wanted.claim)
+            now = self._clock.now()
+            row = await self._table.get(_ITEMS, claim.item_key)
+            before = Item() if row is None else _item(row)
+            after = await step(before, claim, now)
+            if (after == before and not write_always) or await self._written(claim.item_key, after, row):
+                return after.claims[claim.claim]
 
-    async def _written(
-        self, item_key: str, claims: dict[str, OutcomeKey], row: Row | None, kept: frozenset[str]
-    ) -> bool:
-        entity = _entity(item_key, claims) | {"Kept": json.dumps(sorted(kept))}
+    async def _written(self, item_key: str, item: Item, row: Row | None) -> bool:
+        entity = _entity(item_key, item)
         try:
             await self._table.write(Insert(entity) if row is None else Replace(entity, row.etag))
         except (AlreadyExists, Changed):
@@ -163,30 +168,45 @@ class ItemStore:
         return True
 
 
+_Step = Callable[[Item, Claim, datetime], Awaitable[Item]]
+
+
+async def _claimed_if_free(item: Item, one: Claim, now: datetime) -> Item:
+    return item if one.claim in item.claims else item.claimed(one.claim, one.key, now)
+
+
 def _known_request(row: Row) -> KnownRequest:
     entity = row.entity
-    seen_at = entity["SeenAt"]
-    if not isinstance(seen_at, datetime):
-        raise TypeError("SeenAt is no time")
     key = OutcomeKey(str(entity["OutcomePartition"]), str(entity["PartitionKey"]))
-    return KnownRequest(key, str(entity["ContentDigest"]), seen_at.astimezone(UTC))
+    return KnownRequest(key, str(entity["ContentDigest"]), _time(entity["SeenAt"]))
 
 
-def _holding(claims: dict[str, OutcomeKey], claim: str) -> Holding:
-    """Claims are kept in the order in which their holders came."""
-    names = list(claims)
-    return Holding(claims[claim], tuple(claims[name] for name in names[: names.index(claim)]))
+def _time(value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(f"expected a time, found {type(value).__name__}")
+    return value.astimezone(UTC)
 
 
-def _entity(item_key: str, claims: dict[str, OutcomeKey]) -> Entity:
-    listed = {claim: [key.partition, key.submission_id] for claim, key in claims.items()}
-    return {"PartitionKey": _ITEMS, "RowKey": item_key, "Claims": json.dumps(listed)}
+def _entity(item_key: str, item: Item) -> Entity:
+    claims = {claim: _written_down(held) for claim, held in item.claims.items()}
+    kept = sorted(item.kept & item.claims.keys())
+    return {"PartitionKey": _ITEMS, "RowKey": item_key, "Claims": _json(claims), "Kept": _json(kept)}
 
 
-def _claims(row: Row) -> dict[str, OutcomeKey]:
-    return {claim: OutcomeKey(*pair) for claim, pair in json.loads(str(row.entity["Claims"])).items()}
+def _written_down(held: Held) -> list[str | int]:
+    since = [] if held.since is None else [keys.epoch_ms(held.since)]
+    return [held.holder.partition, held.holder.submission_id, *since]
 
 
-def _kept(row: Row) -> frozenset[str]:
-    """The claims whose holders go themselves, whatever their campaign does."""
-    return frozenset(json.loads(str(row.entity.get("Kept", "[]"))))
+def _item(row: Row) -> Item:
+    claims = {claim: _held(*told) for claim, told in json.loads(str(row.entity["Claims"])).items()}
+    return Item(claims, frozenset(json.loads(str(row.entity.get("Kept", "[]")))))
+
+
+def _held(partition: str, submission_id: str, since: int | None = None) -> Held:
+    at = None if since is None else datetime.fromtimestamp(since / 1000, UTC)
+    return Held(OutcomeKey(partition, submission_id), at)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,22 +1,24 @@
 """The tables `outcomes` and `outcomelog`: how every row stands, and every change it went through.
 
 The invariant: a change is written to `outcomes` first, guarded by the row's ETag, then appended to the feed, and only
-then handed to whoever acts next (worklist, queue). So whoever was handed a row may rely on the feed; whoever finds a
-row that was never handed on calls `ensure_logged` before going on. The feed is never rewritten.
+then handed to whoever acts next (worklist, queue). An event's key and words follow from the row alone (`ChangedAt`,
+`Revision`, its state and the one before), so whoever finds that a stopped process left it out appends the very same
+event, and a second attempt finds it there. Only `ledger` uses this module. The feed is never rewritten.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.codecs.rows import log_entity, outcome_entity, read_outcome
 from shared.domain import keys
 from shared.domain.errors import AlreadyExists, Changed
+from shared.domain.lifecycle import amended, born, changed
 from shared.domain.model import Outcome, OutcomeKey, Source, State
-from shared.ports import Clock, Insert, Replace, Row, Table
+from shared.ports import Clock, Entity, Insert, Replace, Row, Table
 from shared.stores.batches import write_each
 
 APPEND_WITHIN_S = 120
@@ -49,7 +51,7 @@ class OutcomeStore:
     """Reads and writes outcome rows, each change with its row in the feed.
 
     What appends to the feed raises TimeoutError after `append_within_s` seconds: end the step, as after any failure of
-    storage. Its repetition finds the row and makes its event good, with the time of then.
+    storage. Its repetition finds the row and makes its event good.
     """
 
     def __init__(self, outcomes: Table, log: Table, clock: Clock, *, append_within_s: float = APPEND_WITHIN_S) -> None:
@@ -65,40 +67,41 @@ class OutcomeStore:
 
     async def create(self, outcomes: Sequence[Outcome]) -> list[Stored | None]:
         """Write new rows and their first events; None in the place of each row that was there already."""
-        writes = [Insert(outcome_entity(outcome)) for outcome in outcomes]
-        etags = await write_each(self._outcomes, writes, AlreadyExists)
-        created = [None if etag is None else Stored(one, etag) for one, etag in zip(outcomes, etags, strict=True)]
-        await self._append([(stored.outcome, None) for stored in created if stored is not None])
+        now = self._clock.now()
+        first = [born(outcome, now) for outcome in outcomes]
+        etags = await write_each(self._outcomes, [Insert(outcome_entity(one)) for one in first], AlreadyExists)
+        created = [None if etag is None else Stored(one, etag) for one, etag in zip(first, etags, strict=True)]
+        await self._append([stored.outcome for stored in created if stored is not None])
         return created
 
     async def advance(self, changes: Sequence[Change]) -> list[Stored | None]:
-        """Write changes and their events; None in the place of each row that somebody else changed first."""
-        writes = [Replace(outcome_entity(change.after), change.etag) for change in changes]
-        etags = await write_each(self._outcomes, writes, Changed)
-        stored = [None if etag is None else Stored(one.after, etag) for one, etag in zip(changes, etags, strict=True)]
-        await self._append(
-            [(change.after, change.before.state) for change, done in zip(changes, stored, strict=True) if done]
-        )
+        """Write changes of state and their events; None in the place of each row that somebody else changed first.
+
+        Raises `IllegalTransition` for a step that the table of transitions lacks; then nothing was written.
+        """
+        now = self._clock.now()
+        after = [changed(one.before, one.after, now) for one in changes]
+        stored = await self._replaced(after, [one.etag for one in changes])
+        await self._append([one.outcome for one in stored if one is not None])
         return stored
 
     async def amend(self, changes: Sequence[Change]) -> list[Stored | None]:
-        """Write changes of facts that are no change of state or verdict, so the feed gets no rows; None as above."""
-        writes = [Replace(outcome_entity(change.after), change.etag) for change in changes]
-        etags = await write_each(self._outcomes, writes, Changed)
-        return [None if etag is None else Stored(one.after, etag) for one, etag in zip(changes, etags, strict=True)]
+        """Write changes of facts that are no change of state or verdict, so the feed gets no rows; None as above.
+
+        Raises `IllegalTransition` where state or verdict differ; then nothing was written.
+        """
+        return await self._replaced([amended(one.before, one.after) for one in changes], [one.etag for one in changes])
 
     async def ensure_logged(self, outcome: Outcome) -> None:
-        """Append the event of the row's present state if a stopped process left it out. Safe to call twice.
+        """Append the event of the row's present state if a stopped process left it out. Safe to call at any time.
 
-        The row's last event is looked for since its dispatch, then since it came in. An appended one carries the
-        present time, because consumers of the feed have read past the moment of the change.
+        A row from before events followed from rows is looked for in the feed, since its dispatch or since it came in.
         """
-        last = None
-        for since in (outcome.dispatched_at, outcome.collected_at):
-            if last is None and since is not None:
-                last = await self._last_event(outcome, since - _LOOK_BACK)
-        if last is None or last != outcome.state:
-            await self._append([(outcome, last)])
+        if outcome.changed_at is not None:
+            await self._append([outcome])
+        elif (last := await self._last_event(outcome)) != outcome.state:
+            now = self._clock.now()
+            await self._append([replace(outcome, revision=0, changed_at=now, previous_state=last)])
 
     async def owner_of(self, graph_submission_id: str, since: datetime) -> str | None:
         """The row that the feed shows with this submission of Microsoft's since then, or None."""
@@ -115,11 +118,21 @@ class OutcomeStore:
             if row.entity["Source"] != Source.MICROSOFT and "GraphSubmissionId" in row.entity
         }
 
-    async def _last_event(self, outcome: Outcome, since: datetime) -> State | None:
-        last = None
-        async for row in self._log_since(since, only=("SubmissionId", outcome.key.submission_id)):
-            last = State(str(row.entity["Event"]))
-        return last
+    async def _last_event(self, outcome: Outcome) -> State | None:
+        for since in (outcome.dispatched_at, outcome.collected_at):
+            last = None
+            if since is not None:
+                found = self._log_since(since - _LOOK_BACK, only=("SubmissionId", outcome.key.submission_id))
+                async for row in found:
+                    last = State(str(row.entity["Event"]))
+            if last is not None:
+                return last
+        return None
+
+    async def _replaced(self, outcomes: Sequence[Outcome], etags: Sequence[str]) -> list[Stored | None]:
+        writes = [Replace(outcome_entity(one), etag) for one, etag in zip(outcomes, etags, strict=True)]
+        written = await write_each(self._outcomes, writes, Changed)
+        return [None if etag is None else Stored(one, etag) for one, etag in zip(outcomes, written, strict=True)]
 
     async def _log_since(self, since: datetime, *, only: tuple[str, str]) -> AsyncIterator[Row]:
         start, today = since, keys.day(self._clock.now())
@@ -128,24 +141,14 @@ class OutcomeStore:
                 yield row
             start = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), start.tzinfo)
 
-    async def _append(self, events: Sequence[tuple[Outcome, State | None]]) -> None:
+    async def _append(self, outcomes: Sequence[Outcome]) -> None:
+        """Append the events of rows; one that stands there already was appended before, by whoever it was."""
+        events = [_event(outcome) for outcome in outcomes]
         async with asyncio.timeout(self._append_within_s):
-            await self._append_at(self._clock.now(), events)
+            await write_each(self._log, [Insert(event) for event in events], AlreadyExists)
 
-    async def _append_at(self, at: datetime, events: Sequence[tuple[Outcome, State | None]]) -> None:
-        writes = [Insert(log_entity(outcome, previous, at, 0)) for outcome, previous in events]
-        etags = await write_each(self._log, writes, AlreadyExists)
-        for (outcome, previous), etag in zip(events, etags, strict=True):
-            if etag is None:
-                await self._append_behind(outcome, previous, at)
 
-    async def _append_behind(self, outcome: Outcome, previous: State | None, at: datetime) -> None:
-        """Append an event whose key is taken: by itself (an answer was lost), or by one of the same millisecond."""
-        for sequence in range(1000):
-            entity = log_entity(outcome, previous, at, sequence)
-            taken = await self._log.get(str(entity["PartitionKey"]), str(entity["RowKey"]))
-            if taken is None:
-                await self._log.write(Insert(entity))
-                return
-            if taken.entity["Event"] == entity["Event"]:
-                return
+def _event(outcome: Outcome) -> Entity:
+    if outcome.changed_at is None:
+        raise ValueError(f"{outcome.key.submission_id}: a row without ChangedAt has no event")
+    return log_entity(outcome, outcome.previous_state, outcome.changed_at, outcome.revision)

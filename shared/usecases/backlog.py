@@ -15,7 +15,8 @@ from datetime import datetime
 from shared.domain.model import Priority, State
 from shared.domain.planner import WINDOW, Limits
 from shared.ports import Clock
-from shared.stores.worklist import Quota, WorkItem, Worklist
+from shared.stores.ledger import Ledger, WorkItem
+from shared.stores.quota import Quota, QuotaStore
 from shared.telemetry import Event, emit, raised_at
 from shared.usecases.sweep import sent_before
 
@@ -49,9 +50,10 @@ class Used:
 class Backlog:
     """The use case behind what `settle_outcomes` tells of the rows that are not final."""
 
-    def __init__(self, limits: Limits, *, worklist: Worklist, clock: Clock) -> None:
+    def __init__(self, limits: Limits, *, ledger: Ledger, quota: QuotaStore, clock: Clock) -> None:
         self._limits = limits
-        self._worklist = worklist
+        self._ledger = ledger
+        self._quota = quota
         self._clock = clock
 
     async def run(self) -> None:
@@ -63,11 +65,11 @@ class Backlog:
             emit(Event.BACKLOG_UNTOLD, error=type(error).__name__, where=raised_at(error))
 
     async def _tell_lanes(self) -> None:
-        for lane in await count_lanes(self._worklist.entries(), self._clock.now()):
+        for lane in await count_lanes(self._ledger.entries(), self._clock.now()):
             emit(Event.BACKLOG, lane=lane.name, count=lane.count, oldest_s=lane.oldest_s)
 
     async def _tell_quota(self) -> None:
-        used = count_used(await self._worklist.quota(), self._clock.now())
+        used = count_used(await self._quota.quota(), self._clock.now())
         emit(
             Event.QUOTA_USED,
             window=used.window,

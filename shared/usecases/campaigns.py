@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from shared.domain.model import OutcomeKey
+from shared.domain.model import Agreement, OutcomeKey
 from shared.domain.representatives import Member, Place, hand_over, join, place_of
 from shared.ports import Clock
 from shared.stores.campaigns import CampaignStore
+from shared.stores.ledger import Ledger
 
 
 class Campaigns:
     """Tells who is submitted for whom."""
 
-    def __init__(self, store: CampaignStore, representatives: int, clock: Clock) -> None:
+    def __init__(self, store: CampaignStore, representatives: int, ledger: Ledger, clock: Clock) -> None:
         self._store = store
+        self._ledger = ledger
         self._representatives = representatives
         self._clock = clock
 
@@ -56,8 +58,22 @@ class Campaigns:
         return {key: found for place in fresh for key, found in begun[place][1].items()}
 
     async def _joined(self, place: str, party: Sequence[Member]) -> dict[OutcomeKey, Place]:
+        """The places of members among campaigns that are known; none is covered by a row whose claim was refuted."""
+        asked: dict[OutcomeKey, bool] = {}
         while True:
+            silent = frozenset(key for key, is_refuted in asked.items() if is_refuted)
             stored = await self._store.get(place)
-            campaigns, places = join(stored.campaigns, party, now=self._clock.now(), at_most=self._representatives)
+            campaigns, places = join(
+                stored.campaigns, party, now=self._clock.now(), at_most=self._representatives, silent=silent
+            )
+            unasked = {one.covered_by for one in places.values() if one.covered_by is not None} - asked.keys()
+            asked |= {key: await self._is_refuted(key) for key in unasked}
+            if any(asked[key] for key in unasked):
+                continue
             if set(campaigns) == set(stored.campaigns) or await self._store.put(stored, campaigns):
                 return places
+
+    async def _is_refuted(self, key: OutcomeKey) -> bool:
+        """Whether Microsoft found the claim of a representative wrong: a bait must not speak for what comes later."""
+        stored = await self._ledger.get(key)
+        return stored is not None and stored.outcome.agreement is Agreement.REFUTED

@@ -1,85 +1,132 @@
 """Claims: what a row asserts of its item, whose submission speaks for it, and how a row comes back to its claim.
 
-Two rows with one claim never go both. A claim is taken over from a row that came to nothing only after a look at that
-row between reading the item and its guarded write; a row that comes back writes itself first and its item then. So
-one of the two always sees the other.
+Of two rows with the same claim, only one is submitted. A claim is taken over from a row that does not speak for it any
+more only after a look at that row between reading the item and its guarded write; a row that comes back writes itself
+first and its item then. So one of the two always sees the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.domain import keys
+from shared.domain.item import Held, is_row_overdue, speaks
 from shared.domain.lifecycle import move
-from shared.domain.model import CoverReason, Kind, Outcome, OutcomeKey, Source, State
-from shared.stores.items import Claim, Holding, ItemStore
-from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import WorkItem
+from shared.domain.model import Agreement, CoverReason, Kind, Outcome, OutcomeKey, Source, State
+from shared.ports import Clock
+from shared.stores.items import Claim, ItemStore
+from shared.stores.ledger import Ledger, Stored
 
-CAME_TO_NOTHING = frozenset({State.FAILED, State.REJECTED, State.SKIPPED})
 CLAIMING = frozenset({State.PENDING, State.COVERED})
 
 
 class Claims:
-    """Brings rows back to their claims."""
+    """Finds who speaks for a row, and brings rows back to their claims."""
 
-    def __init__(self, outcomes: OutcomeStore, items: ItemStore) -> None:
-        self._outcomes = outcomes
+    def __init__(self, ledger: Ledger, items: ItemStore, clock: Clock) -> None:
+        self._ledger = ledger
         self._items = items
+        self._clock = clock
 
-    async def verified(self, item: WorkItem) -> WorkItem | None:
-        """The entry of a row that was just written as one to be submitted, with the rows that it waits for.
+    async def holder(self, claim: Claim, held: Held, source: Source) -> OutcomeKey:
+        """The row that is to be submitted for a claim that was just made: its own, or one that speaks for it.
+
+        An operator's request also takes the claim from a report that is not submitted itself, only its campaign is.
+        """
+        if held.holder == claim.key:
+            return claim.key
+        stored = await self._ledger.get(held.holder)
+        if not self._speaks(held, stored):
+            held = await self._items.hand_over(claim, held.holder, lambda: self._is_gone(held))
+        elif source is Source.MANUAL and stored is not None and is_left_to_campaign(stored.outcome):
+            held = await self._items.take_over(claim, held.holder)
+        return held.holder
+
+    async def learnt_holders(self, outcomes: Sequence[Outcome]) -> dict[OutcomeKey, OutcomeKey]:
+        """For each mail the row that speaks for it under a name that was learnt of late, where there is one.
+
+        Names can be forged: a row whose claim was refuted speaks for no other mail by them.
+        """
+        claims = [claim for one in outcomes if (claim := learnt_claim_of(one)) is not None]
+        found: dict[OutcomeKey, OutcomeKey] = {}
+        for claim, holder in zip(claims, await self._items.holders_of_learnt(claims), strict=True):
+            stored = None if holder is None or holder == claim.key else await self._ledger.get(holder)
+            if stored is None or stored.outcome.agreement is Agreement.REFUTED:
+                continue
+            if speaks(stored.outcome, self._clock.now()):
+                found[claim.key] = stored.outcome.key
+        return found
+
+    async def verified(self, stored: Stored) -> tuple[Stored, OutcomeKey | None] | None:
+        """A row that was just written as one to be submitted, and the row that it is covered by, if any.
 
         Where another row holds the claim by now, the row is written as covered by that one. None where somebody else
         moved the row on meanwhile: look at it anew.
         """
-        claim = claim_of(replace(item.outcome, state=State.PENDING))
+        claim = claim_of(replace(stored.outcome, state=State.PENDING))
         if claim is None:
-            return item
-        holding = await self.unless_left_to_campaign(claim, await self._items.renew(claim))
-        if holding.holder == claim.key:
-            first = dict.fromkeys((*holding.earlier, *await self.went_meanwhile(claim)))
-            return replace(item, waits_for=tuple(first))
-        told = covered(item.outcome, CoverReason.SAME_ITEM, holding.holder)
+            return stored, None
+        holder = await self.unless_left_to_campaign(claim, (await self._items.renew(claim)).holder)
+        if holder == claim.key:
+            return stored, None
+        told = covered(stored.outcome, CoverReason.SAME_ITEM, holder)
         after = move(
-            item.outcome,
+            stored.outcome,
             State.COVERED,
             reason=told.state_reason,
             detail=told.state_detail,
             covered_by=told.covered_by,
         )
-        stored = (await self._outcomes.advance([Change(item.outcome, after, item.etag)]))[0]
-        if stored is None:
-            return None
-        return replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=(holding.holder,))
+        done = await self._ledger.advance(stored, after)
+        return None if done is None else (done, holder)
 
-    async def unless_left_to_campaign(self, claim: Claim, holding: Holding) -> Holding:
+    async def unless_left_to_campaign(self, claim: Claim, holder: OutcomeKey) -> OutcomeKey:
         """Take a claim over from a holder that only its campaign covers: it may wait for this very row."""
-        gone = holding.holder
-        if gone == claim.key or not await self._is_left_to_campaign(gone):
-            return holding
-        return await self._items.hand_over(claim, gone, lambda: self._is_left_to_campaign(gone))
+        if holder == claim.key or not await self._is_left_to_campaign(holder):
+            return holder
+        held = await self._items.hand_over(claim, holder, lambda: self._is_left_to_campaign(holder))
+        return held.holder
 
     async def _is_left_to_campaign(self, holder: OutcomeKey) -> bool:
-        stored = await self._outcomes.get(holder)
+        stored = await self._ledger.get(holder)
         return stored is not None and is_left_to_campaign(stored.outcome)
 
-    async def went_meanwhile(self, claim: Claim) -> list[OutcomeKey]:
-        """The rows with other claims about the item that did not wait for this one while it stood aside."""
-        rows = [await self._outcomes.get(key) for key in await self._items.claimants(claim.item_key)]
-        others = [one.outcome for one in rows if one is not None and one.outcome.key != claim.key]
-        return [one.key for one in others if one.state not in CLAIMING]
+    async def _is_gone(self, held: Held) -> bool:
+        return not self._speaks(held, await self._ledger.get(held.holder))
+
+    def _speaks(self, held: Held, stored: Stored | None) -> bool:
+        """Whether the holder speaks for the claim; one whose row is not there yet may be about to write it."""
+        now = self._clock.now()
+        return not is_row_overdue(held, now) if stored is None else speaks(stored.outcome, now)
 
 
 def claim_of(outcome: Outcome) -> Claim | None:
-    """What a row that is to be submitted asserts of its item; None for any other row."""
+    """What a row that is to be submitted asserts of its item; None for any other row.
+
+    What disputes a verdict is a claim of its own: no other row covers it.
+    """
     if outcome.state not in CLAIMING or outcome.item_key is None or outcome.category is None:
         return None
     if outcome.kind is Kind.EMAIL:
         claim = keys.claim_on_mail(outcome.category, outcome.allow_or_block, *_seen(outcome))
     else:
         claim = keys.claim(outcome.category, outcome.allow_or_block)
+    if outcome.disputes is not None:
+        claim = f"{claim}-disputes-{outcome.key.submission_id}"
     return Claim(outcome.item_key, claim, outcome.key)
+
+
+def learnt_claim_of(outcome: Outcome) -> Claim | None:
+    """The claim under the name that a mail has where nobody could read it: its Message-ID, sender and subject.
+
+    Microsoft tells them of a mail that was submitted by its place in a mailbox. None for what is known by less.
+    """
+    if outcome.kind is not Kind.EMAIL or outcome.internet_message_id is None or outcome.category is None:
+        return None
+    item_key = keys.email_item(None, outcome.internet_message_id, "", outcome.recipient or "")
+    claim = keys.claim_on_mail(outcome.category, outcome.allow_or_block, *_written(outcome))
+    return Claim(item_key, f"learnt-{claim}", outcome.key)
 
 
 def is_left_to_campaign(holder: Outcome) -> bool:
@@ -99,6 +146,11 @@ def _seen(outcome: Outcome) -> tuple[str | None, ...]:
 
     Without the id that Exchange gave it the item itself is only what its sender wrote, so more has to be the same.
     """
-    subject = "".join((outcome.subject or "").split()).casefold()
-    written = (outcome.internet_message_id, (outcome.sender or "").lower(), subject)
+    written = _written(outcome)
     return written if outcome.network_message_id else (*written, str(outcome.size_bytes))
+
+
+def _written(outcome: Outcome) -> tuple[str | None, ...]:
+    """What the sender of a mail wrote into its headers."""
+    subject = "".join((outcome.subject or "").split()).casefold()
+    return outcome.internet_message_id, (outcome.sender or "").lower(), subject

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.errors import GraphError, Throttled
+from shared.domain.pace import Pace
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint
 from shared.telemetry import Event, emit, fingerprint, raised_at
 from shared.usecases.destination import ReportDestination
-from shared.usecases.folders import FolderParts, FolderRound, Pace
+from shared.usecases.folder_reports import FolderParts
+from shared.usecases.folders import FolderRound
 from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.sources import Sources
 
@@ -81,10 +83,10 @@ class CollectReports:
             )
         for one in rounds:
             if one.turns:
-                emit(Event.REPORTS_COLLECTED, count=one.new, mailbox=fingerprint(one.box.address))
+                emit(Event.REPORTS_COLLECTED, count=one.reports.new, mailbox=fingerprint(one.box.address))
         if len(failures) == len(self._mailboxes):
             raise failures[-1].error
-        return new + sum(one.new for one in rounds)
+        return new + sum(one.reports.new for one in rounds)
 
     async def _rounds(self) -> tuple[list[FolderRound], list[FolderFailure]]:
         """The folders in their turn, those that rest left out; and those whose checkpoint cannot be read."""

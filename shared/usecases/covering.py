@@ -8,60 +8,67 @@ that one. Thousands of rows may follow one holder, so they are moved a hundred a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
+from shared.domain.item import ROW_COMES_WITHIN, may_have_arrived
 from shared.domain.lifecycle import is_final, move
 from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State
 from shared.ports import Clock
-from shared.stores.batches import TRANSACTION_ROWS
-from shared.stores.items import Claim, Holding, ItemStore
-from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.items import Claim, ItemStore
+from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, Stored, WorkItem
 from shared.usecases.campaigns import Campaigns
 from shared.usecases.claims import Claims, claim_of, covered, is_left_to_campaign
-from shared.usecases.closing import Closer
+from shared.usecases.closing import close
+from shared.usecases.trouble import Trouble
 
-ROW_COMES_WITHIN = timedelta(hours=1)
-"""A process may stop between claiming an item and writing its row; after this long the row is not coming."""
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How many covered rows were settled, and the holders that have to be looked up at Microsoft first."""
+
+    settled: int
+    to_look_up: tuple[OutcomeKey, ...]
 
 
 class HolderFollower:
     """Moves covered rows on."""
 
-    def __init__(
-        self,
-        outcomes: OutcomeStore,
-        worklist: Worklist,
-        items: ItemStore,
-        campaigns: Campaigns,
-        closer: Closer,
-        clock: Clock,
-    ) -> None:
-        self._outcomes = outcomes
-        self._worklist = worklist
+    def __init__(self, ledger: Ledger, items: ItemStore, campaigns: Campaigns, trouble: Trouble, clock: Clock) -> None:
+        self._ledger = ledger
         self._items = items
-        self._claims = Claims(outcomes, items)
+        self._claims = Claims(ledger, items, clock)
         self._campaigns = campaigns
-        self._closer = closer
+        self._trouble = trouble
         self._clock = clock
 
-    async def run(self) -> int:
-        """Give covered rows what became of their holders; returns how many are settled by it."""
+    async def run(self, stop_at: datetime) -> Followed:
+        """Give covered rows what became of their holders, until then; what is left is done at the next run."""
         settled = 0
         holders: dict[OutcomeKey, Stored | None] = {}
-        async for followers in self._by_holder():
-            key = followers[0].waits_for[0]
+        to_look_up: dict[OutcomeKey, None] = {}
+
+        async def follow(followers: Sequence[WorkItem]) -> int:
+            key = followers[0].holder or followers[0].outcome.key
             if key not in holders:
-                holders[key] = await self._outcomes.get(key)
-            settled += await self._follow(followers, key, holders[key])
-        return settled
+                holders[key] = await self._ledger.get(key)
+            holder = holders[key]
+            if holder is not None and may_have_arrived(holder.outcome):
+                to_look_up[key] = None
+                return 0
+            return await self._follow(followers, key, holder)
+
+        async for party in self._by_holder():
+            if self._clock.now() >= stop_at:
+                break
+            settled += await self._trouble.each(party, follow)
+        return Followed(settled, tuple(to_look_up))
 
     async def _by_holder(self) -> AsyncIterator[list[WorkItem]]:
         """The covered rows, up to a transaction's worth of one holder at a time."""
         party: list[WorkItem] = []
-        async for item in self._worklist.covered():
-            if party and (item.waits_for[:1] != party[0].waits_for[:1] or len(party) == TRANSACTION_ROWS):
+        async for item in self._ledger.covered():
+            if party and (item.holder != party[0].holder or len(party) == TRANSACTION_ROWS):
                 yield party
                 party = []
             party.append(item)
@@ -78,8 +85,9 @@ class HolderFollower:
             return 0
         if holder is not None and (final := _final_state(holder.outcome)) is not None:
             now = self._clock.now()
-            await self._closer.close([(item, _like(item.outcome, holder.outcome, final, now)) for item in others])
-            return len(others) if final is State.SETTLED else 0
+            return await close(
+                self._ledger, [Step(item, _like(item.outcome, holder.outcome, final, now)) for item in others]
+            )
         if self._came_to_nothing(others[0], holder):
             await self._replace(others, key)
         return 0
@@ -103,72 +111,49 @@ class HolderFollower:
         claim = claim_of(item.outcome)
         if claim is None:
             return
-        holding = await self._items.hand_over(claim, gone, lambda: self._is_left(item, gone))
-        await self._go_unless_held(item, claim, holding)
+        held = await self._items.hand_over(claim, gone, lambda: self._is_left(item, gone))
+        await self._go_unless_held(item, claim, held.holder)
 
     async def _is_left(self, item: WorkItem, gone: OutcomeKey) -> bool:
         """Whether a row may go in the place of its holder, as that one stands now: it may have been taken up again."""
-        holder = await self._outcomes.get(gone)
+        holder = await self._ledger.get(gone)
+        if holder is not None and may_have_arrived(holder.outcome):
+            return False
         return _is_request_behind_a_member(item, holder) or self._came_to_nothing(item, holder)
 
     async def _replace_representative(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
-        """Let one of these members be submitted for its campaign, and the others follow whoever is."""
+        """Promote one member; the rest follow the new representative."""
         if not followers:
             return
         first = followers[0].outcome
         chosen = await self._campaigns.hand_over(first.campaign_id or "", gone, first.key)
-        others = [item for item in followers if item.outcome.key != chosen]
-        await self._follow_another(others, chosen, CoverReason.SAME_CAMPAIGN)
+        await self._follow_another(
+            [item for item in followers if item.outcome.key != chosen], chosen, CoverReason.SAME_CAMPAIGN
+        )
         for item in followers:
             claim = claim_of(item.outcome)
             if item.outcome.key == chosen and claim is not None:
-                await self._go_unless_held(item, claim, (await self._items.hold([claim]))[0])
+                await self._go_unless_held(item, claim, (await self._items.hold([claim]))[0].holder)
 
-    async def _go_unless_held(self, item: WorkItem, claim: Claim, holding: Holding) -> None:
-        """Let the row go itself, unless another one goes for the same item: then it follows that one.
+    async def _go_unless_held(self, item: WorkItem, claim: Claim, holder: OutcomeKey) -> None:
+        """Let the row be submitted itself, unless another one is for the same item: then it follows that one.
 
-        A row that goes keeps its claim first: a request that comes at this moment is told, and does not go as well.
+        A row that goes keeps its claim first: a request that comes at this moment is covered by it.
         """
-        holding = await self._claims.unless_left_to_campaign(claim, holding)
-        if holding.holder == claim.key:
-            holding = await self._items.keep(claim)
-        if holding.holder == claim.key:
-            waits_for = dict.fromkeys((*holding.earlier, *await self._claims.went_meanwhile(claim)))
-            await self._let_go(item, tuple(waits_for))
+        holder = await self._claims.unless_left_to_campaign(claim, holder)
+        if holder == claim.key:
+            holder = (await self._items.keep(claim)).holder
+        if holder == claim.key:
+            after = move(item.outcome, State.PENDING, reason="holder_came_to_nothing", covered_by=None)
+            await self._ledger.step(Step(item, after))
         else:
-            await self._follow_another([item], holding.holder, CoverReason.SAME_ITEM)
-
-    async def _let_go(self, item: WorkItem, waits_for: tuple[OutcomeKey, ...]) -> None:
-        """Let a covered row wait for its own slot."""
-        after = move(item.outcome, State.PENDING, reason="holder_came_to_nothing", covered_by=None)
-        stored = (await self._outcomes.advance([Change(item.outcome, after, item.etag)]))[0]
-        await self._place_anew([(item, stored, waits_for)])
+            await self._follow_another([item], holder, CoverReason.SAME_ITEM)
 
     async def _follow_another(self, items: Sequence[WorkItem], holder: OutcomeKey, reason: CoverReason) -> None:
         """Let covered rows follow another holder."""
-        changes = [Change(item.outcome, covered(item.outcome, reason, holder), item.etag) for item in items]
-        stored = await self._outcomes.amend(changes)
-        await self._place_anew([(item, one, (holder,)) for item, one in zip(items, stored, strict=True)])
-
-    async def _place_anew(self, steps: Sequence[tuple[WorkItem, Stored | None, tuple[OutcomeKey, ...]]]) -> None:
-        """Put entries where their rows belong now; a row that somebody else moved on is looked at as it stands."""
-        moves: list[tuple[WorkItem, WorkItem]] = []
-        for item, written, waits_for in steps:
-            stored = written or await self._as_it_stands(item)
-            if stored is None:
-                continue
-            if is_final(stored.outcome.state):
-                await self._worklist.remove([item])
-                continue
-            moves.append((item, replace(item, outcome=stored.outcome, etag=stored.etag, waits_for=waits_for)))
-        await self._worklist.move_all(moves)
-
-    async def _as_it_stands(self, item: WorkItem) -> Stored | None:
-        """The row that was moved on before, its event made good: whoever did it may have stopped in between."""
-        stored = await self._outcomes.get(item.outcome.key)
-        if stored is not None:
-            await self._outcomes.ensure_logged(stored.outcome)
-        return stored
+        await self._ledger.amend_filed(
+            [Step(item, covered(item.outcome, reason, holder), filed={"holder": holder}) for item in items]
+        )
 
 
 def _is_request_behind_a_member(item: WorkItem, holder: Stored | None) -> bool:

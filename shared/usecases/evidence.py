@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 from shared.domain import keys
 from shared.domain.lifecycle import is_final
 from shared.ports import BlobStore, Clock, StoredBlob
-from shared.stores.outcomes import OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.ledger import Ledger, WorkItem
 from shared.telemetry import Event, emit
 
 RENEWED_EVERY = timedelta(days=1)
@@ -28,13 +27,10 @@ RUN_TIME = timedelta(seconds=30)
 class EvidenceKeeper:
     """Deletes originals, and keeps those that are needed."""
 
-    def __init__(
-        self, evidence: BlobStore, *, days: int, outcomes: OutcomeStore, worklist: Worklist, clock: Clock
-    ) -> None:
+    def __init__(self, evidence: BlobStore, *, days: int, ledger: Ledger, clock: Clock) -> None:
         self._evidence = evidence
         self._kept_for = timedelta(days=days)
-        self._outcomes = outcomes
-        self._worklist = worklist
+        self._ledger = ledger
         self._clock = clock
 
     async def run(self) -> None:
@@ -43,7 +39,7 @@ class EvidenceKeeper:
         old = await self._evidence.before_day(keys.day(now - self._kept_for))
         if not old:
             return
-        needed = {_row_of(name) async for item in self._worklist.entries() if (name := item.material.evidence)}
+        needed = {_row_of(name) async for item in self._ledger.entries() if (name := item.material.evidence)}
         until = now + RUN_TIME
         renewable = [one for one in old if _row_of(one.name) in needed and one.written_at <= now - RENEWED_EVERY]
         dropped = [one for one in old if _row_of(one.name) not in needed and one.written_at <= now - JUST_WRITTEN]
@@ -63,12 +59,12 @@ class EvidenceKeeper:
 
     async def _forget_kept(self, oldest: datetime) -> None:
         """Drop the entries of failed rows whose originals are gone: nothing is left to replay."""
-        old = [item async for item in self._worklist.all_kept() if item.outcome.received_at < oldest]
-        await self._worklist.remove([item for item in old if await self._has_ended(item)])
+        old = [item async for item in self._ledger.all_kept() if item.outcome.received_at < oldest]
+        await self._ledger.remove([item for item in old if await self._has_ended(item)])
 
     async def _has_ended(self, item: WorkItem) -> bool:
         """Whether the row is final still: of one that was just taken up again, the kept entry may be the only one."""
-        stored = await self._outcomes.get(item.outcome.key)
+        stored = await self._ledger.get(item.outcome.key)
         return stored is None or is_final(stored.outcome.state)
 
 

@@ -8,133 +8,37 @@ counted before it begins, so that one report cannot end the process for ever.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from shared.domain.deferrals import Trouble, is_given_up, tried_again_at
 from shared.domain.errors import Gone, GraphError, Refused, Throttled
-from shared.domain.lifecycle import FIRST_STATES
+from shared.domain.pace import Pace
 from shared.domain.submissions import OLDEST_REPORT
-from shared.ports import Clock, MailSource, ReportHead, ReportPage
+from shared.ports import ReportHead, ReportPage
 from shared.settings import ReportingMailbox
-from shared.stores.checkpoints import (
-    Checkpoint,
-    CheckpointStore,
-    DeferredReport,
-    FolderContents,
-    Listing,
-    hash_of,
-)
-from shared.stores.outcomes import OutcomeStore
-from shared.telemetry import Event, emit, fingerprint, raised_at
-from shared.usecases.admission import Admission, Candidate
+from shared.stores.checkpoints import Checkpoint, DeferredReport, Listing, hash_of
+from shared.telemetry import Event, emit, fingerprint
+from shared.usecases.folder_reports import Failure, FolderParts, FolderReports
 from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.reading import ReportPlace, ReportReader
 
 TURN_TIME = timedelta(seconds=20)
 """No read begins later in a turn than this; what is left of its page is read in the next turn."""
-READ_TIME_S = 60.0
-"""Longest time for one report: several requests, each of which may take as long."""
 TOGETHER = 50
 """Deferred reports in one turn: as many as a page of the feed."""
-CONCURRENT_READS = 4
-"""Outlook serves four requests at a time per app and mailbox (Graph throttling limits)."""
-SERVED_BEFORE_MORE = 10
 MOST_REFUSALS = 5
 """So often a report is tried again as soon as its mailbox may be asked; one that is refused alone waits longer then."""
-REST_UNTOLD = timedelta(minutes=1)
-LONGEST_REST = timedelta(days=1)
-"""How long a mailbox rests that was refused without a Retry-After or failed, and the longest that Graph may ask for."""
 RECENT_EVERY, RECENT = timedelta(hours=1), timedelta(hours=3)
 WHOLE_EVERY, WHOLE = timedelta(hours=6), OLDEST_REPORT
 """How often the folder is listed beside its feed, and how far back by the time of receipt."""
-CLOCKS_DIFFER = timedelta(minutes=5)
-_ANY_ROW = datetime.max.replace(tzinfo=UTC)
 KILLED_AFTER = timedelta(minutes=10)
 """No run lives longer (`functionTimeout` in host.json): a checkpoint that is older may be that of a killed one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderParts:
-    """What reading a folder needs, the same for every folder."""
-
-    mail: MailSource
-    reader: ReportReader
-    outcomes: OutcomeStore
-    admission: Admission
-    checkpoints: CheckpointStore
-    contents: FolderContents
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A report that was read: the candidate of its row, None where it has a whole one already."""
-
-    report: ReportHead
-    candidate: Candidate | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A report that could not be read or written, and why."""
-
-    report: ReportHead
-    error: Exception
-
-    @property
-    def trouble(self) -> Trouble:
-        """What kind of failure it is."""
-        if isinstance(self.error, Refused):
-            return Trouble.REFUSED
-        is_outside = isinstance(self.error, GraphError | TimeoutError)
-        return Trouble.UNAVAILABLE if is_outside else Trouble.ERROR
-
-
-@dataclass(slots=True)
-class Pace:
-    """How fast a mailbox may be read: one report at a time after a refusal, one more with every ten that are read."""
-
-    at_once: int = CONCURRENT_READS
-    served_since: int = 0
-    rests_until: datetime | None = None
-    refusals: int = 0
-    """In a row; how often a rest is waited for within a run hangs on it."""
-
-    def refused(self, error: GraphError, now: datetime) -> None:
-        """Rest as long as Graph asks for, and begin slowly then."""
-        asked_s = error.retry_after_s if isinstance(error, Throttled) else None
-        if asked_s is None:
-            self.rest(now)
-            return
-        self._rest_for(timedelta(seconds=min(max(asked_s, 1), LONGEST_REST.total_seconds())), now)
-
-    def rest(self, now: datetime) -> None:
-        """Rest as after a refusal that does not say how long."""
-        self._rest_for(REST_UNTOLD, now)
-
-    def served(self) -> None:
-        """A report was read without a refusal."""
-        self.refusals = 0
-        self.served_since += 1
-        if self.served_since >= SERVED_BEFORE_MORE:
-            self.at_once, self.served_since = min(self.at_once + 1, CONCURRENT_READS), 0
-
-    def _rest_for(self, span: timedelta, now: datetime) -> None:
-        self.rests_until = max(self.rests_until or now, now + span)
-        self.at_once, self.served_since = 1, 0
-        self.refusals += 1
-
-    def is_resting(self, now: datetime) -> bool:
-        """Whether nothing may be asked for now."""
-        return self.rests_until is not None and now < self.rests_until
-
-
 class FolderRound:
-    """One folder as one run reads it; `new` counts the rows that it has made."""
+    """One folder as one run reads it."""
 
     def __init__(
         self,
@@ -147,15 +51,14 @@ class FolderRound:
     ) -> None:
         self._parts = parts
         self.box = box
+        self.reports = FolderReports(parts, box.address, pace, reports_reach_microsoft=reports_reach_microsoft)
         self._checkpoint = checkpoint or Checkpoint(None, None)
         self._whole_before = self._checkpoint.saved_at
         self.pace = pace
-        self._reach_microsoft = reports_reach_microsoft
         self._due: deque[DeferredReport] = deque()
         self._durable: set[str] = set()
         self._known_contents: frozenset[str] | None = None
         self._feed_is_read = False
-        self.new = 0
         self.turns = 0
 
     async def turn(self) -> bool:
@@ -171,7 +74,7 @@ class FolderRound:
             began_at = await self._read_page()
         until = began_at + TURN_TIME
         await self._read_deferred(until)
-        if self._feed_is_read and not self._due and self._may_read(until):
+        if self._feed_is_read and not self._due and self.reports.may_read(until):
             await self._list_page()
         is_listing = self._checkpoint.listing is not None or self._next_listing() is not None
         return not self._feed_is_read or bool(self._due) or is_listing
@@ -189,10 +92,6 @@ class FolderRound:
         self._checkpoint = replace(self._checkpoint, **facts)  # type: ignore[arg-type]
         await self._parts.checkpoints.put(self.box.address, self.box.folder, self._checkpoint)
 
-    def _may_read(self, until: datetime) -> bool:
-        now = self._parts.clock.now()
-        return now < until and not self.pace.is_resting(now)
-
     # --- The feed ---
 
     async def _read_page(self) -> datetime:
@@ -200,7 +99,7 @@ class FolderRound:
         page = await self._next_page()
         now = self._parts.clock.now()
         if page.reports and self._checkpoint.is_reading:
-            left: Sequence[ReportHead] = await self._without_row(
+            left: Sequence[ReportHead] = await self.reports.without_row(
                 self._not_durable(page.reports), whole_before=self._whole_before
             )
         else:
@@ -229,16 +128,6 @@ class FolderRound:
             emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(box.address))
             return await self._parts.mail.changes(box.address, box.folder, None)
 
-    async def _without_row(
-        self, reports: Sequence[ReportHead], *, whole_before: datetime | None = _ANY_ROW
-    ) -> list[ReportHead]:
-        """Those without a whole row; one whose row cannot even be looked for is told when its turn comes."""
-        known = await asyncio.gather(*(self._is_known(one, whole_before) for one in reports), return_exceptions=True)
-        for one in known:
-            if isinstance(one, BaseException) and not isinstance(one, Exception):
-                raise one
-        return [report for report, is_known in zip(reports, known, strict=True) if is_known is not True]
-
     # --- Reports of earlier turns and runs ---
 
     async def _find_deferred(self) -> None:
@@ -250,7 +139,7 @@ class FolderRound:
     async def _read_deferred(self, until: datetime) -> None:
         """Read what was deferred and is due, once the folder has answered: no outage of a mailbox gives a report up."""
         read = 0
-        while self._due and read < TOGETHER and self._may_read(until):
+        while self._due and read < TOGETHER and self.reports.may_read(until):
             batch = self._next_batch(TOGETHER - read)
             read += len(batch)
             await self._try_again(batch, until)
@@ -271,7 +160,7 @@ class FolderRound:
         tried = {one.head.message_id: replace(one, due_at=tried_again_at(one.failures, now)) for one in begun}
         await self._parts.checkpoints.update(list(tried.values()))
         # A row of theirs may be half admitted however long ago that was: the checkpoint has moved on without it.
-        failures, left = await self._read_in([one.head for one in begun], until, whole_before=None)
+        failures, left = await self.reports.read_in([one.head for one in begun], until, whole_before=None)
         ended = tried.keys() - {one.message_id for one in left} - {one.report.message_id for one in failures}
         done = [tried[one] for one in ended]
         for failure in failures:
@@ -307,9 +196,7 @@ class FolderRound:
 
         A row that storage does not even take as failed is tried again, until Microsoft would not take the mail anyway.
         """
-        place = self._place(report.head)
-        candidate = _given_up(self._parts.reader, place, trouble, failure)
-        if not await self._let_in([Read(report.head, candidate)]):
+        if await self.reports.give_up(report.head, trouble, failure):
             return [report]
         now = self._parts.clock.now()
         if now - report.first_failed_at > OLDEST_REPORT:
@@ -338,7 +225,7 @@ class FolderRound:
             tell_unreachable(box.address, error)
             await self._save(listing=None, **self._listed(listing))
             return
-        missed = await self._without_row(self._not_durable(await self._unseen(listing, page.reports)))
+        missed = await self.reports.without_row(self._not_durable(await self._unseen(listing, page.reports)))
         now = self._parts.clock.now()
         await self._defer([self._as_left(one, now) for one in missed])
         if listing.kind == "whole":
@@ -379,89 +266,10 @@ class FolderRound:
 
     async def _take(self, reports: Sequence[ReportHead], until: datetime) -> list[ReportHead]:
         """Make reports durable, as rows or as deferred ones; returns those for which there was no time."""
-        failures, left = await self._read_in(self._not_durable(reports), until, whole_before=self._whole_before)
+        failures, left = await self.reports.read_in(self._not_durable(reports), until, whole_before=self._whole_before)
         now = self._parts.clock.now()
         await self._defer([self._as_failed(one, now) for one in failures])
         return left
-
-    async def _read_in(
-        self, reports: Sequence[ReportHead], until: datetime, *, whole_before: datetime | None
-    ) -> tuple[list[Failure], list[ReportHead]]:
-        """Read reports and write their rows; returns those that failed, and those for which there was no time."""
-        found, left = await self._read_all(reports, until, whole_before)
-        unwritten = await self._let_in([one for one in found if isinstance(one, Read) and one.candidate is not None])
-        return [*(one for one in found if isinstance(one, Failure)), *unwritten], left
-
-    async def _read_all(
-        self, reports: Sequence[ReportHead], until: datetime, whole_before: datetime | None
-    ) -> tuple[list[Read | Failure], list[ReportHead]]:
-        """Read as many as the time and the mailbox admit; returns what came of each, and what is left."""
-        waiting, running = deque(reports), set[asyncio.Task[Read | Failure]]()
-        found: list[Read | Failure] = []
-        try:
-            while waiting or running:
-                while waiting and len(running) < self.pace.at_once and self._may_read(until):
-                    running.add(asyncio.create_task(self._read(waiting.popleft(), whole_before)))
-                if not running:
-                    break
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                found += await asyncio.gather(*done)
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-        return found, list(waiting)
-
-    async def _read(self, report: ReportHead, whole_before: datetime | None) -> Read | Failure:
-        try:
-            async with asyncio.timeout(READ_TIME_S):
-                if await self._is_known(report, whole_before):
-                    return Read(report, None)
-                candidate = await self._parts.reader.read(self._place(report))
-        except Exception as error:  # noqa: BLE001 - whatever one report does, it does to itself
-            if isinstance(error, Throttled):
-                self.pace.refused(error, self._parts.clock.now())
-            return self._told(Failure(report, error))
-        self.pace.served()
-        return Read(report, candidate)
-
-    async def _is_known(self, report: ReportHead, whole_before: datetime | None) -> bool:
-        """Whether the report has its row already, whole.
-
-        A row from after the last checkpoint may lack its event or its place on the worklist: it is read again.
-        """
-        stored = await self._parts.outcomes.get(self._place(report).key)
-        if stored is None or stored.outcome.state not in FIRST_STATES:
-            return stored is not None
-        return whole_before is not None and stored.outcome.collected_at < whole_before - CLOCKS_DIFFER
-
-    async def _let_in(self, reports: Sequence[Read]) -> list[Failure]:
-        """Write the rows of these reports; returns those whose rows cannot be written, found by halving."""
-        candidates = [one.candidate for one in reports if one.candidate is not None]
-        if not candidates:
-            return []
-        try:
-            self.new += await self._parts.admission.admit(await self._parts.admission.claim(candidates))
-        except Exception as error:  # noqa: BLE001 - as in reading: one row that cannot be written stops no other
-            if len(reports) == 1:
-                return [self._told(Failure(reports[0].report, error))]
-            half = len(reports) // 2
-            return await self._let_in(reports[:half]) + await self._let_in(reports[half:])
-        return []
-
-    def _told(self, failure: Failure) -> Failure:
-        error = failure.error
-        graph = error if isinstance(error, GraphError) else None
-        emit(
-            Event.REPORT_DEFERRED,
-            submission_id=self._place(failure.report).key.submission_id,
-            status=graph.status if graph else None,
-            code=graph.code if graph else None,
-            request_id=graph.request_id if graph else None,
-            error=None if graph else type(error).__name__,
-            where=None if graph else raised_at(error),
-        )
-        return failure
 
     # --- Deferring ---
 
@@ -483,34 +291,7 @@ class FolderRound:
         due_at = self._due_again(failure, 1, now)
         return DeferredReport(self.box.address, self.box.folder, failure.report, now, failures=1, due_at=due_at)
 
-    def _place(self, report: ReportHead) -> ReportPlace:
-        return ReportPlace(self.box.address, report, self._reach_microsoft)
-
 
 def _turn_of(report: DeferredReport) -> tuple[bool, datetime]:
     """Those that may end the process last, the others as they became due."""
     return report.is_begun, report.due_at or report.first_failed_at
-
-
-def _given_up(reader: ReportReader, place: ReportPlace, trouble: Trouble, failure: Failure | None) -> Candidate:
-    """The failed row of a report, with what went wrong last."""
-    error = failure.error if failure else None
-    graph = error if isinstance(error, GraphError) else None
-    is_graphs = trouble in (Trouble.REFUSED, Trouble.UNAVAILABLE)
-    emit(
-        Event.GAVE_UP,
-        submission_id=place.key.submission_id,
-        reason="report_unavailable" if is_graphs else "report_unreadable",
-        status=graph.status if graph else None,
-        code=graph.code if graph else None,
-        request_id=graph.request_id if graph else None,
-    )
-    if graph is not None:
-        facts = {"error_code": graph.code, "error_message": graph.message, "error_request_id": graph.request_id}
-    elif error is not None:
-        facts = {"error_code": type(error).__name__, "error_message": raised_at(error)}
-    else:
-        facts = {"error_code": "process_stopped", "error_message": trouble.value}
-    if is_graphs:
-        return reader.failed(place, "report_unavailable", **facts)
-    return reader.failed(place, "report_unreadable", **facts)

@@ -21,7 +21,7 @@ from shared.domain.submissions import Material
 from shared.domain.tenant import Tenant
 from shared.ports import BlobStore, Clock, MailSource, MessageFacts
 from shared.stores.items import ItemStore, KnownRequest
-from shared.stores.outcomes import OutcomeStore
+from shared.stores.ledger import Ledger
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Admission, Candidate, Claimed
 from shared.usecases.mailboxes import tell_unreachable
@@ -53,7 +53,7 @@ class IntakeManual:
         evidence: BlobStore,
         rejected: BlobStore,
         items: ItemStore,
-        outcomes: OutcomeStore,
+        ledger: Ledger,
         admission: Admission,
         clock: Clock,
     ) -> None:
@@ -63,7 +63,7 @@ class IntakeManual:
         self._evidence = evidence
         self._rejected = rejected
         self._items = items
-        self._outcomes = outcomes
+        self._ledger = ledger
         self._admission = admission
         self._clock = clock
 
@@ -79,7 +79,7 @@ class IntakeManual:
         if opened is None:
             return
         request, known = opened
-        if await self._outcomes.get(known.key) is not None:
+        if await self._ledger.get(known.key) is not None:
             await self._accept(request, known, body)
             return
         await self._keep(known.key, body)
@@ -134,7 +134,7 @@ class IntakeManual:
             return error.request
 
     async def _accept(self, request: ManualRequest, known: KnownRequest, body: str) -> None:
-        stored = await self._outcomes.get(known.key)
+        stored = await self._ledger.get(known.key)
         if stored is not None and await self._admission.is_whole(stored):
             emit(Event.REQUEST_REPEATED, submission_id=known.key.submission_id, kind=request.kind)
             return
@@ -142,8 +142,8 @@ class IntakeManual:
         if candidate.outcome.state is State.REJECTED:
             await self._keep(known.key, body)
         claimed = (await self._admission.claim([candidate]))[0]
-        if claimed.candidate.outcome.state is State.COVERED:
-            await self._admission.expedite(claimed.waits_for[0], request.priority)
+        if claimed.holder is not None:
+            await self._admission.expedite(claimed.holder, request.priority)
         await self._admission.admit([claimed])
         _tell(claimed.candidate.outcome)
 

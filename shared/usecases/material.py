@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from shared.domain.errors import DefenderSubmissionsError, NotAllowed, Refused
+from shared.domain.errors import DefenderSubmissionsError, GraphError, NotAllowed, Refused
 from shared.domain.model import Category, Kind, Outcome
 from shared.domain.submissions import AllowOrBlock, Material, SubmissionOrder
-from shared.ports import BlobStore, MailSource
+from shared.ports import BlobStore, MailSource, MessageFacts
 
 MESSAGE_URL = "https://graph.microsoft.com/beta/users/{mailbox}/messages/{message_id}"
 """How Microsoft wants a mail in a mailbox named (Graph documentation, "Create emailThreat"). It is a name: nothing is
@@ -45,6 +45,16 @@ class MaterialSource:
             file_name=outcome.file_name,
             allow_or_block=_allow_or_block(outcome, material),
         )
+
+    async def names(self, material: Material) -> MessageFacts | None:
+        """What a mail in a mailbox is known by, if the app may and can read it now."""
+        mailbox = material.mailbox or ""
+        try:
+            if material.message_id is not None:
+                return await self._mail.find_by_id(mailbox, material.message_id)
+            return await self._mail.find_by_internet_id(mailbox, material.internet_message_id or "")
+        except GraphError:
+            return None
 
     async def _content(self, name: str) -> bytes:
         content = await self._evidence.get(name, self._max_submission_bytes)

@@ -6,23 +6,23 @@ from shared.domain import keys
 from shared.domain.model import Outcome, OutcomeKey
 from shared.domain.user_submissions import speaks_for
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
-from shared.stores.outcomes import OutcomeStore
+from shared.stores.ledger import Ledger
 
 
 class MicrosoftKnows:
     """Finds the row of the user submission that a mailbox report repeats."""
 
-    def __init__(self, at_microsoft: AlreadyAtMicrosoft | None, outcomes: OutcomeStore) -> None:
+    def __init__(self, at_microsoft: AlreadyAtMicrosoft | None, ledger: Ledger) -> None:
         """Without `at_microsoft` no source tells of user submissions, and nothing is looked up."""
         self._at_microsoft = at_microsoft
-        self._outcomes = outcomes
+        self._ledger = ledger
 
     async def submission_of(self, report: Outcome) -> OutcomeKey | None:
         """The row that has this very mail at Microsoft and speaks for this report, or None."""
         if self._at_microsoft is None:
             return None
         known = await self._at_microsoft.find(_known_as(report))
-        stored = None if known is None else await self._outcomes.get(known)
+        stored = None if known is None else await self._ledger.get(known)
         return known if stored is not None and speaks_for(stored.outcome, report) else None
 
 

@@ -1,20 +1,20 @@
 """Poison: the end of a message that failed every attempt. These use cases never raise.
 
 A function that listens to a poison queue must not fail: the host would leave the message invisible for ten minutes and
-try again out of sight. So storage trouble sends the message back to its queue with a delay, and says so.
+try again out of sight. So storage trouble sends the message back with a delay, and says so. An operator's message goes
+back to where it came from: what kept its row from being written now is what failed it before, and no fault of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from shared.codecs.submission_message import SubmissionMessage, UnreadableMessage, read_message
 from shared.domain.lifecycle import move
 from shared.domain.model import State
 from shared.ports import WorkQueue
-from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import Worklist, slot_time
+from shared.stores.ledger import Ledger, Step
+from shared.stores.quota import QuotaStore, slot_time
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.intake import IntakeManual
 
@@ -24,9 +24,9 @@ AGAIN_AFTER_S = 600
 class RecordPoisonManual:
     """The use case behind `record_poison_manual`."""
 
-    def __init__(self, intake: IntakeManual, poison_queue: WorkQueue) -> None:
+    def __init__(self, intake: IntakeManual, requests: WorkQueue) -> None:
         self._intake = intake
-        self._poison_queue = poison_queue
+        self._requests = requests
 
     async def run(self, body: str) -> None:
         """Give the message its final row; safe to call again."""
@@ -34,15 +34,15 @@ class RecordPoisonManual:
             await self._intake.give_up(body)
             emit(Event.POISON_RECORDED, queue="manual-submissions-poison", message_hash=fingerprint(body))
         except Exception as error:  # noqa: BLE001 - a poison function must not fail
-            await send_back(self._poison_queue, body, error)
+            await send_back(self._requests, body, error)
 
 
 class RecordPoisonSubmission:
     """The use case behind `record_poison_submission`."""
 
-    def __init__(self, outcomes: OutcomeStore, worklist: Worklist, poison_queue: WorkQueue) -> None:
-        self._outcomes = outcomes
-        self._worklist = worklist
+    def __init__(self, ledger: Ledger, quota: QuotaStore, poison_queue: WorkQueue) -> None:
+        self._ledger = ledger
+        self._quota = quota
         self._poison_queue = poison_queue
 
     async def run(self, body: str) -> None:
@@ -62,32 +62,30 @@ class RecordPoisonSubmission:
 
     async def _record(self, message: SubmissionMessage) -> None:
         """A row whose POST may have left is uncertain, and reconcile decides; any other that is in flight failed."""
-        item = await self._worklist.in_flight(message.key.submission_id)
+        item = await self._ledger.in_flight(message.key.submission_id)
         if item is None or item.slot != message.slot:
             return
-        stored = await self._outcomes.get(message.key)
+        stored = await self._ledger.get(message.key)
         if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
             return
         sent_at = await self._sent_at(message.slot)
         nothing_was_sent = stored.outcome.state is State.DISPATCHED or sent_at is None
         state = State.FAILED if nothing_was_sent else State.UNCERTAIN
-        done = await self._outcomes.advance(
-            [Change(stored.outcome, move(stored.outcome, state, reason="poison_message"), stored.etag)]
-        )
-        if done[0] is not None:
-            left = replace(item, outcome=done[0].outcome, etag=done[0].etag, slot=None, sent_at=sent_at)
-            await self._worklist.move(item, left)
-            await self._worklist.count_poison()
+        if nothing_was_sent:
+            await self._quota.end_turn(item)
+        after = move(stored.outcome, state, reason="poison_message")
+        if await self._ledger.step(Step(item, after, stored, {"sent_at": sent_at})) is not None:
+            await self._quota.count_poison()
 
     async def _sent_at(self, name: str) -> datetime | None:
         """When the POST under a slot left, or may have; None where none did and, the slot being taken back, none will.
 
         A worker may live that is about to stamp it: a row that failed can be replayed, so this must be certain.
         """
-        slot = await self._worklist.slot(name)
-        if slot is not None and slot.slot.sent_at is None and await self._worklist.drop_unused(slot):
+        slot = await self._quota.slot(name)
+        if slot is not None and slot.is_open and await self._quota.drop_unused(slot):
             return None
-        stamped = await self._worklist.slot(name)
+        stamped = await self._quota.slot(name)
         return slot_time(name) if stamped is None or stamped.slot.sent_at is None else stamped.slot.sent_at
 
 

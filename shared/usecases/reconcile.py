@@ -7,7 +7,6 @@ never arrived: it is then sent again, and the item's own 15-minute rule is over 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from shared.domain.lifecycle import move
@@ -16,10 +15,9 @@ from shared.domain.planner import WINDOW
 from shared.domain.retries import after_nothing_found
 from shared.domain.submissions import LostSubmission, ThreatSubmission, find_match
 from shared.ports import Clock
-from shared.stores.outcomes import OutcomeStore, Stored
-from shared.stores.worklist import WorkItem
+from shared.stores.ledger import Ledger, Step, Stored, WorkItem
+from shared.stores.quota import QuotaStore
 from shared.telemetry import Event, emit
-from shared.usecases.closing import Closer
 from shared.usecases.submit import submitted
 from shared.usecases.sweep import sent_before
 
@@ -30,9 +28,9 @@ OWNED_SINCE = timedelta(minutes=10)
 class Reconciler:
     """Decides uncertain rows against a complete list of Microsoft's submissions."""
 
-    def __init__(self, outcomes: OutcomeStore, closer: Closer, clock: Clock) -> None:
-        self._outcomes = outcomes
-        self._closer = closer
+    def __init__(self, ledger: Ledger, quota: QuotaStore, clock: Clock) -> None:
+        self._ledger = ledger
+        self._quota = quota
         self._clock = clock
 
     async def run(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> str:
@@ -44,15 +42,15 @@ class Reconciler:
         found = await self._find(item, listed)
         if found is None and self._clock.now() - sent_at < LISTING_IS_CERTAIN_AFTER:
             return ""
-        stored = await self._outcomes.get(item.outcome.key)
+        stored = await self._ledger.get(item.outcome.key)
         if stored is None or stored.outcome.state is not State.UNCERTAIN:
-            await self._closer.place_anew(item)
+            await self._ledger.refile(item)
             return "" if stored is None else stored.outcome.graph_submission_id or ""
         emit(Event.RECONCILED, submission_id=item.outcome.key.submission_id, found=found is not None)
         if found is None:
             await self._send_again(item, stored)
             return ""
-        await self._closer.step(item, stored, submitted(stored.outcome, found, sent_at))
+        await self._ledger.step(Step(item, submitted(stored.outcome, found, sent_at), stored))
         return found.submission_id
 
     async def presumed(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> str:
@@ -64,7 +62,7 @@ class Reconciler:
         """The listed submission that the lost POST made, leaving out those that finished rows own."""
         candidates = list(listed)
         while (found := find_match(_lost(item), candidates)) is not None:
-            owner = await self._outcomes.owner_of(found.submission_id, sent_before(item) - OWNED_SINCE)
+            owner = await self._ledger.owner_of(found.submission_id, sent_before(item) - OWNED_SINCE)
             if owner in (None, item.outcome.key.submission_id):
                 return found
             candidates.remove(found)
@@ -72,13 +70,14 @@ class Reconciler:
 
     async def _send_again(self, item: WorkItem, stored: Stored) -> None:
         """Let a row wait anew whose POST is known to have had no effect, or give it up."""
-        decision = after_nothing_found(item.failures)
-        after = move(stored.outcome, decision.state, reason=decision.reason)
-        failures = item.failures + decision.counts
+        others_accepted = (await self._quota.quota()).accepted_since(sent_before(item))
+        decision = after_nothing_found(item.failures, others_accepted=others_accepted)
         if decision.state is State.FAILED:
-            emit(Event.GAVE_UP, submission_id=after.key.submission_id, reason=decision.reason)
-        waiting = replace(item, failures=failures, due_at=self._clock.now(), sent_at=None)
-        await self._closer.step(waiting, stored, after)
+            emit(Event.GAVE_UP, submission_id=stored.outcome.key.submission_id, reason=decision.reason)
+        await self._quota.forget_post(stored.outcome.item_key, sent_before(item))
+        after = move(stored.outcome, decision.state, reason=decision.reason)
+        filed = {"failures": item.failures + decision.counts, "due_at": self._clock.now(), "sent_at": None}
+        await self._ledger.step(Step(item, after, stored, filed))
 
 
 def nearest_first(items: Sequence[WorkItem], listed: Sequence[ThreatSubmission]) -> list[WorkItem]:

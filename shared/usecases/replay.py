@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.domain.errors import GraphError, NotAllowed
 from shared.domain.lifecycle import IllegalTransition, is_final, move
@@ -22,9 +23,8 @@ from shared.domain.replays import REPLAYED, CannotReplay, Way, refused_detail, w
 from shared.domain.submissions import Material
 from shared.ports import Clock
 from shared.stores.items import ItemStore
-from shared.stores.outcomes import Change, OutcomeStore, Stored
+from shared.stores.ledger import KEPT, Ledger, Stored, WorkItem
 from shared.stores.replays import ReplayRequest, Replays
-from shared.stores.worklist import KEPT, WorkItem, Worklist
 from shared.telemetry import Event, emit
 from shared.usecases.admission import Admission, Candidate, Claimed
 from shared.usecases.claims import Claims, claim_of
@@ -44,8 +44,7 @@ class Replay:
         self,
         *,
         replays: Replays,
-        outcomes: OutcomeStore,
-        worklist: Worklist,
+        ledger: Ledger,
         items: ItemStore,
         admission: Admission,
         rereader: Rereader,
@@ -53,10 +52,9 @@ class Replay:
         clock: Clock,
     ) -> None:
         self._replays = replays
-        self._outcomes = outcomes
-        self._worklist = worklist
+        self._ledger = ledger
         self._items = items
-        self._claims = Claims(outcomes, items)
+        self._claims = Claims(ledger, items, clock)
         self._admission = admission
         self._rereader = rereader
         self._evidence_days = evidence_days
@@ -97,24 +95,25 @@ class Replay:
         except CannotReplay as refusal:
             await self._refuse(request, refusal)
         except (IllegalTransition, LookupError, TypeError, ValueError) as error:
+            # Whatever is wrong with this row or request, the others are answered.
             emit(Event.REPLAY_REFUSED, submission_id=request.key.submission_id, reason=type(error).__name__)
         return True
 
     async def _refuse(self, request: ReplayRequest, refusal: CannotReplay) -> None:
         """Tell why not, also in the row, unless that has changed since: then it tells what is newer."""
         emit(Event.REPLAY_REFUSED, submission_id=request.key.submission_id, reason=refusal.reason)
-        stored = await self._outcomes.get(request.key)
+        stored = await self._ledger.get(request.key)
         if stored is None or stored.etag != request.version or stored.outcome.state not in KEPT:
             return
         told = replace(stored.outcome, state_detail=refused_detail(stored.outcome.state_detail, refusal))
-        await self._outcomes.amend([Change(stored.outcome, told, stored.etag)])
+        await self._ledger.amend(stored, told)
 
     async def _take_up(self, request: ReplayRequest) -> bool:
         """Take one row up, or go on where an earlier run stopped; whether that is done."""
-        stored = await self._outcomes.get(request.key)
+        stored = await self._ledger.get(request.key)
         if stored is None:
             raise CannotReplay("no_such_row", "There is no such row.")
-        item = await self._worklist.kept(request.key.submission_id)
+        item = await self._ledger.kept(request.key.submission_id)
         if stored.etag != request.version:
             return await self._go_on(item, stored)
         if self._replays.is_forgotten(request):
@@ -128,11 +127,11 @@ class Replay:
         outcome = stored.outcome
         is_ours = item is not None and _is_as_taken_up(outcome)
         if is_ours or outcome.dispatched_at is None:
-            await self._outcomes.ensure_logged(outcome)
+            await self._ledger.ensure_logged(outcome)
         if item is not None and is_ours:
             return await self._place(item, stored, None)
         if item is not None and outcome.state not in KEPT:
-            await self._worklist.remove([item])
+            await self._ledger.remove([item])
         if is_final(outcome.state):
             raise CannotReplay("changed_since", "It has changed since it was asked for: look at it again.")
         return True
@@ -144,7 +143,8 @@ class Replay:
         if item is not None and item.material != Material():
             waiting = replace(outcome, state=State.PENDING, state_reason=None, state_detail=None, covered_by=None)
             return Candidate(waiting, item.material)
-        if await self._worklist.is_under_way(outcome.key.submission_id):
+        entry = await self._ledger.find(outcome)
+        if entry is not None and entry.outcome.state not in KEPT:
             return None
         raise CannotReplay("nothing_kept", "Nothing is kept of what was to be submitted: ask for the item anew.")
 
@@ -188,22 +188,31 @@ class Replay:
         await self._look_at_the_holder(candidate.outcome)
         claimed = (await self._admission.claim([candidate]))[0]
         await self._expedite(claimed)
-        entry = item or WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
-        kept = replace(
-            entry,
-            outcome=stored.outcome,
-            etag=stored.etag,
-            material=claimed.candidate.material,
-            waits_for=claimed.waits_for,
-        )
-        await self._worklist.add([kept])
+        kept = await self._kept(stored, item, claimed)
         after = _after(way, stored.outcome, claimed.candidate.outcome)
-        done = (await self._outcomes.advance([Change(stored.outcome, after, stored.etag)]))[0]
+        done = await self._ledger.advance(stored, after)
         return await (self._place(kept, done, way) if done is not None else self._overtaken(kept))
+
+    async def _kept(self, stored: Stored, item: WorkItem | None, claimed: Claimed) -> WorkItem:
+        """The row's kept entry with what is to be submitted and who covers it, as it stands in the worklist now."""
+        material, holder = claimed.candidate.material, claimed.holder
+        if item is None:
+            entry = WorkItem(
+                outcome=stored.outcome,
+                etag=stored.etag,
+                material=material,
+                due_at=stored.outcome.received_at,
+                holder=holder,
+            )
+            await self._ledger.add(entry, stored)
+        else:
+            await self._ledger.file(item, stored, {"material": material})
+        kept = await self._ledger.kept(stored.outcome.key.submission_id)
+        return replace(kept or item or entry, holder=holder)
 
     async def _overtaken(self, kept: WorkItem) -> bool:
         """Look at a row anew that somebody else moved on: the entry that was just written is not left behind it."""
-        stored = await self._outcomes.get(kept.outcome.key)
+        stored = await self._ledger.get(kept.outcome.key)
         return stored is not None and await self._go_on(kept, stored)
 
     async def _reject_again(self, stored: Stored, rejected: Outcome) -> None:
@@ -211,10 +220,10 @@ class Replay:
         reason, detail = rejected.state_reason or "", rejected.state_detail
         if stored.outcome.state is State.REJECTED:
             after = replace(stored.outcome, state_reason=reason, state_detail=detail)
-            await self._outcomes.amend([Change(stored.outcome, after, stored.etag)])
+            await self._ledger.amend(stored, after)
         else:
             after = move(stored.outcome, State.REJECTED, reason=reason, detail=detail)
-            await self._outcomes.advance([Change(stored.outcome, after, stored.etag)])
+            await self._ledger.advance(stored, after)
         raise CannotReplay(reason, detail or reason)
 
     async def _look_at_the_holder(self, outcome: Outcome) -> None:
@@ -222,10 +231,10 @@ class Replay:
         claim = claim_of(outcome)
         if claim is None:
             return
-        holder = (await self._claims.unless_left_to_campaign(claim, (await self._items.hold([claim]))[0])).holder
+        holder = await self._claims.unless_left_to_campaign(claim, (await self._items.hold([claim]))[0].holder)
         if holder == outcome.key:
             return
-        stored = await self._outcomes.get(holder)
+        stored = await self._ledger.get(holder)
         if stored is not None and stored.outcome.state in KEPT and _way(stored.outcome) is Way.LOOK_UP:
             raise CannotReplay(
                 "holder_unknown", f"{holder.submission_id} took its place and may be at Microsoft: replay that one."
@@ -233,22 +242,20 @@ class Replay:
 
     async def _expedite(self, claimed: Claimed) -> None:
         outcome = claimed.candidate.outcome
-        if outcome.state is State.COVERED and outcome.source is Source.MANUAL and outcome.priority is not None:
-            await self._admission.expedite(claimed.waits_for[0], outcome.priority)
+        if claimed.holder is not None and outcome.source is Source.MANUAL and outcome.priority is not None:
+            await self._admission.expedite(claimed.holder, outcome.priority)
 
     async def _place(self, kept: WorkItem, stored: Stored, way: Way | None) -> bool:
         """Put the entry of a row that was taken up where it is acted on; False where somebody moved the row on."""
-        entry = replace(kept, outcome=stored.outcome, etag=stored.etag, failures=0, throttled=0, slot=None)
-        placed: WorkItem | None = entry
+        placed: tuple[Stored, OutcomeKey | None] | None = (stored, kept.holder)
         if stored.outcome.state in (State.PENDING, State.UNCERTAIN):
-            placed = await self._claims.verified(entry)
+            placed = await self._claims.verified(stored)
         if placed is None:
             return False
-        if is_final(placed.outcome.state):
-            await self._worklist.remove([kept])
-        else:
-            await self._worklist.move(kept, _in_its_place(placed, self._clock.now()))
-        emit(Event.REPLAYED, submission_id=placed.outcome.key.submission_id, state=placed.outcome.state, way=way)
+        row, holder = placed
+        fresh: dict[str, Any] = {"failures": 0, "throttled": 0, "tries": 0, "refused_at": None, "holder": holder}
+        await self._ledger.file(kept, row, fresh | _timing(kept, row.outcome, self._clock.now()))
+        emit(Event.REPLAYED, submission_id=row.outcome.key.submission_id, state=row.outcome.state, way=way)
         return True
 
 
@@ -262,15 +269,12 @@ def _after(way: Way, before: Outcome, claimed: Outcome) -> Outcome:
     return after if after.state is State.UNCERTAIN else replace(after, dispatched_at=None)
 
 
-def _in_its_place(item: WorkItem, now: datetime) -> WorkItem:
-    """The entry with when it may go: not before Microsoft takes the item again after a POST that it refused."""
-    outcome = item.outcome
+def _timing(item: WorkItem, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """When the row may go: not before Microsoft takes the item again after a POST that it refused."""
     if outcome.state is State.UNCERTAIN:
-        return item
-    if outcome.state is State.COVERED:
-        return replace(item, due_at=now, waits_for=(_holder(item),), sent_at=None)
+        return {}
     may_go_at = now if item.sent_at is None else max(now, item.sent_at + WINDOW + CLOCK_MARGIN)
-    return replace(item, due_at=may_go_at, sent_at=None)
+    return {"due_at": now if outcome.state is State.COVERED else may_go_at, "sent_at": None}
 
 
 def _is_as_taken_up(outcome: Outcome) -> bool:
@@ -281,13 +285,6 @@ def _is_as_taken_up(outcome: Outcome) -> bool:
     return outcome.state is State.COVERED or (
         outcome.state in (State.PENDING, State.UNCERTAIN) and outcome.state_reason == REPLAYED
     )
-
-
-def _holder(item: WorkItem) -> OutcomeKey:
-    """The row that covers this one. Where a stop lost its day, one that is not there: the follower asks the item."""
-    covered_by = item.outcome.covered_by or ""
-    known = (key for key in item.waits_for if key.submission_id == covered_by)
-    return next(known, OutcomeKey(item.outcome.key.partition, covered_by))
 
 
 def _way(outcome: Outcome) -> Way | None:

@@ -14,26 +14,31 @@ Rows that an administrator asked to be taken up again come first: a lost POST am
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.errors import GraphError
+from shared.domain.item import may_have_arrived
 from shared.domain.lifecycle import move
-from shared.domain.model import Category, Kind, Outcome, State
+from shared.domain.model import Category, Kind, Outcome, OutcomeKey, State
 from shared.domain.submissions import ThreatSubmission
 from shared.domain.verdicts import Judgement, judge
 from shared.ports import Clock, ThreatSubmissions
-from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist, slot_time
+from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
+from shared.stores.quota import QuotaStore, slot_time
 from shared.telemetry import Event, emit
-from shared.usecases.closing import Closer
+from shared.usecases.closing import close
 from shared.usecases.covering import HolderFollower
 from shared.usecases.evidence import EvidenceKeeper
 from shared.usecases.reconcile import Reconciler, nearest_first
+from shared.usecases.refusals import Refusals
 from shared.usecases.replay import Replay
 from shared.usecases.sweep import Sweeper, sent_before
+from shared.usecases.trouble import Trouble
 
+RUN_TIME = timedelta(minutes=4)
+"""A run begins nothing more after this and goes on at the next one, far below the function's time limit."""
 LISTED_BEFORE = timedelta(minutes=10)
 """How far the list reaches back behind our oldest POST: Microsoft's clock may be behind ours."""
 PATIENCE_WITHOUT_LISTING = timedelta(hours=24)
@@ -65,78 +70,110 @@ class SettleOutcomes:
         self,
         rules: SettleRules,
         *,
-        outcomes: OutcomeStore,
-        worklist: Worklist,
+        ledger: Ledger,
+        quota: QuotaStore,
         sweeper: Sweeper,
         replay: Replay,
         reconciler: Reconciler,
+        refusals: Refusals,
         follower: HolderFollower,
-        closer: Closer,
+        trouble: Trouble,
         submissions: ThreatSubmissions,
         evidence: EvidenceKeeper,
         clock: Clock,
     ) -> None:
         self._rules = rules
-        self._outcomes = outcomes
-        self._worklist = worklist
+        self._ledger = ledger
+        self._quota = quota
         self._sweeper = sweeper
         self._replay = replay
         self._reconciler = reconciler
+        self._refusals = refusals
         self._follower = follower
-        self._closer = closer
+        self._trouble = trouble
         self._submissions = submissions
         self._evidence = evidence
         self._clock = clock
 
     async def run(self) -> int:
-        """Move every row on that can move; returns how many got a final verdict."""
-        await self._sweeper.left_behind()
+        """Move every row on that can move; returns how many got a final verdict.
+
+        What does not fit into `RUN_TIME` is done at the next run; everything before it is durable.
+        """
+        stop_at = self._clock.now() + RUN_TIME
+        await self._sweeper.left_behind(stop_at)
         await self._replay.run()
         settled = 0
-        by_kind: defaultdict[Kind, list[WorkItem]] = defaultdict(list)
-        for item in await self._worklist.at_microsoft():
-            by_kind[item.outcome.kind or Kind.EMAIL].append(item)
-        for kind, items in by_kind.items():
-            settled += await self._compare(kind, items)
-        settled += await self._follower.run()
+        for kind, items in _by_kind(await self._ledger.at_microsoft()).items():
+            settled += await self._compare(kind, items, stop_at)
+        await self._refusals.run(stop_at)
+        followed = await self._follower.run(stop_at)
+        await self._look_up(followed.to_look_up)
         await self._evidence.run()
-        return settled
+        await self._quota.forget_old_turns()
+        return settled + followed.settled
 
-    async def _compare(self, kind: Kind, items: Sequence[WorkItem]) -> int:
+    async def _compare(self, kind: Kind, items: Sequence[WorkItem], stop_at: datetime) -> int:
         """Compare the rows of one kind with what Microsoft lists."""
         now = self._clock.now()
         listing = await self._list(kind, items)
-        settled: set[str] = set()
+        settled = 0
         if listing is not None:
             owned = {item.outcome.graph_submission_id or "" for item in items}
-            await self._reconcile([one for one in items if one.outcome.state is State.UNCERTAIN], listing, owned)
-            settled = await self._judge_all([one for one in items if one.outcome.state is State.SUBMITTED], listing)
+            lost = [one for one in items if one.outcome.state is State.UNCERTAIN]
+            await self._reconcile(lost, listing, owned, stop_at)
+            settled = await self._judge_all(
+                [one for one in items if one.outcome.state is State.SUBMITTED], listing, stop_at
+            )
         patience = timedelta() if listing is not None else PATIENCE_WITHOUT_LISTING
         # A complete list decides every uncertain row: one that it gave its submission is judged before it expires.
         undecided = [one for one in items if listing is None or one.outcome.state is State.SUBMITTED]
-        await self._give_up_on(
-            [
-                item
-                for item in undecided
-                if item.outcome.key.submission_id not in settled
-                and now - sent_before(item) >= self._rules.verdict_deadline + patience
-            ]
-        )
-        return len(settled)
+        overdue = [one for one in undecided if now - sent_before(one) >= self._rules.verdict_deadline + patience]
+        if self._clock.now() < stop_at:
+            for item in overdue:
+                await self._trouble.each([item], self._give_up_on)
+        return settled
 
-    async def _reconcile(self, lost: Sequence[WorkItem], listing: Listing, owned: set[str]) -> None:
+    async def _reconcile(self, lost: Sequence[WorkItem], listing: Listing, owned: set[str], stop_at: datetime) -> None:
         """Find out what became of lost POSTs. What a row in flight seems to have made is left to that row."""
         flying = await self._in_flight(lost[0].outcome.kind) if lost else []
         for item in nearest_first([*lost, *flying], listing.unowned(owned)):
+            if self._clock.now() >= stop_at:
+                return
             decide = self._reconciler.run if item in lost else self._reconciler.presumed
-            owned.add(await decide(item, listing.unowned(owned)))
+
+            async def decided(items: Sequence[WorkItem], decide: _Decide = decide) -> int:
+                for one in items:
+                    owned.add(await decide(one, listing.unowned(owned)))
+                return 0
+
+            await self._trouble.each([item], decided)
 
     async def _in_flight(self, kind: Kind | None) -> list[WorkItem]:
         """Rows whose POST has left and whose worker has not spoken yet, with the time of that POST."""
-        sent = {one.name: one.slot.sent_at for one in (await self._worklist.quota()).slots}
-        flying = [item for item in await self._worklist.all_in_flight() if item.outcome.kind is kind and item.slot]
+        sent = {one.name: one.slot.sent_at for one in (await self._quota.quota()).slots}
+        flying = [item for item in await self._ledger.all_in_flight() if item.outcome.kind is kind and item.slot]
         times = [sent.get(item.slot or "", slot_time(item.slot or "")) for item in flying]
         return [replace(item, sent_at=at) for item, at in zip(flying, times, strict=True) if at is not None]
+
+    async def _look_up(self, holders: Sequence[OutcomeKey]) -> None:
+        """Take up rows that were given up and may have arrived, as others wait for them: once Microsoft can list again.
+
+        They are `uncertain` again, and what became of them is found out like that of any other lost POST.
+        """
+        found = [await self._ledger.kept(key.submission_id) for key in holders]
+        for kind, items in _by_kind([item for item in found if item is not None]).items():
+            if await self._list(kind, items) is not None:
+                for item in items:
+                    await self._trouble.each([item], self._taken_up)
+
+    async def _taken_up(self, items: Sequence[WorkItem]) -> int:
+        for item in items:
+            stored = await self._ledger.get(item.outcome.key)
+            if stored is not None and may_have_arrived(stored.outcome):
+                uncertain = move(stored.outcome, State.UNCERTAIN, reason="looked_up")
+                await self._ledger.step(Step(item, uncertain, stored))
+        return len(items)
 
     async def _list(self, kind: Kind, items: Sequence[WorkItem]) -> Listing | None:
         """Everything created since the oldest of these rows was sent; None when Graph did not answer."""
@@ -148,19 +185,26 @@ class SettleOutcomes:
             return None
         return Listing({one.submission_id: one for one in listed})
 
-    async def _judge_all(self, items: Sequence[WorkItem], listing: Listing) -> set[str]:
-        """Write what is new of the listed rows; returns the submission ids that are settled."""
+    async def _judge_all(self, items: Sequence[WorkItem], listing: Listing, stop_at: datetime) -> int:
+        """Write what is new of the listed rows; returns how many are settled."""
+        listed = [item for item in items if (item.outcome.graph_submission_id or "") in listing.by_id]
+        settled = 0
+        for start in range(0, len(listed), TRANSACTION_ROWS):
+            if self._clock.now() >= stop_at:
+                break
+            settled += await self._trouble.each(
+                listed[start : start + TRANSACTION_ROWS], lambda batch: self._judge(batch, listing)
+            )
+        return settled
+
+    async def _judge(self, items: Sequence[WorkItem], listing: Listing) -> int:
         steps = [
-            (item, self._judged(item.outcome, found))
+            Step(item, self._judged(item.outcome, listing.by_id[item.outcome.graph_submission_id or ""]))
             for item in items
-            if (found := listing.by_id.get(item.outcome.graph_submission_id or "")) is not None
         ]
-        final = [(item, after) for item, after in steps if after.state is State.SETTLED]
-        for item, after in steps:
-            if after.state is State.SUBMITTED and after != item.outcome:
-                await self._amend(item, after)
-        await self._closer.close(final)
-        return {item.outcome.key.submission_id for item, _ in final}
+        told = [one for one in steps if one.after.state is State.SUBMITTED and one.after != one.item.outcome]
+        await self._ledger.amend_filed(told)
+        return await close(self._ledger, [one for one in steps if one.after.state is State.SETTLED])
 
     def _judged(self, outcome: Outcome, found: ThreatSubmission) -> Outcome:
         """The row with Microsoft's present words, settled when they are final."""
@@ -176,23 +220,30 @@ class SettleOutcomes:
         )
         return _settled(told, judgement, now) if judgement.is_final else told
 
-    async def _amend(self, item: WorkItem, after: Outcome) -> None:
-        stored = (await self._outcomes.amend([Change(item.outcome, after, item.etag)]))[0]
-        if stored is not None:
-            await self._worklist.move(item, replace(item, outcome=stored.outcome, etag=stored.etag))
-
-    async def _give_up_on(self, items: Sequence[WorkItem]) -> None:
+    async def _give_up_on(self, items: Sequence[WorkItem]) -> int:
         """Expire rows without a verdict; an uncertain row that could never be looked up is failed instead."""
         for item in items:
-            stored = await self._outcomes.get(item.outcome.key)
+            stored = await self._ledger.get(item.outcome.key)
             if stored is None or stored.outcome.state not in (State.SUBMITTED, State.UNCERTAIN):
-                continue
-            if stored.outcome.state is State.SUBMITTED:
-                fresh = replace(item, outcome=stored.outcome, etag=stored.etag)
-                await self._closer.close([(fresh, move(stored.outcome, State.EXPIRED, reason="no_verdict"))])
+                await self._ledger.refile(item)
+            elif stored.outcome.state is State.SUBMITTED:
+                await close(
+                    self._ledger, [Step(item, move(stored.outcome, State.EXPIRED, reason="no_verdict"), stored)]
+                )
             else:
                 emit(Event.GAVE_UP, submission_id=item.outcome.key.submission_id, reason="never_reconciled")
-                await self._closer.step(item, stored, _given_up(stored.outcome))
+                await self._ledger.step(Step(item, _given_up(stored.outcome), stored))
+        return len(items)
+
+
+_Decide = Callable[[WorkItem, Sequence[ThreatSubmission]], Awaitable[str]]
+
+
+def _by_kind(items: Sequence[WorkItem]) -> dict[Kind, list[WorkItem]]:
+    found: defaultdict[Kind, list[WorkItem]] = defaultdict(list)
+    for item in items:
+        found[item.outcome.kind or Kind.EMAIL].append(item)
+    return found
 
 
 def _given_up(outcome: Outcome) -> Outcome:

@@ -13,21 +13,24 @@ fails is stale or a second delivery: it ends quietly, and `settle_outcomes` find
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.codecs.submission_message import SubmissionMessage
-from shared.domain.errors import GraphError, NotSent
+from shared.domain import keys
+from shared.domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
 from shared.domain.lifecycle import move
-from shared.domain.model import Outcome, OutcomeKey, SkipReason, State
+from shared.domain.model import Kind, Outcome, OutcomeKey, SkipReason, State
 from shared.domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
-from shared.domain.retries import THROTTLED, Decision, decide
+from shared.domain.retries import REFUSED, ROWS_MAKE_AN_OUTAGE, THROTTLED, Circumstances, Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, ThreatSubmissions
-from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import KEPT, WorkItem, Worklist, slot_time
+from shared.stores.items import ItemStore
+from shared.stores.ledger import Ledger, Stored, WorkItem
+from shared.stores.quota import NOT_SENT, QuotaStore, slot_time
 from shared.telemetry import Event, emit
+from shared.usecases.claims import Claims, learnt_claim_of
 from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.material import MaterialGone, MaterialSource
 
@@ -38,7 +41,7 @@ EARLY_AT_MOST_S = 90.0
 
 SLOT_MISSED = Decision(State.PENDING, "slot_missed")
 SLOT_TAKEN_BACK = Decision(State.PENDING, "slot_taken_back")
-MAILBOX_SILENT = Decision(State.PENDING, "mailbox_silent", timedelta(minutes=5), counts=True)
+MAILBOX_SILENT = Decision(State.PENDING, "mailbox_silent", timedelta(minutes=5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +59,25 @@ class Submit:
         self,
         *,
         shadow: bool,
-        outcomes: OutcomeStore,
-        worklist: Worklist,
+        ledger: Ledger,
+        quota: QuotaStore,
+        items: ItemStore,
         material: MaterialSource,
         submissions: ThreatSubmissions,
         clock: Clock,
     ) -> None:
         self._shadow = shadow
-        self._outcomes = outcomes
-        self._worklist = worklist
+        self._ledger = ledger
+        self._quota = quota
+        self._items = items
+        self._claims = Claims(ledger, items, clock)
         self._material = material
         self._submissions = submissions
         self._clock = clock
 
     async def run(self, message: SubmissionMessage) -> None:
         """Submit the row that the message names, unless the message is stale."""
-        item = await self._worklist.in_flight(message.key.submission_id)
+        item = await self._ledger.in_flight(message.key.submission_id)
         if item is None or item.slot != message.slot:
             return
         if await self._is_too_late(message.slot):
@@ -92,10 +98,12 @@ class Submit:
     async def _claim(self, item: WorkItem, etag: str) -> Held | None:
         """The row as ours, in state `submitting`; None when it is somebody else's, or has moved on."""
         claimed = move(item.outcome, State.SUBMITTING, attempts=item.outcome.attempts + 1)
-        stored = (await self._outcomes.advance([Change(item.outcome, claimed, etag)]))[0]
+        stored = await self._ledger.advance(Stored(item.outcome, etag), claimed)
         return None if stored is None else Held(item, stored)
 
     async def _submit(self, held: Held) -> None:
+        if await self._is_told_apart(held):
+            return
         try:
             order = await self._material.order(held.stored.outcome, held.item.material)
         except MaterialGone as error:
@@ -104,13 +112,51 @@ class Submit:
             return
         except GraphError as error:
             tell_unreachable(held.item.material.mailbox or "", error)
-            await self._give_back(held)
+            await self._quota.release(held.item.slot or "")
             await self._back_to_waiting(held, MAILBOX_SILENT, **error_facts(error))
             return
         if self._shadow:
             await self._finish_unsent(held, State.SKIPPED, SkipReason.SHADOW_MODE)
             return
         await self._post(held, order)
+
+    async def _is_told_apart(self, held: Held) -> bool:
+        """Whether a mail that could not be read when it was asked for can be now: then it goes back under its own item.
+
+        Another row may speak for that item, or have been sent less than 15 minutes ago.
+        """
+        outcome, material = held.stored.outcome, held.item.material
+        if material.mailbox is None or outcome.network_message_id is not None:
+            return False
+        names = await self._material.names(material)
+        if names is None or names.network_message_id is None:
+            return False
+        await self._quota.release(held.item.slot or "")
+        await self._quota.end_turn(held.item)
+        waiting = move(
+            outcome,
+            State.PENDING,
+            reason="item_known",
+            dispatched_at=None,
+            attempts=held.item.outcome.attempts,
+            network_message_id=names.network_message_id,
+            internet_message_id=names.internet_message_id or outcome.internet_message_id,
+            sender=names.sender or outcome.sender,
+            subject=names.subject or outcome.subject,
+            item_key=keys.email_item(names.network_message_id, None, "", outcome.recipient or ""),
+        )
+        stored = await self._ledger.advance(held.stored, waiting)
+        placed = None if stored is None else await self._claims.verified(stored)
+        if placed is not None:
+            await self._ledger.file(held.item, placed[0], {"holder": placed[1]})
+        return True
+
+    async def _learn(self, item: WorkItem, outcome: Outcome) -> None:
+        """Let a mail that nobody could read be known by what Microsoft tells of it."""
+        is_unread = item.material.mailbox is not None and outcome.network_message_id is None
+        claim = learnt_claim_of(outcome) if is_unread else None
+        if claim is not None:
+            await self._items.learn(claim)
 
     async def _post(self, held: Held, order: SubmissionOrder) -> None:
         sent_at = await self._stamp(held)
@@ -130,7 +176,7 @@ class Submit:
         """Write the time of the POST just before it leaves and return it; None when the slot was taken back."""
         while True:
             at = self._clock.now()
-            if not await self._worklist.stamp(held.item.slot or "", at):
+            if not await self._quota.stamp(held.item, at):
                 return None
             if self._clock.now() - at <= STAMP_GOOD_FOR:
                 return at
@@ -139,64 +185,116 @@ class Submit:
         """Count a POST from its end when it took longer than the window's margin: it may have arrived any time."""
         now = self._clock.now()
         if now - sent_at > CLOCK_MARGIN:
-            await self._worklist.stamp(held.item.slot or "", now)
+            await self._quota.stamp(held.item, now)
 
     async def _record(self, held: Held, submission: ThreatSubmission, sent_at: datetime) -> None:
         outcome = held.stored.outcome
-        stored = await self._advance(held.stored, submitted(outcome, submission, sent_at))
+        stored = await self._ledger.advance(held.stored, submitted(outcome, submission, sent_at))
         if stored is None:
             stored = await self._record_late(outcome.key, submission, sent_at)
         if stored is None:
             return
-        left = replace(held.item, outcome=stored.outcome, etag=stored.etag, slot=None)
-        await self._worklist.move(held.item, left)
+        await self._ledger.file(held.item, stored, {"refused_at": None}, also=[self._quota.accepted(held.item)])
+        await self._learn(held.item, stored.outcome)
         if held.item.is_probe:
-            await self._worklist.reopen()
+            await self._quota.reopen()
         emit(Event.SUBMITTED, submission_id=outcome.key.submission_id, seconds=stored.outcome.seconds_to_submit)
 
     async def _record_late(self, key: OutcomeKey, submission: ThreatSubmission, sent_at: datetime) -> Stored | None:
-        """Record an answer whose row was called uncertain in the meantime; None when it has moved on."""
-        stored = await self._outcomes.get(key)
+        """Record an answer whose row was called uncertain in the meantime; None when it has moved on.
+
+        What it was recorded as before, by this worker whose answer from storage was lost, is taken as it stands.
+        """
+        stored = await self._ledger.get(key)
+        if stored is not None and stored.outcome.graph_submission_id == submission.submission_id:
+            await self._ledger.ensure_logged(stored.outcome)
+            return stored
         if stored is None or stored.outcome.state is not State.UNCERTAIN:
             return None
-        return await self._advance(stored, submitted(stored.outcome, submission, sent_at))
+        return await self._ledger.advance(stored, submitted(stored.outcome, submission, sent_at))
 
     async def _after(self, held: Held, error: GraphError, sent_at: datetime) -> None:
         """Act on a submission that did not simply succeed."""
-        quota = await self._worklist.quota()
-        decision = decide(error, failures=held.item.failures, strikes=quota.strikes_before(self._clock.now()))
+        if (result := result_of(error)) is not None:
+            await self._quota.tell(held.item, result)
+        known = await self._circumstances(held, error)
+        decision = decide(error, known)
         tell(held, error, decision)
         if decision.closes_window:
-            await self._worklist.close(self._clock.now() + decision.delay, decision.reason)
-        elif held.item.is_probe and not isinstance(error, NotSent):
-            await self._worklist.reopen()
+            await self._quota.close(self._clock.now() + decision.delay, decision.reason)
+        elif held.item.is_probe and result is None:
+            await self._quota.reopen()
         if decision.state is State.PENDING:
-            await self._back_to_waiting(held, decision, attempts=held.stored.outcome.attempts, **error_facts(error))
+            attempts = held.stored.outcome.attempts
+            counts = result == REFUSED and not decision.closes_window
+            refused_at = held.item.refused_at
+            if decision.reason == REFUSED and known.refused_for is None:
+                refused_at = self._clock.now()
+            await self._back_to_waiting(
+                held,
+                decision,
+                ends_turn=not counts,
+                refused_at=refused_at,
+                attempts=attempts,
+                **error_facts(error),
+            )
         else:
             await self._finish(held, decision.state, reason=decision.reason, sent_at=sent_at, **error_facts(error))
 
-    async def _back_to_waiting(self, held: Held, decision: Decision, **facts: Any) -> None:
+    async def _circumstances(self, held: Held, error: GraphError) -> Circumstances:
+        """What the row and the tenant have been through, as far as it bears on what follows."""
+        now = self._clock.now()
+        quota = await self._quota.quota()
+        failing = len(quota.failing_rows(throttled=isinstance(error, Throttled)))
+        is_pause_probed = held.item.is_probe and not isinstance(error, Throttled)
+        refused_at = held.item.refused_at if quota.blames(held.item.refused_at) else None
+        return Circumstances(
+            failures=held.item.failures,
+            strikes=quota.strikes_before(now),
+            failing_rows=max(failing, ROWS_MAKE_AN_OUTAGE) if is_pause_probed else failing,
+            refused_for=None if refused_at is None else now - refused_at,
+            others_accepted=refused_at is not None and quota.accepted_since(refused_at),
+            is_items_own=isinstance(error, Throttled) and await self._can_be_the_items(held),
+        )
+
+    async def _can_be_the_items(self, held: Held) -> bool:
+        """Whether a 429 can be about the item: it was sent of late, or Microsoft knows it by a name that we do not."""
+        outcome = held.item.outcome
+        is_known = outcome.kind is not Kind.EMAIL or outcome.network_message_id is not None
+        return not is_known or len((await self._quota.turn_of(outcome.item_key)).sent) > 1
+
+    async def _back_to_waiting(
+        self,
+        held: Held,
+        decision: Decision,
+        *,
+        ends_turn: bool = True,
+        refused_at: datetime | None = None,
+        **facts: Any,
+    ) -> None:
         """Let the row wait anew, behind its own delay; its place by age is kept where it has none.
 
-        A POST counts as an attempt only when the caller says so among the facts.
+        A POST counts as an attempt only when the caller says so among the facts, and for the item's rule unless its
+        turn ends.
         """
-        delay = own_delay(decision, held.item)
+        if ends_turn:
+            await self._quota.end_turn(held.item)
+        now, delay = self._clock.now(), own_delay(decision, held.item)
         known = {"attempts": held.item.outcome.attempts, **facts}
         after = move(held.stored.outcome, State.PENDING, reason=decision.reason, dispatched_at=None, **known)
-        stored = await self._advance(held.stored, after)
+        stored = await self._ledger.advance(held.stored, after)
         if stored is None:
             return
-        waiting = replace(
+        await self._ledger.file(
             held.item,
-            outcome=stored.outcome,
-            etag=stored.etag,
-            due_at=self._clock.now() + delay if delay else held.item.due_at,
-            failures=held.item.failures + decision.counts,
-            throttled=held.item.throttled + (decision.reason == THROTTLED),
-            slot=None,
-            is_probe=False,
+            stored,
+            {
+                "due_at": now + delay if delay else held.item.due_at,
+                "failures": held.item.failures + decision.counts,
+                "throttled": held.item.throttled + (decision.reason == THROTTLED),
+                "refused_at": refused_at or held.item.refused_at,
+            },
         )
-        await self._worklist.move(held.item, waiting)
         emit(
             Event.ATTEMPT_DELAYED,
             submission_id=after.key.submission_id,
@@ -210,35 +308,35 @@ class Submit:
         self, held: Held, state: State, *, reason: str, sent_at: datetime | None = None, **facts: Any
     ) -> None:
         """Move the row to a state in which this worker is done with it."""
-        stored = await self._advance(held.stored, move(held.stored.outcome, state, reason=reason, **facts))
-        if stored is None:
-            return
-        if state is State.UNCERTAIN or state in KEPT:
-            left = replace(held.item, outcome=stored.outcome, etag=stored.etag, sent_at=sent_at, slot=None)
-            await self._worklist.move(held.item, left)
-        else:
-            await self._worklist.remove([held.item])
+        stored = await self._ledger.advance(held.stored, move(held.stored.outcome, state, reason=reason, **facts))
+        if stored is not None:
+            await self._ledger.file(held.item, stored, {"sent_at": sent_at})
 
     async def _finish_unsent(self, held: Held, state: State, reason: str) -> None:
         """End a row that was never sent under its slot: the slot is free again, and the claim was no attempt."""
-        await self._give_back(held)
+        await self._quota.release(held.item.slot or "")
+        await self._quota.end_turn(held.item)
         await self._finish(held, state, reason=reason, attempts=held.item.outcome.attempts)
 
-    async def _give_back(self, held: Held) -> None:
-        await self._worklist.release(held.item.slot or "")
 
-    async def _advance(self, stored: Stored, after: Outcome) -> Stored | None:
-        return (await self._outcomes.advance([Change(stored.outcome, after, stored.etag)]))[0]
+def result_of(error: GraphError) -> str | None:
+    """What a failure tells of whether Microsoft takes anything; None for one that is about the mail alone."""
+    if isinstance(error, NotReady):
+        return None
+    known = ((Throttled, THROTTLED), (NotAllowed, "not_allowed"), (NotSent, NOT_SENT), (AnswerLost, "answer_lost"))
+    return next((result for kind, result in known if isinstance(error, kind)), REFUSED)
 
 
 def own_delay(decision: Decision, item: WorkItem) -> timedelta:
     """How long this row stands back. A closed window delays everybody alike, so the row keeps its place.
 
-    A row that is throttled again may be under its item's own 15-minute rule: it lets the others pass meanwhile.
+    A row that is throttled again may be under its item's own 15-minute rule, one that is refused may be refused for
+    what it is: they let the others pass meanwhile.
     """
-    if decision.closes_window:
-        return WINDOW if decision.reason == THROTTLED and item.throttled else timedelta()
-    return decision.delay
+    if not decision.closes_window:
+        return decision.delay
+    is_again = decision.reason == THROTTLED and item.throttled > 0
+    return WINDOW if is_again or decision.reason == REFUSED else timedelta()
 
 
 def submitted(outcome: Outcome, submission: ThreatSubmission, sent_at: datetime) -> Outcome:
@@ -247,6 +345,9 @@ def submitted(outcome: Outcome, submission: ThreatSubmission, sent_at: datetime)
         outcome,
         State.SUBMITTED,
         submitted_at=sent_at,
+        internet_message_id=outcome.internet_message_id or submission.internet_message_id,
+        sender=outcome.sender or submission.sender,
+        subject=outcome.subject or submission.subject,
         seconds_to_submit=max(0, int((sent_at - outcome.received_at).total_seconds())),
         graph_submission_id=submission.submission_id,
         graph_status=submission.status,
@@ -259,7 +360,7 @@ def submitted(outcome: Outcome, submission: ThreatSubmission, sent_at: datetime)
     )
 
 
-def error_facts(error: GraphError) -> dict[str, str | None]:
+def error_facts(error: GraphError) -> dict[str, Any]:
     """The columns that keep the last failure."""
     code = error.code or (f"http_{error.status}" if error.status else type(error).__name__)
     return {"error_code": code, "error_message": error.message, "error_request_id": error.request_id}
@@ -271,8 +372,9 @@ def tell(held: Held, error: GraphError, decision: Decision) -> None:
         THROTTLED: Event.THROTTLED,
         "not_allowed": Event.NOT_ALLOWED,
         "answer_lost": Event.ANSWER_LOST,
-        "refused_by_microsoft": Event.SUBMISSION_REFUSED,
     }
+    if decision.state is State.REJECTED:
+        events[REFUSED] = Event.SUBMISSION_REFUSED
     event = Event.GAVE_UP if decision.state is State.FAILED else events.get(decision.reason)
     if event is None:
         return

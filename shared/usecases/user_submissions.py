@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 
 from shared.domain import keys
 from shared.domain.errors import GraphError
-from shared.domain.model import Outcome, State
+from shared.domain.model import Outcome
 from shared.domain.user_submissions import BORN, UserSubmission, failed_outcome_of, item_keys, outcome_of
 from shared.ports import Clock, UserSubmissions
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
-from shared.stores.outcomes import OutcomeStore, Stored
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.ledger import Ledger, WorkItem
 from shared.telemetry import Event, emit, raised_at
 from shared.usecases.sources import Look, Taken
 
@@ -35,16 +34,14 @@ class UserSubmissionSource:
         told_by: UserSubmissions,
         *,
         counts: Callable[[], Awaitable[bool]] | None,
-        outcomes: OutcomeStore,
-        worklist: Worklist,
+        ledger: Ledger,
         at_microsoft: AlreadyAtMicrosoft,
         clock: Clock,
     ) -> None:
         self.name = name
         self._told_by = told_by
         self._counts = counts
-        self._outcomes = outcomes
-        self._worklist = worklist
+        self._ledger = ledger
         self._at_microsoft = at_microsoft
         self._clock = clock
 
@@ -97,7 +94,7 @@ class UserSubmissionSource:
             return False
         row = failed_outcome_of(submission, self._clock.now())
         try:
-            await self._outcomes.create([row])
+            await self._ledger.create([_work_item(row)])
         except Exception:  # noqa: BLE001 - the row is tried again, and was told above
             return False
         emit(Event.GAVE_UP, submission_id=row.key.submission_id, reason=row.state_reason)
@@ -121,7 +118,7 @@ class UserSubmissionSource:
 
     async def _row_of(self, submission: UserSubmission) -> Outcome | None:
         key = await self._at_microsoft.find([keys.microsoft_id(submission.submission_id)])
-        stored = None if key is None else await self._outcomes.get(key)
+        stored = None if key is None else await self._ledger.get(key)
         return None if stored is None else stored.outcome
 
     async def _learn(self, submission: UserSubmission, row: Outcome) -> None:
@@ -130,7 +127,7 @@ class UserSubmissionSource:
             await self._at_microsoft.note(item_keys(submission), row.key)
 
     async def _ours_since(self, since: datetime) -> set[str]:
-        return {one.lower() for one in await self._outcomes.submitted_since(since)}
+        return {one.lower() for one in await self._ledger.submitted_since(since)}
 
     async def _noted(self, submission: UserSubmission) -> Outcome:
         """The submission's row, its keys noted. Two tellers may give two times, and so two days: the first counts."""
@@ -141,18 +138,17 @@ class UserSubmissionSource:
         return outcome_of(submission, key, self._clock.now())
 
     async def _admit(self, rows: Sequence[Outcome]) -> int:
-        created = await self._outcomes.create(rows)
-        stored = [one or await self._made_good(row) for row, one in zip(rows, created, strict=True)]
-        await self._worklist.add([_work_item(one) for one in stored if one and one.outcome.state is State.SUBMITTED])
+        created = await self._ledger.create([_work_item(row) for row in rows])
+        for row, one in zip(rows, created, strict=True):
+            if one is None:
+                await self._make_good(row)
         return sum(one is not None for one in created)
 
-    async def _made_good(self, row: Outcome) -> Stored | None:
-        """The row as it stands, its first event made good; None when it has gone on."""
-        stored = await self._outcomes.get(row.key)
-        if stored is None or stored.outcome.state not in BORN:
-            return None
-        await self._outcomes.ensure_logged(stored.outcome)
-        return stored
+    async def _make_good(self, row: Outcome) -> None:
+        """Make good the event and the entry of a row that has not gone on."""
+        stored = await self._ledger.get(row.key)
+        if stored is not None and stored.outcome.state in BORN and not await self._ledger.is_whole(stored):
+            await self._ledger.add(_work_item(row), stored)
 
 
 def _is_whole(row: Outcome, look: Look) -> bool:
@@ -162,5 +158,5 @@ def _is_whole(row: Outcome, look: Look) -> bool:
     return look.settled_before is not None and row.collected_at < look.settled_before - CLOCKS_DIFFER
 
 
-def _work_item(stored: Stored) -> WorkItem:
-    return WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=stored.outcome.received_at)
+def _work_item(row: Outcome) -> WorkItem:
+    return WorkItem(outcome=row, etag="", due_at=row.received_at)

@@ -117,9 +117,9 @@ def test_the_words_are_the_models() -> None:
 def test_the_numbers_are_the_codes() -> None:
     """What is told of lateness, looking back and sizes is what the code does."""
     reading = " ".join(section("## Read the feed").split())
-    assert "given up two minutes after" in reading
-    assert "looks back fifteen is safe" in reading
-    assert (APPEND_WITHIN_S, OVERLAP_MS) == (2 * 60, 15 * 60 * 1000)
+    assert "given up after two minutes" in reading
+    assert "Go on from half an hour before" in reading
+    assert (APPEND_WITHIN_S, OVERLAP_MS) == (2 * 60, 30 * 60 * 1000)
     assert f"cuts at {BATCH_BYTES:,} bytes" in " ".join(section("### Microsoft Sentinel").split())
 
 

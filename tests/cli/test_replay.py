@@ -60,7 +60,7 @@ async def tables(connection: str) -> AsyncIterator[Tables]:
         clock = SystemClock()
         yield Tables(
             OutcomeStore(table["outcomes"], table["outcomelog"], clock),
-            Worklist(table["worklist"], clock),
+            Worklist(table["worklist"]),
             Replays(table["runstate"], clock),
         )
 

@@ -21,7 +21,8 @@ from shared.domain.planner import Limits, Slot
 from shared.ports import Entity, Merge, Replace
 from shared.settings import StorageAccess
 from shared.stores.heartbeats import PARTITION, TIMERS, Heartbeats
-from shared.stores.worklist import WorkItem, Worklist, slot_name
+from shared.stores.quota import QuotaStore, slot_name
+from shared.stores.worklist import WorkItem, Worklist
 from tests.cli.tenant_rows import HOSTILE
 from tests.doctor.refusing_proxy import Refusal, refusing_proxy
 from tests.support.command_line import ROOT, Done, run, screen, without_colour
@@ -35,8 +36,8 @@ def entry(number: int, state: State, received_at: datetime, priority: Priority =
     """Return a row's entry in the worklist, due since it came in."""
     outcome = make_outcome(number, state=state, received_at=received_at, priority=priority)
     slot = slot_name(Slot(received_at, urgent=False), outcome.key.submission_id) if state is State.DISPATCHED else None
-    waits_for = (OutcomeKey("20261120", "0" * 32),) if state is State.COVERED else ()
-    return WorkItem(outcome=outcome, etag="e", due_at=received_at, slot=slot, waits_for=waits_for)
+    holder = OutcomeKey("20261120", "0" * 32) if state is State.COVERED else None
+    return WorkItem(outcome=outcome, etag="e", due_at=received_at, slot=slot, holder=holder)
 
 
 def busy(now: datetime) -> list[WorkItem]:
@@ -63,7 +64,7 @@ async def fill(connection: str, now: datetime, entries: Sequence[WorkItem], *, r
         for name in TABLES:
             await clients.tables.create_table_if_not_exists(name)
         clock = StageClock(now - timedelta(minutes=1))
-        await Worklist(AzureTable(clients.tables.get_table_client("worklist")), clock).add(entries)
+        await Worklist(AzureTable(clients.tables.get_table_client("worklist"))).add(entries)
         heartbeats = Heartbeats(AzureTable(clients.tables.get_table_client("runstate")), clock, LIMITS)
         if runs:
             await heartbeats.failed("settle_outcomes", TimeoutError())
@@ -202,7 +203,7 @@ async def condition(
 ) -> Condition:
     """How an app does whose timers ran just now."""
     worklist, runstate = table or MemoryTable(), MemoryTable()
-    await Worklist(worklist, clock).add(entries)
+    await Worklist(worklist).add(entries)
     for timer in TIMERS:
         await Heartbeats(runstate, clock, LIMITS).ended(timer, 0, 0.1)
     return await read_condition(worklist, runstate, clock)
@@ -213,7 +214,7 @@ async def test_a_pause_is_told_with_its_end_and_reason() -> None:
     for reason, troubles in (("not_allowed", ["not-allowed"]), ("throttled", [])):
         clock, table = StageClock(NOW), MemoryTable()
         until = NOW + timedelta(minutes=5)
-        await Worklist(table, clock).close(until, reason)
+        await QuotaStore(table, clock).close(until, reason)
         found = await condition(clock=clock, table=table)
         assert found.pause is not None
         assert (found.pause.until, found.pause.reason) == (until, reason)
@@ -225,7 +226,7 @@ async def test_probing_goes_on_after_the_pause() -> None:
     """One row at a time goes until one succeeds; a throttled window is simply open again."""
     for reason, is_pause in (("not_allowed", True), ("throttled", False)):
         clock, table = StageClock(NOW), MemoryTable()
-        await Worklist(table, clock).close(NOW + timedelta(minutes=5), reason)
+        await QuotaStore(table, clock).close(NOW + timedelta(minutes=5), reason)
         clock.advance(minutes=6)
         assert ((await condition(clock=clock, table=table)).pause is not None) is is_pause
 
@@ -274,7 +275,7 @@ async def troubled(connection: str, now: datetime) -> None:
     async with AsyncExitStack() as resources:
         clients = await open_storage(StorageAccess(connection_string=connection), None, resources)
         worklist = AzureTable(clients.tables.get_table_client("worklist"))
-        await Worklist(worklist, SystemClock()).close(now + timedelta(minutes=12), "not_allowed")
+        await QuotaStore(worklist, SystemClock()).close(now + timedelta(minutes=12), "not_allowed")
         runstate = AzureTable(clients.tables.get_table_client("runstate"))
         silent: Entity = {"RowKey": "dispatch", "EndedAt": now - timedelta(minutes=50)}
         failed: Entity = {"RowKey": "collect_reports", "FailedAt": now, "Error": f"{HOSTILE} {'long ' * 30}"}

@@ -10,15 +10,14 @@ from datetime import timedelta
 import pytest
 
 from local.graph_simulator import MailItem
-from local.memory_storage import MemoryTable
 from local.sample_tenant import REPORTING_MAILBOX, wrap_as_report_button
 from shared.bootstrap import tenant
 from shared.domain.model import Category, CoverReason, Outcome, SkipReason, State
 from shared.domain.simulations import OwnMarks
 from shared.ports import ReportHead
-from shared.stores.outcomes import OutcomeStore
 from shared.usecases.microsoft_knows import MicrosoftKnows
 from shared.usecases.reading import ReadingRules, ReportPlace, ReportReader
+from tests.support.ledgers import new_ledger
 from tests.support.reports import (
     ANNA,
     BEN,
@@ -112,7 +111,7 @@ async def test_a_report_without_headers_injects_nothing_in_a_tenant() -> None:
             ReadingRules(tenant(on.settings), 3_000_000, OwnMarks()),
             mail=on.ports.mail,
             evidence=on.ports.containers["evidence"],
-            microsoft=MicrosoftKnows(None, OutcomeStore(MemoryTable(), MemoryTable(), on.clock)),
+            microsoft=MicrosoftKnows(None, new_ledger(on.clock)),
             clock=on.clock,
         )
         head = ReportHead(bare, on.clock.now(), "3|bare", ANNA)

@@ -12,9 +12,11 @@ from local.memory_storage import MemoryTable
 from shared.domain.model import OutcomeKey, Priority, State
 from shared.domain.planner import Limits
 from shared.ports import Row
+from shared.stores.quota import QuotaStore
 from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event
 from shared.usecases.backlog import LANES, Backlog
+from tests.support.ledgers import new_ledger
 from tests.support.outcomes import NOW, make_outcome
 from tests.support.reports import ask, events, listen, original, pass_time, report, url_request
 from tests.support.stage import Stage, StageClock, stage
@@ -155,8 +157,9 @@ async def test_the_quota_counts_posts(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.expects_error_log
 async def test_what_cannot_be_read_is_told_and_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
     """No exception leaves: settling was done. The event names the kind of failure and repeats no address."""
-    worklist = Worklist(FailingTable(), StageClock())
-    await Backlog(LIMITS, worklist=worklist, clock=StageClock()).run()
+    clock, table = StageClock(), FailingTable()
+    ledger, quota = new_ledger(clock, worklist=table), QuotaStore(table, clock)
+    await Backlog(LIMITS, ledger=ledger, quota=quota, clock=clock).run()
     (line,) = caplog.messages
     assert line.startswith("event=backlog_untold error=ConnectionError where=shared/stores/worklist.py:")
 
@@ -165,11 +168,12 @@ async def test_ten_thousand_rows_are_counted_as_they_stream_by(caplog: pytest.Lo
     """However many rows wait: one scan of the worklist and one of the quota, and eight lines."""
     listen(caplog)
     table = ScannedTable()
-    worklist = Worklist(table, StageClock())
     keys = [OutcomeKey("20261123", f"{number:032x}") for number in range(10_000)]
     row = make_outcome(priority=Priority.NORMAL, state=State.PENDING, received_at=NOW - timedelta(hours=1))
-    await worklist.add([WorkItem(outcome=replace(row, key=key), etag="1", due_at=NOW) for key in keys])
-    await Backlog(LIMITS, worklist=worklist, clock=StageClock(NOW)).run()
+    await Worklist(table).add([WorkItem(outcome=replace(row, key=key), etag="1", due_at=NOW) for key in keys])
+    clock = StageClock(NOW)
+    ledger, quota = new_ledger(clock, worklist=table), QuotaStore(table, clock)
+    await Backlog(LIMITS, ledger=ledger, quota=quota, clock=clock).run()
     assert lanes(caplog)["normal"] == (10_000, 3600)
     assert (table.scans, table.rows_out) == (2, 10_000)
     assert len(events(caplog)) == len(LANES) + 1

@@ -18,6 +18,7 @@ from shared.domain.representatives import Member
 from shared.formats.mail_fingerprint import mail_fingerprint
 from shared.stores.campaigns import CampaignStore
 from shared.usecases.campaigns import Campaigns
+from tests.support.ledgers import new_ledger
 from tests.support.members import make_key
 from tests.support.reports import (
     MALICIOUS,
@@ -107,7 +108,7 @@ async def campaign_of(on: Stage, content: bytes, ghost: int, at_most: int = 1) -
     assert isinstance(facts, OriginalFacts)
     known_by = mail_fingerprint(Category.PHISHING, facts, content)
     assert known_by is not None
-    campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), at_most, on.clock)
+    campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), at_most, new_ledger(on.clock), on.clock)
     places = await campaigns.place([Member(make_key(ghost), replace(known_by, ids=frozenset()))])
     return places[make_key(ghost)].campaign_id
 
@@ -232,7 +233,7 @@ async def test_the_same_report_twice_is_no_member_more() -> None:
 
 async def test_a_rejected_representative_promotes_another() -> None:
     """Microsoft refuses one for good: one more is submitted, the rest follow it."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         report_lures(on, 20)
         outcomes = await on.finish(rows=20)
@@ -246,7 +247,7 @@ async def test_a_rejected_representative_promotes_another() -> None:
 
 async def test_every_representative_may_be_rejected() -> None:
     """Promoted ones too: as many are tried as it takes, one for each that was refused."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="2") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="2") as on:
         on.graph.control.add_fault(answer_status(422, Scope(method="POST", times=5)))
         report_lures(on, 10)
         outcomes = await on.finish(rows=10)
@@ -258,7 +259,7 @@ async def test_every_representative_may_be_rejected() -> None:
 
 async def test_a_failed_representative_promotes_another() -> None:
     """One that Microsoft never had the metadata of gives up after two days; its campaign is still answered."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         scope = Scope(method="POST")
         handle = on.graph.control.add_fault(
             Fault(FaultKind.STATUS, scope, status=400, message="The metadata isn't available yet.")
@@ -289,7 +290,7 @@ async def test_a_representative_whose_row_never_came_promotes_another() -> None:
 
 async def test_more_than_one_transaction_of_members_follow_one_promoted() -> None:
     """Two hundred and fifty covered rows are moved a hundred at a time, and still only one of them goes."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         report_lures(on, 250)
         outcomes = await on.finish(rows=250)
@@ -384,7 +385,7 @@ async def test_a_request_about_a_mail_that_is_being_submitted_is_told_so(is_firs
 
 async def test_a_rejected_request_leaves_its_campaign_to_another() -> None:
     """It spoke for the reports that came after it; they are not left without a verdict."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         await ask_for(on, lure(0), recipient=person(0))
         await collect(on)
@@ -455,7 +456,7 @@ async def put_the_work(on: Stage) -> None:
 
 async def recorded_steps() -> list[str]:
     """The names of all calls that leave the process while that work is done."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="2") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="2") as on:
         await put_the_work(on)
         steps = Steps()
         on.start_process(steps)
@@ -465,7 +466,7 @@ async def recorded_steps() -> list[str]:
 
 async def stop_and_go_on(stop_at: int, *, after_effect: bool, refused: int) -> None:
     """Stop the process there, begin another, and hold everything to what the contract promises."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="2") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="2") as on:
         if refused:
             on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=refused)))
         await put_the_work(on)
@@ -503,7 +504,7 @@ async def test_a_stop_at_any_step_keeps_the_campaign_whole(after_effect: bool, r
 
 async def test_a_promotion_that_was_cut_off_is_finished_for_the_one_that_was_chosen() -> None:
     """A process stopped behind its decision, and another member stands first by now: it follows the chosen one."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         report_lures(on, 6)
         await on.app.collect_reports.run()
@@ -512,7 +513,7 @@ async def test_a_promotion_that_was_cut_off_is_finished_for_the_one_that_was_cho
         rows = sorted(await on.outcomes(), key=lambda row: row.key.submission_id)
         (gone,) = [row.key for row in rows if row.state is State.REJECTED]
         chosen = [row for row in rows if row.state is State.COVERED][3]
-        campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), 1, on.clock)
+        campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), 1, new_ledger(on.clock), on.clock)
         await campaigns.hand_over(chosen.campaign_id or "", gone, chosen.key)
         outcomes = await on.finish(rows=6)
         assert Counter(row.state for row in outcomes) == {State.SETTLED: 5, State.REJECTED: 1}
@@ -545,7 +546,7 @@ async def test_a_request_does_not_wait_for_a_report_that_turns_out_to_be_covered
 
 async def test_a_promoted_member_does_not_wait_for_one_that_waits_for_it() -> None:
     """A mail is reported, asked for in vain, and reported again: that report holds the item and is no obstacle."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=2)))
         (representative,), (member,) = report_lures(on, 1), report_lures(on, 1, start=4)
         await collect(on)
@@ -557,7 +558,7 @@ async def test_a_promoted_member_does_not_wait_for_one_that_waits_for_it() -> No
         await on.app.collect_reports.run()
         rows = await rows_by_report(on)
         gone, promoted = rows[representative].key, rows[member].key
-        campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), 1, on.clock)
+        campaigns = Campaigns(CampaignStore(on.ports.tables["items"]), 1, new_ledger(on.clock), on.clock)
         await campaigns.hand_over(rows[member].campaign_id or "", gone, promoted)
         outcomes = await on.finish(rows=4)
         assert Counter(row.state for row in outcomes) == {State.REJECTED: 2, State.SETTLED: 2}

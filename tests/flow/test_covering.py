@@ -75,7 +75,7 @@ async def test_a_report_of_a_settled_item_takes_its_verdict() -> None:
 
 async def test_a_rejected_holder_hands_its_claim_over() -> None:
     """What Microsoft refused for the first row is tried once more by one covered row; the rest follow that one."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         for _ in range(3):
             report(on, original("twin"))
@@ -86,7 +86,7 @@ async def test_a_rejected_holder_hands_its_claim_over() -> None:
 
 async def test_a_refused_item_is_not_covered_by_its_refusal() -> None:
     """A report after the holder was rejected is a claim of its own."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.graph.control.add_fault(answer_status(422, Scope(method="POST", times=1)))
         report(on, original("twin"))
         (rejected,) = await on.finish(rows=1)
@@ -101,7 +101,7 @@ async def test_a_refused_item_is_not_covered_by_its_refusal() -> None:
 async def test_a_failed_holder_hands_its_claim_over() -> None:
     """A row that gave up does not take those that waited for it along."""
     not_ready = Fault(FaultKind.STATUS, POST, status=400, message="The metadata isn't available yet.")
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         handle = on.graph.control.add_fault(not_ready)
         first = report(on, original("twin"), age=timedelta(minutes=2))
         await on.round()

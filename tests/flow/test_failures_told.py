@@ -101,7 +101,7 @@ async def test_evidence_that_is_gone_is_told(caplog: pytest.LogCaptureFixture) -
 async def test_a_row_that_never_has_an_effect_is_given_up_aloud(caplog: pytest.LogCaptureFixture) -> None:
     """Three POSTs that came to nothing: lost three times, given up once."""
     listen(caplog)
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         report(on, original("one"))
         on.graph.control.add_fault(reset_connection(POST))
         await pass_time(on, timedelta(hours=2), timedelta(minutes=5))

@@ -114,7 +114,7 @@ async def test_a_post_without_effect_is_repeated_only_when_that_is_certain(name:
 
 async def test_posts_without_effect_are_given_up_at_last() -> None:
     """Three POSTs that came to nothing are all that Microsoft takes of an item in a day: the row failed, replayable."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.graph.control.add_fault(reset_connection(Scope(method="POST")))
         report(on, original("cursed"))
         (row,) = await on.finish(rows=1)
@@ -262,7 +262,7 @@ async def test_a_verdict_beyond_the_deadline_is_expired() -> None:
 )
 async def test_what_microsoft_refuses_for_good_is_rejected_with_its_words(status: int, state: State) -> None:
     """Code, message and request id stand in the row, for support; it is not tried again."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.graph.control.add_fault(answer_status(status, Scope(method="POST"), code="InvalidInput"))
         report(on, original("refused"))
         (row,) = await on.finish(rows=1)

@@ -37,7 +37,7 @@ async def refused_row(on: Stage) -> Outcome:
 
 async def test_what_microsoft_refused_is_sent_again_and_settled() -> None:
     """The row waits anew with what was kept of it, its feed goes on, and the request is gone."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         row = await refused_row(on)
         await ask_again(on, row)
         await on.app.settle_outcomes.run()
@@ -52,7 +52,7 @@ async def test_what_microsoft_refused_is_sent_again_and_settled() -> None:
 
 async def test_a_refused_item_is_not_sent_again_before_microsoft_takes_it() -> None:
     """Microsoft takes an item once in 15 minutes, counted from the POST that it refused."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         row = await refused_row(on)
         await ask_again(on, row)
         await on.finish(rows=1, step=timedelta(minutes=1))
@@ -89,7 +89,7 @@ async def test_what_is_still_missing_is_told_and_what_was_uploaded_is_sent() -> 
 
 async def test_a_sibling_that_went_meanwhile_gives_its_verdict() -> None:
     """The second report of the mail took the claim over: the replayed row is covered by it, and nothing goes twice."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         row = await refused_row(on)
         report(on, original("twin"), reporter=BEN)
         await on.finish(rows=2)
@@ -104,7 +104,7 @@ async def test_a_sibling_that_went_meanwhile_gives_its_verdict() -> None:
 @pytest.mark.parametrize("hours", [2, 31 * 24])
 async def test_what_was_asked_too_long_ago_is_refused_and_told(hours: int) -> None:
     """Nobody waits for it any more: the row stays as it is, and says so."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         row = await refused_row(on)
         await ask_again(on, row)
         on.clock.advance(hours=hours)
@@ -117,7 +117,7 @@ async def test_what_was_asked_too_long_ago_is_refused_and_told(hours: int) -> No
 
 async def test_a_row_that_changed_since_is_left_alone() -> None:
     """Asked with the version of before, for a row that was replayed and settled: nothing is sent, nothing changes."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         row = await refused_row(on)
         (old,) = await ask_again(on, row)
         (settled,) = await on.finish(rows=1)
@@ -130,7 +130,7 @@ async def test_a_row_that_changed_since_is_left_alone() -> None:
 
 async def test_a_bad_request_does_not_hold_up_the_others() -> None:
     """One for a row that is not there, one that is none at all, and a good one."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         row = await refused_row(on)
         await replays(on).ask([ReplayRequest(OutcomeKey("20261123", "f" * 32), "1", on.clock.now() - timedelta(1))])
         await on.ports.tables["runstate"].write(Insert({"PartitionKey": "replay", "RowKey": "bad"}))

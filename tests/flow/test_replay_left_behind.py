@@ -93,11 +93,12 @@ async def test_a_request_that_comes_again_behind_a_stop_is_not_sent_twice() -> N
 
 async def test_a_report_that_is_listed_again_behind_a_stop_is_not_sent_twice() -> None:
     """As above, with a report whose folder is read from its beginning."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         await ask_again(on, *await unavailable(on))
         await settle_until(on)
         on.graph.control.add_fault(answer_status(410, Scope(path="delta", method="GET", times=1)))
         await on.app.collect_reports.run()
+        await on.app.settle_outcomes.run()
         await send_and_lose_the_answer(on)
         await on.finish(rows=1)
         assert len(submissions(on)) == 1
@@ -108,7 +109,7 @@ async def test_a_report_that_is_listed_again_behind_a_stop_is_not_sent_twice() -
 async def test_two_settle_runs_at_once_leave_nothing_that_is_sent_again(call: int) -> None:
     """Also where a second administrator asks late, with the version of before."""
     turns = Turns(switch_at("replay", call, 1000))
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.ports = replace(on.ports, tables={name: TurnTable(turns) for name in TABLES})
         on.start_process()
         row = await refused_row(on)
@@ -127,7 +128,7 @@ async def test_two_settle_runs_at_once_leave_nothing_that_is_sent_again(call: in
 @pytest.mark.parametrize("representatives", ["1", "3"])
 async def test_two_rows_never_wait_for_each_other(representatives: str) -> None:
     """One has the other's item, the other the first one's campaign: one of the two goes."""
-    async with stage(CAMPAIGN_REPRESENTATIVES=representatives) as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES=representatives) as on:
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         report(on, lure(0), reporter=person(0))
         await on.app.collect_reports.run()
@@ -146,7 +147,7 @@ async def test_two_rows_never_wait_for_each_other(representatives: str) -> None:
 @pytest.mark.parametrize("error", [AttributeError, RuntimeError, OSError, ValueError])
 async def test_a_row_whose_reading_fails_holds_up_nobody(error: type[Exception]) -> None:
     """It is told in the row; the row behind it is replayed."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         good = await refused_row(on)
         bad = (await unavailable(on))[0]
         await ask_again(on, bad)
@@ -180,7 +181,7 @@ class Failing:
 
 async def test_mailboxes_that_are_silent_do_not_use_up_every_run() -> None:
     """Three reports wait in silence, and were asked for before a row that needs no mailbox."""
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         good = await refused_row(on)
         await ask_again(on, *await unavailable(on, 3))
         on.clock.advance(seconds=1)
@@ -210,7 +211,7 @@ async def test_a_row_that_a_stop_left_elsewhere_is_waited_for() -> None:
 
 async def test_a_row_taken_up_keeps_its_only_entry_when_evidence_is_dropped() -> None:
     """A stop left it `pending` with nothing but its kept entry, and the next run has no time for it."""
-    async with stage(EVIDENCE_DAYS="1") as on:
+    async with stage(is_busy=True, EVIDENCE_DAYS="1") as on:
         report(on, original("mail"))
         await on.finish(rows=1)
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))

@@ -111,7 +111,7 @@ def at_random(seed: int) -> Choose:
 async def race(rival: str, choose: Choose) -> None:
     """A refused row is replayed while a sibling follows it, or just comes in; hold the end to what is promised."""
     turns = Turns(choose)
-    async with stage() as on:
+    async with stage(is_busy=True) as on:
         on.ports = replace(on.ports, tables={name: TurnTable(turns) for name in TABLES})
         on.start_process()
         rows = await put_a_refused_row(on, with_follower=rival == "follower")

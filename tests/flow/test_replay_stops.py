@@ -9,7 +9,7 @@ import pytest
 
 from local.graph_simulator.faults import Fault, FaultKind, Scope, answer_status
 from shared.domain.model import Outcome, State
-from shared.usecases.sweep import WORKER_SURELY_GONE
+from shared.domain.turns import WORKER_SURELY_GONE
 from tests.flow.test_covering import upload
 from tests.flow.test_stops import named
 from tests.support.replays import ask_again, replays

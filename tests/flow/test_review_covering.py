@@ -33,7 +33,7 @@ async def refuse_the_representative(on: Stage) -> None:
 
 async def recorded_steps() -> list[str]:
     """The names of all calls that leave the process while another representative is chosen."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         await refuse_the_representative(on)
         steps = Steps()
         await on.start_process(steps).settle_outcomes.run()
@@ -42,7 +42,7 @@ async def recorded_steps() -> list[str]:
 
 async def stop_and_go_on(stop_at: int, *, after_effect: bool) -> None:
     """Stop the promotion there, begin another process, and hold the end to what the contract promises."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         await refuse_the_representative(on)
         on.start_process(Steps(stop_at=stop_at, after_effect=after_effect))
         with pytest.raises(ProcessStoppedError):
@@ -83,7 +83,7 @@ async def test_a_member_may_follow_the_same_row_for_another_reason() -> None:
     A mail is reported, asked for in vain, and reported again a day later, when the first representative is still
     waiting and counts no more.
     """
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         report_lures(on, 1)
         await on.app.collect_reports.run()
         report_lures(on, 1, start=4)
@@ -102,7 +102,7 @@ async def test_a_member_may_follow_the_same_row_for_another_reason() -> None:
 @pytest.mark.parametrize("lead", range(-3, 4))
 async def test_a_request_and_a_promotion_at_once_submit_the_mail_once(lead: int) -> None:
     """An operator asks for a covered mail just as it is let go in the place of its campaign's representative."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         on.ports = replace(on.ports, tables={name: YieldingTable() for name in on.ports.tables})
         on.start_process()
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
@@ -150,7 +150,7 @@ async def test_another_claim_does_not_wait_for_a_row_that_only_its_campaign_cove
 
 async def test_a_member_that_is_let_go_keeps_the_items_time() -> None:
     """Another claim about its mail went meanwhile: the two POSTs are 15 minutes apart, and none is refused for it."""
-    async with stage(CAMPAIGN_REPRESENTATIVES="1") as on:
+    async with stage(is_busy=True, CAMPAIGN_REPRESENTATIVES="1") as on:
         await ask_to_block_a_covered_mail(on)
         on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
         on.clock.advance(seconds=31)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from local.setup import ROOT
-from shared.usecases.folders import CONCURRENT_READS
+from shared.domain.pace import CONCURRENT_READS
 from tests.infra.predicted import SITE, Prediction
 
 MAILBOX_CONCURRENCY = 4

@@ -29,8 +29,14 @@ from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import UnreadableMessage, read_message
 from shared.domain.lifecycle import is_final
 from shared.domain.model import Outcome
-from shared.ports import Ports, SourcePorts
+from shared.ports import Merge, Ports, SourcePorts
 from shared.settings import Settings
+from shared.stores.ledger import Ledger
+from shared.stores.outcomes import OutcomeStore
+from shared.stores.quota import QUOTA_ROW, QuotaStore
+from shared.stores.worklist import PARTITION, Worklist
+from shared.usecases.refusals import Refusals
+from shared.usecases.trouble import Trouble
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MOST_DELIVERIES = 5
@@ -136,6 +142,8 @@ class Stage:
     connection: str | None
     app: App
     resources: AsyncExitStack
+    is_busy: bool = False
+    """Other rows are accepted all the time, so that what Microsoft refuses is refused for what it is."""
     _deliveries: dict[str, int] = field(default_factory=dict)
 
     def start_process(self, steps: Steps | None = None) -> App:
@@ -170,12 +178,25 @@ class Stage:
         """
         port = self.ports.queues[queue]
         if isinstance(port, MemoryQueue):
-            return await self._deliver_from_memory(port, queue, handle)
-        return await self._deliver_from_azurite(queue, handle)
+            delivered = await self._deliver_from_memory(port, queue, handle)
+        else:
+            delivered = await self._deliver_from_azurite(queue, handle)
+        if delivered and queue == "submissions" and self.is_busy:
+            await self.accept_another()
+        return delivered
 
     async def deliver_submissions(self) -> int:
         """Deliver what is on the queue `submissions`."""
         return await self.deliver("submissions", self._submit)
+
+    async def accept_another(self) -> None:
+        """Let Microsoft have accepted a row that is not on stage, and reject what was refused before it."""
+        worklist, outcomes = self.ports.tables["worklist"], self.ports.tables["outcomes"]
+        await worklist.write(Merge({"PartitionKey": PARTITION, "RowKey": QUOTA_ROW, "AcceptedAt": self.clock.now()}))
+        store = OutcomeStore(outcomes, self.ports.tables["outcomelog"], self.clock)
+        ledger = Ledger(store, Worklist(worklist))
+        refusals = Refusals(ledger, QuotaStore(worklist, self.clock), Trouble(ledger), self.clock)
+        await refusals.run(self.clock.time + timedelta(hours=1))
 
     async def round(self) -> None:
         """One round of every timer and queue, without moving the time."""
@@ -237,7 +258,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    *, connection: str | None = None, tenant: SimulatedTenant | None = None, **settings: str
+    *, connection: str | None = None, tenant: SimulatedTenant | None = None, is_busy: bool = False, **settings: str
 ) -> AsyncIterator[Stage]:
     """A stage with an empty tenant, in memory or on the storage account that `connection` names."""
     clock = StageClock()
@@ -249,7 +270,7 @@ async def stage(
         parsed = Settings.load({**settings_for(graph.base_url, connection), **settings})
         real = await connect(parsed, resources) if connection else await _graph_only(parsed, resources, clock)
         ports = replace(real, clock=clock)
-        yield Stage(clock, graph, parsed, ports, connection, build(parsed, ports), resources)
+        yield Stage(clock, graph, parsed, ports, connection, build(parsed, ports), resources, is_busy)
 
 
 async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: StageClock) -> Ports:

@@ -16,6 +16,7 @@ from shared.domain.representatives import IDLE_AFTER, Member, Place, Role, join,
 from shared.ports import Row, Write
 from shared.stores.campaigns import CampaignStore
 from shared.usecases.campaigns import Campaigns
+from tests.support.ledgers import new_ledger
 from tests.support.members import make_key, make_keys, make_member
 from tests.support.outcomes import NOW
 from tests.support.stage import ProcessStoppedError, StageClock, Stepped, Steps
@@ -44,7 +45,7 @@ class TalliedTable(MemoryTable):
 
 def make_campaigns(table: MemoryTable | Stepped, clock: StageClock | None = None) -> Campaigns:
     """Return a process's view of the campaigns in a table."""
-    return Campaigns(CampaignStore(table), AT_MOST, clock or StageClock(NOW))
+    return Campaigns(CampaignStore(table), AT_MOST, new_ledger(StageClock(NOW)), clock or StageClock(NOW))
 
 
 def numbered(count: int, start: int = 0) -> list[Member]:

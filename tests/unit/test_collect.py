@@ -15,7 +15,7 @@ from shared.stores.checkpoints import CheckpointStore, FolderContents
 from shared.stores.looks import LookStore
 from shared.usecases.collect import LONGEST_TURN_S, RUN_TIME, CollectReports
 from shared.usecases.destination import ReportDestination
-from shared.usecases.folders import FolderParts
+from shared.usecases.folder_reports import FolderParts
 from shared.usecases.sources import Sources
 from tests.support.stage import StageClock
 
@@ -59,7 +59,7 @@ class Scene:
         parts = FolderParts(
             mail=cast(Any, self.mail),
             reader=nothing,
-            outcomes=nothing,
+            ledger=nothing,
             admission=nothing,
             checkpoints=CheckpointStore(self.table),
             contents=FolderContents(self.table),

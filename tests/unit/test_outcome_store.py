@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from local.memory_storage import MemoryTable
+from shared.codecs.rows import log_entity, outcome_entity
 from shared.domain import keys
-from shared.domain.lifecycle import move
-from shared.domain.model import Outcome, OutcomeKey, State
+from shared.domain.lifecycle import IllegalTransition, born, changed, move
+from shared.domain.model import Outcome, OutcomeKey, State, Verdict
 from shared.ports import Entity, Insert
 from shared.stores.outcomes import APPEND_WITHIN_S, Change, OutcomeStore, Stored
 from tests.support.outcomes import NOW, make_outcome, submission_id
@@ -90,7 +91,7 @@ async def test_rows_of_several_days_go_together(store: OutcomeStore) -> None:
     days = ["20261123", "20261101", "20261122", "20261101"]
     outcomes = [make_outcome(number, key=OutcomeKey(day, submission_id(number))) for number, day in enumerate(days)]
     stored = await created(store, *outcomes)
-    assert [one.outcome for one in stored] == outcomes
+    assert [one.outcome for one in stored] == [born(one, NOW) for one in outcomes]
     assert [await store.get(one.key) for one in outcomes] == stored
 
 
@@ -102,7 +103,8 @@ async def test_a_change_is_written_with_its_event(store: OutcomeStore, log: Memo
     (done,) = await store.advance([change])
     assert done is not None
     assert done == await store.get(stored.outcome.key)
-    assert done.outcome == change.after
+    assert done.outcome == changed(stored.outcome, change.after, clock.now())
+    assert (done.outcome.revision, done.outcome.changed_at) == (2, clock.now())
     assert await store.advance([change]) == [None]
     assert events(log) == [("pending", None), ("dispatched", "pending")]
 
@@ -112,7 +114,7 @@ async def test_one_changed_row_holds_up_no_other(store: OutcomeStore, log: Memor
     stored = await created(store, *(make_outcome(number) for number in range(110)))
     clock.advance(seconds=1)
     await store.advance([step(stored[7], State.SKIPPED)])
-    missing = Stored(make_outcome(999), stored[0].etag)
+    missing = Stored(born(make_outcome(999), NOW), stored[0].etag)
     clock.advance(seconds=1)
     done = await store.advance([step(one, State.DISPATCHED) for one in [*stored, missing]])
     assert [place for place, one in enumerate(done) if one is None] == [7, 110]
@@ -133,7 +135,7 @@ async def test_an_amendment_leaves_the_feed_alone(store: OutcomeStore, log: Memo
 
 
 async def test_changes_of_one_millisecond_keep_their_order(store: OutcomeStore, log: MemoryTable) -> None:
-    """Their keys differ in the sequence, and ascend."""
+    """Each is a millisecond behind the one before, and its sequence is the row's revision."""
     (stored,) = await created(store, make_outcome())
     for state in (State.DISPATCHED, State.SUBMITTING, State.SUBMITTED, State.SETTLED):
         (done,) = await store.advance([step(stored, state)])
@@ -141,7 +143,64 @@ async def test_changes_of_one_millisecond_keep_their_order(store: OutcomeStore, 
         stored = done
     chain = ["pending", "dispatched", "submitting", "submitted", "settled"]
     assert events(log) == list(zip(chain, [None, *chain[:-1]], strict=True))
-    assert [str(row["RowKey"])[-3:] for row in log.rows()] == ["000", "001", "002", "003", "004"]
+    assert [str(row["RowKey"])[-3:] for row in log.rows()] == ["001", "002", "003", "004", "005"]
+    first = keys.epoch_ms(NOW)
+    assert [int(str(row["RowKey"])[:13]) - first for row in log.rows()] == [0, 1, 2, 3, 4]
+
+
+async def test_a_worker_whose_clock_is_behind_writes_no_earlier_time(clock: StageClock, log: StoppingTable) -> None:
+    """The chain stands in its order, whoever's clock wrote it, and whoever makes an event good writes the same key."""
+    table, behind = MemoryTable(), FrozenClock(NOW - timedelta(seconds=2))
+    ahead_store, behind_store = OutcomeStore(table, log, clock), OutcomeStore(table, log, behind)
+    (stored,) = await created(ahead_store, make_outcome())
+    for state in (State.DISPATCHED, State.SUBMITTING, State.UNCERTAIN):
+        (done,) = await behind_store.advance([step(stored, state)])
+        assert done is not None
+        stored = done
+    for store in (ahead_store, behind_store):
+        clock.advance(minutes=16)
+        await store.ensure_logged(stored.outcome)
+    chain = ["pending", "dispatched", "submitting", "uncertain"]
+    assert events(log) == list(zip(chain, [None, *chain[:-1]], strict=True))
+
+
+async def test_a_stale_reading_adds_no_event(store: OutcomeStore, log: MemoryTable) -> None:
+    """Who read a row before others moved it on, and makes its event good then, tells no change that never was."""
+    (read,) = await created(store, make_outcome())
+    (done,) = await store.advance([step(read, State.DISPATCHED)])
+    assert done is not None
+    await store.ensure_logged(read.outcome)
+    assert events(log) == [("pending", None), ("dispatched", "pending")]
+
+
+async def test_the_store_refuses_what_the_table_of_transitions_lacks(store: OutcomeStore, log: MemoryTable) -> None:
+    """No row begins as settled, none goes back, and no amendment changes what the feed would have to tell."""
+    with pytest.raises(IllegalTransition):
+        await store.create([make_outcome(state=State.SETTLED)])
+    (stored,) = await created(store, make_outcome())
+    for after in (State.SUBMITTED, State.PENDING):
+        with pytest.raises(IllegalTransition):
+            await store.advance([Change(stored.outcome, replace(stored.outcome, state=after), stored.etag)])
+    for facts in ({"state": State.FAILED}, {"verdict": Verdict.CLEAN}, {"key": OutcomeKey("20261122", "other")}):
+        with pytest.raises(IllegalTransition):
+            await store.amend([Change(stored.outcome, replace(stored.outcome, **facts), stored.etag)])
+    assert await store.get(stored.outcome.key) == stored
+    assert events(log) == [("pending", None)]
+
+
+async def test_a_row_from_before_revisions_goes_on(clock: StageClock, log: StoppingTable) -> None:
+    """Its last event has the key of then; the next one follows it, and none is told twice."""
+    table = MemoryTable()
+    store = OutcomeStore(table, log, clock)
+    old = make_outcome(collected_at=NOW)
+    etag = await table.write(Insert(outcome_entity(old)))
+    await log.write(Insert(log_entity(old, None, NOW, 0)))
+    await store.ensure_logged(old)
+    clock.advance(minutes=1)
+    (done,) = await store.advance([step(Stored(old, etag), State.DISPATCHED)])
+    assert done is not None
+    assert done.outcome.revision == 2
+    assert events(log) == [("pending", None), ("dispatched", "pending")]
 
 
 async def test_an_event_that_was_left_out_is_made_good_once(
@@ -165,18 +224,31 @@ async def test_an_event_that_was_left_out_is_made_good_once(
 async def test_a_first_event_that_was_left_out_is_made_good(
     store: OutcomeStore, log: StoppingTable, clock: StageClock
 ) -> None:
-    """It has no previous state, and others of the same day are not taken for it, however many days have passed."""
+    """With the time of its change, however many days have passed; others of the same day are not taken for it."""
     await created(store, make_outcome(2))
     log.is_down = True
     with pytest.raises(ConnectionError):
         await store.create([make_outcome(1)])
     log.is_down = False
     clock.advance(days=2)
+    row = await store.get(make_outcome(1).key)
+    assert row is not None
+    for _ in range(2):
+        await store.ensure_logged(row.outcome)
+    assert events(log) == [("pending", None)]
+    (event,) = [row for row in log.rows() if row["SubmissionId"] == submission_id(1)]
+    assert event["PartitionKey"] == "20261123"
+
+
+async def test_an_event_of_a_row_from_before_revisions_is_made_good_once(
+    store: OutcomeStore, log: StoppingTable, clock: StageClock
+) -> None:
+    """Its key does not follow from the row: it is looked for, and appended with the present time."""
+    clock.advance(days=2)
     for _ in range(2):
         await store.ensure_logged(make_outcome(1))
-    assert events(log) == [("pending", None)]
-    (row,) = [row for row in log.rows() if row["SubmissionId"] == submission_id(1)]
-    assert row["PartitionKey"] == "20261125"
+    (event,) = log.rows()
+    assert (event["Event"], event["PartitionKey"]) == ("pending", "20261125")
 
 
 async def test_an_event_from_before_midnight_is_found_after_it(
@@ -196,7 +268,11 @@ async def test_an_event_from_before_midnight_is_found_after_it(
 
 async def test_a_submission_of_microsofts_has_one_owner(store: OutcomeStore, clock: StageClock) -> None:
     """The row that the feed shows with it since then, or nobody."""
-    (stored,) = await created(store, make_outcome(state=State.SUBMITTING))
+    (stored,) = await created(store, make_outcome())
+    for state in (State.DISPATCHED, State.SUBMITTING):
+        (done,) = await store.advance([step(stored, state)])
+        assert done is not None
+        stored = done
     clock.advance(minutes=1)
     await store.advance([step(stored, State.SUBMITTED, graph_submission_id="graph-1")])
     assert await store.owner_of("graph-1", NOW) == submission_id(1)
@@ -219,20 +295,23 @@ async def test_an_answer_that_was_lost_does_not_repeat_the_event(
 
 
 async def test_no_event_comes_long_after_the_time_in_its_key(clock: StageClock) -> None:
-    """A feed that does not answer ends the step; what makes the event good later gives it the time of then."""
+    """A feed that does not answer ends the step; what makes the event good later gives it the time of its change."""
     log = StuckTable()
     store = OutcomeStore(MemoryTable(), log, clock, append_within_s=0.01)
     (stored,) = await created(store, make_outcome())
     log.is_stuck = True
     clock.advance(seconds=1)
     dispatched = step(stored, State.DISPATCHED, dispatched_at=clock.time)
+    changed_at = clock.time
     with pytest.raises(TimeoutError):
         await store.advance([dispatched])
     log.is_stuck = False
     clock.advance(minutes=10)
-    await store.ensure_logged(dispatched.after)
+    row = await store.get(stored.outcome.key)
+    assert row is not None
+    await store.ensure_logged(row.outcome)
     assert events(log) == [("pending", None), ("dispatched", "pending")]
-    assert str(log.rows()[-1]["RowKey"]).startswith(str(keys.epoch_ms(clock.time)))
+    assert str(log.rows()[-1]["RowKey"]).startswith(str(keys.epoch_ms(changed_at)))
 
 
 def test_five_minutes_cover_an_append_its_request_and_two_clocks() -> None:

@@ -19,7 +19,14 @@ MAKERS = {"BadManualMessage": 0, "MaterialGone": 0, "_rejected": 1}
 """Calls whose argument at that place becomes the reason of a row that failed or was rejected."""
 WAYS = {
     Way.LOOK_UP: {"never_reconciled"},
-    Way.SUBMIT: {"refused_by_microsoft", "not_sent", "metadata_not_ready", "no_effect", "evidence_gone"},
+    Way.SUBMIT: {
+        "refused_by_microsoft",
+        "not_sent",
+        "metadata_not_ready",
+        "no_effect",
+        "processing_failed",
+        "evidence_gone",
+    },
     Way.TAKE_IN: {
         "poison_message",
         "report_unavailable",

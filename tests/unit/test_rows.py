@@ -23,7 +23,8 @@ SchemaVersion State StateReason StateDetail Kind Source Category Direction Prior
 Sender SenderIp Subject InternetMessageId NetworkMessageId Url FileName FileSha256 SizeBytes Mailbox ReportMessageId
 RequestId ItemKey CampaignId CoveredBy ReceivedAt CollectedAt DispatchedAt SubmittedAt SettledAt Attempts
 GraphSubmissionId GraphStatus ResultCategory ResultDetail Verdict Agreement AllowOrBlock AllowOrBlockExpiresAt
-AllowOrBlockStatus ErrorCode ErrorMessage ErrorRequestId SecondsToSubmit SecondsToVerdict
+AllowOrBlockStatus ErrorCode ErrorMessage ErrorRequestId SecondsToSubmit SecondsToVerdict Revision
+ChangedAt Disputes
 """,
 )
 """Section 4 of the contract."""
@@ -49,6 +50,8 @@ def full() -> Outcome:
         allow_or_block_expires_at=NOW,
         seconds_to_submit=2,
         seconds_to_verdict=3,
+        revision=4,
+        changed_at=NOW,
     )
 
 

@@ -12,14 +12,17 @@ from shared.domain.model import Priority, State
 from shared.domain.planner import Limits, Slot
 from shared.stores.campaigns import CampaignStore
 from shared.stores.items import Claim, ItemStore
-from shared.stores.outcomes import Change, OutcomeStore
-from shared.stores.worklist import WorkItem, Worklist, slot_name
+from shared.stores.ledger import Ledger, WorkItem
+from shared.stores.outcomes import OutcomeStore
+from shared.stores.quota import QuotaStore, slot_name
+from shared.stores.worklist import Worklist
 from shared.usecases.campaigns import Campaigns
-from shared.usecases.closing import Closer
-from shared.usecases.covering import HolderFollower
+from shared.usecases.covering import Followed, HolderFollower
 from shared.usecases.dispatch import Dispatch
 from shared.usecases.poison import RecordPoisonSubmission
 from shared.usecases.sweep import Sweeper, sent_before
+from shared.usecases.trouble import Trouble
+from tests.support.ledgers import new_ledger
 from tests.support.outcomes import NOW, make_outcome
 from tests.support.stage import StageClock
 
@@ -35,69 +38,70 @@ AGO = timedelta(minutes=1)
 @pytest.mark.parametrize("is_flying", [False, True], ids=["both-wait", "one-flies"])
 async def test_a_double_is_sent_once_and_holds_up_nobody(double: dict[str, object], is_flying: bool) -> None:
     """Whether its other entry waits too or is in flight: each row is on the queue once, and the next run goes on."""
-    clock = StageClock(NOW)
-    worklist, queue = Worklist(MemoryTable(), clock), MemoryQueue(clock)
-    outcomes = OutcomeStore(MemoryTable(), MemoryTable(), clock)
+    clock, table = StageClock(NOW), MemoryTable()
+    outcomes, worklist, queue = OutcomeStore(MemoryTable(), MemoryTable(), clock), Worklist(table), MemoryQueue(clock)
+    ledger, quota = Ledger(outcomes, worklist), QuotaStore(table, clock)
+    trouble = Trouble(ledger)
     dispatch = Dispatch(
         LIMITS,
-        outcomes=outcomes,
-        worklist=worklist,
-        sweeper=Sweeper(outcomes, worklist, clock),
+        ledger=ledger,
+        quota=quota,
+        sweeper=Sweeper(ledger, quota, trouble, clock),
+        trouble=trouble,
         queue=queue,
         clock=clock,
     )
     stored = await outcomes.create([make_outcome(1), make_outcome(2)])
-    first, second = (WorkItem(outcome=one.outcome, etag=one.etag, due_at=NOW - AGO) for one in stored if one)
+    first, second = (WorkItem(outcome=one.outcome, etag=one.etag, due_at=NOW - AGO, logged=1) for one in stored if one)
     await worklist.add([first])
     if is_flying:
         assert await dispatch.run() == 1
     await worklist.add([second, replace(first, **double)])  # type: ignore[arg-type]
     for _ in range(2):
         await dispatch.run()
+        clock.advance(minutes=1.1)
+    await dispatch.run()
     assert len(queue.messages) == 2
     rows = [await outcomes.get(one.outcome.key) for one in (first, second)]
     assert [one and one.outcome.state for one in rows] == [State.DISPATCHED] * 2
 
 
 async def test_a_covered_rows_old_entry_stops_nothing() -> None:
-    """A row that went itself and settled may have left its covered entry behind: the entry goes, nothing is raised."""
-    clock = StageClock(NOW)
-    table = MemoryTable()
-    worklist, outcomes = Worklist(table, clock), OutcomeStore(MemoryTable(), MemoryTable(), clock)
-    items = ItemStore(MemoryTable())
-    holder = make_outcome(1, state=State.FAILED)
+    """A row that went itself and ended may have left its covered entry behind: the entry goes, nothing is raised."""
+    clock, table = StageClock(NOW), MemoryTable()
+    ledger = new_ledger(clock, worklist=table)
+    items = ItemStore(MemoryTable(), clock)
+    holder = make_outcome(1, state=State.REJECTED)
     covered = make_outcome(2, state=State.COVERED, covered_by=holder.key.submission_id, item_key=holder.item_key)
     await items.hold([Claim(holder.item_key or "", "phishing", holder.key)])
-    await outcomes.create([holder, replace(covered, state=State.SETTLED, covered_by=None)])
-    await worklist.add([WorkItem(outcome=covered, etag="old", due_at=NOW, waits_for=(holder.key,))])
-    follower = HolderFollower(
-        outcomes=outcomes,
-        worklist=worklist,
-        items=items,
-        campaigns=Campaigns(CampaignStore(MemoryTable()), 3, clock),
-        closer=Closer(outcomes, worklist),
-        clock=clock,
-    )
+    await ledger.create([WorkItem(outcome=holder, etag="", due_at=NOW)])
+    ended = replace(covered, state=State.SKIPPED, covered_by=None)
+    await ledger.create([WorkItem(outcome=ended, etag="", due_at=NOW)])
+    await Worklist(table).add([WorkItem(outcome=covered, etag="old", due_at=NOW, holder=holder.key)])
+    campaigns = Campaigns(CampaignStore(MemoryTable()), 3, ledger, clock)
+    follower = HolderFollower(ledger, items, campaigns, Trouble(ledger), clock)
     for _ in range(2):
-        assert await follower.run() == 0
+        assert await follower.run(NOW + timedelta(hours=1)) == Followed(0, ())
     assert table.rows() == []
 
 
 async def test_poison_of_a_row_whose_slot_is_gone_keeps_the_time_of_its_post() -> None:
     """Reconcile looks around that time: with the day it was received it would call the POST one without effect."""
-    clock = StageClock(NOW)
-    table = MemoryTable()
-    worklist, outcomes = Worklist(table, clock), OutcomeStore(MemoryTable(), MemoryTable(), clock)
+    clock, table = StageClock(NOW), MemoryTable()
+    ledger = new_ledger(clock, worklist=table)
     slot = slot_name(Slot(NOW, urgent=False), make_outcome(1).key.submission_id)
     received_at = NOW - timedelta(days=3)
-    (stored,) = await outcomes.create([make_outcome(1, state=State.PENDING, received_at=received_at)])
-    assert stored is not None
+    row = make_outcome(1, received_at=received_at)
+    (stored,) = await ledger.create([WorkItem(outcome=row, etag="", due_at=received_at)])
     for state in (State.DISPATCHED, State.SUBMITTING):
-        clock.advance(seconds=1)
-        (stored,) = await outcomes.advance([Change(stored.outcome, move(stored.outcome, state), stored.etag)])
         assert stored is not None
-    await worklist.add([WorkItem(outcome=stored.outcome, etag=stored.etag, due_at=received_at, slot=slot)])
-    poison = RecordPoisonSubmission(outcomes, worklist, MemoryQueue(clock))
+        clock.advance(seconds=1)
+        stored = await ledger.advance(stored, move(stored.outcome, state))
+    assert stored is not None
+    entry = await ledger.find(row)
+    assert entry is not None
+    await ledger.file(entry, stored, {"slot": slot})
+    poison = RecordPoisonSubmission(ledger, QuotaStore(table, clock), MemoryQueue(clock))
     await poison.run(write_message(SubmissionMessage(stored.outcome.key, slot, stored.etag)))
-    (uncertain,) = await worklist.at_microsoft()
+    (uncertain,) = await ledger.at_microsoft()
     assert (uncertain.outcome.state, sent_before(uncertain)) == (State.UNCERTAIN, NOW)

@@ -55,6 +55,9 @@ CREATE TABLE dbo.SubmissionChanges (
     ErrorRequestId nvarchar(1000) NULL,
     SecondsToSubmit int NULL,
     SecondsToVerdict int NULL,
+    Revision int NULL,
+    ChangedAt datetime2(7) NULL,
+    Disputes nvarchar(1000) NULL,
     AppendedAt datetime2(7) NOT NULL,
     CONSTRAINT PK_SubmissionChanges PRIMARY KEY (PartitionKey, RowKey),
     INDEX IX_SubmissionChanges_SubmissionId (SubmissionId, AppendedAt)
@@ -68,12 +71,12 @@ CREATE TABLE dbo.SubmissionFeedPlace (
 INSERT dbo.SubmissionFeedPlace (SinceAt) VALUES ('2026-01-01'); -- begin with the changes since then
 GO
 
--- The days to read and where in each to begin: fifteen minutes before the last good read began, whole days after that.
+-- The days to read and where in each to begin: half an hour before the last good read began, whole days after that.
 CREATE PROCEDURE dbo.BeginFeedRead AS
 BEGIN
     SET NOCOUNT ON;
     DECLARE @BeganAt datetime2(3) = SYSUTCDATETIME();
-    DECLARE @FromAt datetime2(3) = (SELECT DATEADD(minute, -15, SinceAt) FROM dbo.SubmissionFeedPlace);
+    DECLARE @FromAt datetime2(3) = (SELECT DATEADD(minute, -30, SinceAt) FROM dbo.SubmissionFeedPlace);
     WITH Days AS (
         SELECT CAST(@FromAt AS date) AS OnDay
         UNION ALL
