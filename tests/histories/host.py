@@ -132,6 +132,15 @@ class Habits:
     skips: float = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What rose out of a function, and when that run of it had begun."""
+
+    function: str
+    error: Exception
+    began_s: float
+
+
 class Host:
     """Runs the functions on the workers."""
 
@@ -148,7 +157,7 @@ class Host:
         self.workers = workers
         self.queues = queues
         self.habits = habits
-        self.failures: list[tuple[str, Exception]] = []
+        self.failures: list[Failure] = []
         """What rose out of a function that no trouble of storage explains."""
         self.runs: Counter[str] = Counter()
         self._pace = pace
@@ -199,7 +208,7 @@ class Host:
 
     async def _invoke(self, name: str, worker: Worker, function: Function) -> bool:
         """Run a function; whether it came to its end."""
-        process, app = worker.process, worker.app
+        process, app, began_s = worker.process, worker.app, self.loop.time()
         self._running[name] += 1
         self._pace.tell(f"{worker.name} {name} BEGINS")
         watch = self.loop.call_later(LONGEST_INVOCATION_S, self._end_if_alive, worker, process)
@@ -210,11 +219,11 @@ class Host:
         except (StorageTroubleError, UnreadableMessage) as error:
             self._pace.tell(f"{worker.name} {name} FAILS: {type(error).__name__}")
             if name.startswith("record_poison"):
-                self.failures.append((name, error))
+                self.failures.append(Failure(name, error, began_s))
             return False
         except Exception as error:  # noqa: BLE001 - whatever it is, the host goes on
             self._pace.tell(f"{worker.name} {name} FAILS: {error!r}")
-            self.failures.append((name, error))
+            self.failures.append(Failure(name, error, began_s))
             return False
         finally:
             watch.cancel()

@@ -120,14 +120,17 @@ class _Judge:
 
     def functions_run(self) -> Iterator[Finding]:
         """Once nothing goes wrong any more, no function fails; and no failure is a mistake of the product's own."""
-        counts = Counter((name, type(error).__name__) for name, error in self.history.failures_in_quiet)
+        counts = Counter((one.function, type(one.error).__name__) for one in self.history.failures_in_quiet)
         for (name, error), count in sorted(counts.items()):
             kind = f"{name} is dead for good" if count >= 5 else f"{name} fails without trouble"
             yield Finding(kind, f"{error}, {count} times after all trouble was over")
-        early = self.history.host.failures[: len(self.history.host.failures) - len(self.history.failures_in_quiet)]
-        raised = Counter((name, repr(failure)[:200]) for name, failure in early if not _is_outer(failure))
-        for (name, failure_told), count in sorted(raised.items()):
-            yield Finding(f"{name} raises {failure_told.partition('(')[0]}", f"{failure_told}, {count} times")
+        raised = Counter(
+            (one.function, repr(one.error)[:200])
+            for one in self.history.host.failures
+            if one not in self.history.failures_in_quiet and not _is_outer(one.error)
+        )
+        for (name, told), count in sorted(raised.items()):
+            yield Finding(f"{name} raises {told.partition('(')[0]}", f"{told}, {count} times")
 
     # Submissions.
 

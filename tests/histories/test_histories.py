@@ -16,7 +16,7 @@ from local.memory_storage import MemoryTable
 from shared.ports import Delete, Entity, Replace
 from tests.histories.character import MAILBOX, calm
 from tests.histories.history import History
-from tests.histories.host import Message
+from tests.histories.host import Failure, Message
 from tests.histories.judge import findings_of
 from tests.histories.microsoft import Effect
 from tests.histories.trial import DEFAULT_HISTORIES, PORTION, silence, trial
@@ -128,7 +128,7 @@ def leave_an_entry(history: History) -> None:
 
 def fail_in_the_quiet(history: History) -> None:
     """A function fails when nothing is wrong any more, again and again."""
-    history.failures_in_quiet = [("settle_outcomes", IndexError())] * 5
+    history.failures_in_quiet = [Failure("settle_outcomes", IndexError(), 0.0)] * 5
 
 
 @pytest.mark.parametrize(

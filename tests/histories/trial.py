@@ -58,7 +58,7 @@ def replay(seed: int) -> tuple[Result, Path]:
     result = _tried(history)
     KEPT_IN.mkdir(parents=True, exist_ok=True)
     path = KEPT_IN / f"{seed}.txt"
-    failures = ["".join(traceback.format_exception(error)) for _, error in history.host.failures[:20]]
+    failures = ["".join(traceback.format_exception(one.error)) for one in history.host.failures[:20]]
     found = [f"FOUND {finding.kind}: {finding.what}" for finding in result.findings]
     path.write_text("\n".join([str(history.character), *history.pace.trace, *failures, *found]) + "\n")
     return result, path
