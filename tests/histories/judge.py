@@ -106,11 +106,10 @@ class _Judge:
         for submission_id in self.expected.user_submissions:
             if not least <= users[submission_id] <= 1:
                 yield Finding(f"{_many(users[submission_id])} for a user submission", submission_id)
-        asked_for = {row.get("Url") or row.get("InternetMessageId") for row in manual if _is_hunted(row)}
-        if self.history.settings.hunting_query:
-            for found in self.microsoft.hunted:
-                if (found.get("Url") or found.get("InternetMessageId")) not in asked_for:
-                    yield Finding("no row for what hunting found", str(found))
+        hunted = {(found.get("Url"), found.get("InternetMessageId")) for found in self.microsoft.hunted}
+        asked_for = {row["RequestId"] for row in manual if _is_hunted(row)}
+        if self.history.settings.hunting_query and len(asked_for) != len(hunted):
+            yield Finding("wrong number of rows from hunting", f"{len(asked_for)}, not {len(hunted)}")
 
     def every_row_is_final(self) -> Iterator[Finding]:
         """Every row ends."""
