@@ -23,6 +23,7 @@ COLUMNS = (
     "requestedBy",
     "reason",
     "priority",
+    "disputes",
     "recipient",
     "message.mailbox",
     "message.messageId",

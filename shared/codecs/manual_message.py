@@ -211,6 +211,11 @@ class _Request(_Model):
     requested_by: _Address
     reason: str | None = Field(None, max_length=500)
     priority: Literal["urgent", "normal", "low"] = "urgent"
+    disputes: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{32}$",
+        description="a SubmissionId whose verdict refuted the claim: the item is submitted anew, never covered",
+    )
 
 
 class EmailRequest(_Request):
@@ -389,6 +394,7 @@ def _request(sent: _AnyRequest, content_digest: str) -> ManualRequest:
         content_digest=content_digest,
         request_id=sent.request_id,
         reason=_text(sent.reason),
+        disputes=sent.disputes,
         recipient=email.recipient if email else None,
         message=_message(email.message) if email else None,
         allow_or_block=_entry(email.allow_or_block) if email else None,

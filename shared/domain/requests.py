@@ -49,7 +49,8 @@ class ManualRequest:
 
     A mail has `recipient` and `message`, a URL `url`, a file `file`; what belongs to another kind is None.
     `content_digest` is the SHA-256 (64 hex digits) of the canonical JSON: the same content has the same digest,
-    whatever its white space, key order, escapes or base64.
+    whatever its white space, key order, escapes or base64. `disputes` is the submission id of a row whose verdict the
+    request disputes.
     """
 
     kind: Kind
@@ -59,6 +60,7 @@ class ManualRequest:
     content_digest: str
     request_id: str | None = None
     reason: str | None = None
+    disputes: str | None = None
     recipient: str | None = None
     message: MessageById | MessageByInternetId | ContentBlob | None = None
     allow_or_block: AllowOrBlock | None = None

@@ -198,7 +198,8 @@ class Ledger:
     async def refile(self, item: WorkItem, filed: Filed = _AS_IT_IS) -> Stored | None:
         """The row as it stands, its event made good and its entry where it belongs; None where there is no row.
 
-        An entry whose row was deleted, as an administrator may do with old days, is taken off.
+        An entry whose row was deleted, as an administrator may do with old days, is taken off. One in flight whose row
+        is uncertain stays until somebody says when its POST left (`sent_at`): the sweeper reads that from its slot.
         """
         stored = await self._outcomes.get(item.outcome.key)
         if stored is None:
@@ -207,7 +208,8 @@ class Ledger:
             return None
         if item.lags_behind(stored.outcome, stored.etag):
             await self._outcomes.ensure_logged(stored.outcome)
-        await self.file(item, stored, filed)
+        if stored.outcome.state is not State.UNCERTAIN or item.slot is None or "sent_at" in filed:
+            await self.file(item, stored, filed)
         return stored
 
     async def put_off(self, item: WorkItem, due_at: datetime) -> None:

@@ -176,11 +176,11 @@ class Dispatch:
         if stored is not None and _is_as_announced(stored, one):
             await self._ledger.ensure_logged(stored.outcome)  # this very run wrote it, and storage's answer was lost
             return stored
-        await self._quota.release(one.after.slot or "")
-        item = await self._ledger.in_flight(one.before.outcome.key.submission_id)
-        if item is not None and item.slot == one.after.slot:
-            await self._quota.end_turn(item)
-            await self._ledger.refile(item)
+        if stored is not None and stored.outcome.revision > one.after.outcome.revision:
+            return None  # it was written, and somebody has moved the row on since: perhaps it is at Microsoft by now
+        slot = await self._quota.slot(one.after.slot or "")
+        if slot is not None and slot.is_open:
+            await self._sweeper.take_back(slot)
         return None
 
     async def _put(self, one: Reservation, stored: Stored) -> None:

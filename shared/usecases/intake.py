@@ -288,6 +288,7 @@ class IntakeManual:
             recipient=request.recipient,
             url=request.url,
             request_id=request.request_id,
+            disputes=request.disputes,
             allow_or_block=None if wanted is None else wanted.action,
             allow_or_block_expires_at=None if wanted is None else wanted.expires_at,
         )

@@ -13,7 +13,7 @@ fails is stale or a second delivery: it ends quietly, and `settle_outcomes` find
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.codecs.submission_message import SubmissionMessage
 from shared.domain import keys
 from shared.domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
 from shared.domain.lifecycle import move
-from shared.domain.model import Kind, Outcome, OutcomeKey, SkipReason, State
+from shared.domain.model import CoverReason, Kind, Outcome, OutcomeKey, SkipReason, State
 from shared.domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
 from shared.domain.retries import REFUSED, ROWS_MAKE_AN_OUTAGE, THROTTLED, Circumstances, Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
@@ -30,7 +30,7 @@ from shared.stores.items import ItemStore
 from shared.stores.ledger import Ledger, Stored, WorkItem
 from shared.stores.quota import NOT_SENT, QuotaStore, slot_time
 from shared.telemetry import Event, emit
-from shared.usecases.claims import Claims, learnt_claim_of
+from shared.usecases.claims import Claims, claim_of, covered, learnt_claim_of
 from shared.usecases.mailboxes import tell_unreachable
 from shared.usecases.material import MaterialGone, MaterialSource
 
@@ -78,7 +78,7 @@ class Submit:
     async def run(self, message: SubmissionMessage) -> None:
         """Submit the row that the message names, unless the message is stale."""
         item = await self._ledger.in_flight(message.key.submission_id)
-        if item is None or item.slot != message.slot:
+        if item is None or item.slot != message.slot or item.outcome.state is not State.DISPATCHED:
             return
         if await self._is_too_late(message.slot):
             await self._back_to_waiting(Held(item, Stored(item.outcome, message.etag)), SLOT_MISSED)
@@ -131,25 +131,47 @@ class Submit:
         names = await self._material.names(material)
         if names is None or names.network_message_id is None:
             return False
+        facts: dict[str, Any] = {
+            "attempts": held.item.outcome.attempts,
+            "network_message_id": names.network_message_id,
+            "internet_message_id": names.internet_message_id or outcome.internet_message_id,
+            "sender": names.sender or outcome.sender,
+            "subject": names.subject or outcome.subject,
+            "item_key": keys.email_item(names.network_message_id, None, "", outcome.recipient or ""),
+        }
+        waiting = move(outcome, State.PENDING, reason="item_known", dispatched_at=None, **facts)
+        holder = await self._holder(waiting)
+        if holder != outcome.key:
+            told = covered(waiting, CoverReason.SAME_ITEM, holder)
+            waiting = replace(told, state=State.COVERED)
         await self._quota.release(held.item.slot or "")
         await self._quota.end_turn(held.item)
-        waiting = move(
-            outcome,
-            State.PENDING,
-            reason="item_known",
-            dispatched_at=None,
-            attempts=held.item.outcome.attempts,
-            network_message_id=names.network_message_id,
-            internet_message_id=names.internet_message_id or outcome.internet_message_id,
-            sender=names.sender or outcome.sender,
-            subject=names.subject or outcome.subject,
-            item_key=keys.email_item(names.network_message_id, None, "", outcome.recipient or ""),
-        )
-        stored = await self._ledger.advance(held.stored, waiting)
-        placed = None if stored is None else await self._claims.verified(stored)
-        if placed is not None:
-            await self._ledger.file(held.item, placed[0], {"holder": placed[1]})
+        stored = await self._advance(held, waiting)
+        if stored is not None:
+            await self._ledger.file(held.item, stored, {"holder": holder})
         return True
+
+    async def _holder(self, outcome: Outcome) -> OutcomeKey:
+        """The row that is submitted for this one: itself, or one that speaks for its item."""
+        claim = claim_of(outcome)
+        if claim is None:
+            return outcome.key
+        return await self._claims.holder(claim, (await self._items.hold([claim]))[0], outcome.source)
+
+    async def _advance(self, held: Held, after: Outcome) -> Stored | None:
+        """Write the next state of the row that this worker holds. None where somebody else did, thinking it was gone.
+
+        A step that was written already, its answer lost, is taken as it stands.
+        """
+        stored = await self._ledger.advance(held.stored, after)
+        if stored is not None:
+            return stored
+        found = await self._ledger.get(held.stored.outcome.key)
+        is_next = found is not None and found.outcome.revision == held.stored.outcome.revision + 1
+        if found is None or not is_next or found.outcome.state is not after.state:
+            return None
+        await self._ledger.ensure_logged(found.outcome)
+        return found
 
     async def _learn(self, item: WorkItem, outcome: Outcome) -> None:
         """Let a mail that nobody could read be known by what Microsoft tells of it."""
@@ -228,7 +250,7 @@ class Submit:
             attempts = held.stored.outcome.attempts
             counts = result == REFUSED and not decision.closes_window
             refused_at = held.item.refused_at
-            if decision.reason == REFUSED and known.refused_for is None:
+            if decision.reason == REFUSED and known.refused_for is None and not decision.closes_window:
                 refused_at = self._clock.now()
             await self._back_to_waiting(
                 held,
@@ -282,7 +304,7 @@ class Submit:
         now, delay = self._clock.now(), own_delay(decision, held.item)
         known = {"attempts": held.item.outcome.attempts, **facts}
         after = move(held.stored.outcome, State.PENDING, reason=decision.reason, dispatched_at=None, **known)
-        stored = await self._ledger.advance(held.stored, after)
+        stored = await self._advance(held, after)
         if stored is None:
             return
         await self._ledger.file(
@@ -308,7 +330,7 @@ class Submit:
         self, held: Held, state: State, *, reason: str, sent_at: datetime | None = None, **facts: Any
     ) -> None:
         """Move the row to a state in which this worker is done with it."""
-        stored = await self._ledger.advance(held.stored, move(held.stored.outcome, state, reason=reason, **facts))
+        stored = await self._advance(held, move(held.stored.outcome, state, reason=reason, **facts))
         if stored is not None:
             await self._ledger.file(held.item, stored, {"sent_at": sent_at})
 

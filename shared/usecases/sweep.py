@@ -54,8 +54,14 @@ class Sweeper:
             elif slot is not None and slot.slot.sent_at is None:
                 await self._unsent([item])
             else:
-                await self._maybe_sent(item, slot_time(item.slot or "") if slot is None else slot.slot.sent_at)
+                await self._maybe_sent(item, await self._sent_at(item) if slot is None else slot.slot.sent_at)
         return len(items)
+
+    async def _sent_at(self, item: WorkItem) -> datetime:
+        """When the POST under a slot that is gone left, or may have: its item's turn remembers it for a day."""
+        slot_at = slot_time(item.slot or "")
+        sent = (await self._quota.turn_of(item.outcome.item_key)).sent
+        return next((at for at in sent if slot_at <= at < slot_at + WORKER_SURELY_GONE), slot_at)
 
     async def _maybe_sent(self, item: WorkItem, sent_at: datetime | None) -> None:
         """Move on a row whose slot was stamped, or is not known any more: its POST may have arrived."""

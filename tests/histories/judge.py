@@ -155,7 +155,7 @@ class _Judge:
             return f"both by {first['RowKey']}"
         if self._is_unknown_item(first) or self._is_unknown_item(second):
             return None
-        if second.get("Disputes") == first["RowKey"]:
+        if "Disputes" in second:  # what disputes a verdict is never covered
             return None
         if self._speaks_at(first, other.at):
             return f"{first['RowKey']} spoke for it when {second['RowKey']} was sent"
