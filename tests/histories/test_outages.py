@@ -79,7 +79,6 @@ class Outage(History):
             self.send(request, link)
 
 
-@pytest.mark.skip(reason="the delivery core does not keep these promises yet")
 @pytest.mark.parametrize(
     ("begin", "lasts"),
     [
