@@ -126,6 +126,8 @@ class Microsoft:
     """When the list and when an alert tells of it."""
     hunted: list[Mapping[str, object]] = field(default_factory=list)
     item_refusals: list[Post] = field(default_factory=list)
+    empty_posts: list[str] = field(default_factory=list)
+    """Rows whose POST said nothing of what is submitted."""
 
     def ails(self, hour: Hour) -> bool:
         """Whether Graph suffers from that just now."""
@@ -151,6 +153,9 @@ class Microsoft:
         fate = self._fate()
         if fate is Fate.NOT_SENT:
             raise NotSent("submit", code="ConnectError")
+        if order.content is None and order.url is None and order.message_url is None:
+            self.empty_posts.append(order.attempt_id[:32])
+            raise Refused("submit", status=400, code="BadRequest")
         item_key, claim = self._item_key(order), _claim(order)
         post = Post(self.loop.now(), item_key, claim, order.attempt_id[:32], 200)
         before = {
