@@ -80,7 +80,7 @@ class History:
         self.tables: dict[str, MemoryTable] = {name: MemoryTable() for name in TABLES}
         self.tables |= {"outcomes": self.outcomes, "outcomelog": self.log}
         self.queues = {name: HostQueue(name, self.loop) for name in QUEUES}
-        self.containers = {name: MemoryBlobs() for name in CONTAINERS}
+        self.containers = {name: MemoryBlobs(_TrueClock(self.loop)) for name in CONTAINERS}
         self.pace = Pace(self.loop, drawn(seed, "pace"), self.character.weather, tells=tells)
         self.settings = Settings.load({**settings_for("http://127.0.0.1:1", None), **self.character.settings})
         self.host = Host(

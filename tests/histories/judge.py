@@ -155,7 +155,7 @@ class _Judge:
             return f"both by {first['RowKey']}"
         if self._is_unknown_item(first) or self._is_unknown_item(second):
             return None
-        if second.get("Disputes") == first["RowKey"]:
+        if "Disputes" in second:  # what disputes a verdict is never covered
             return None
         if self._speaks_at(first, other.at):
             return f"{first['RowKey']} spoke for it when {second['RowKey']} was sent"
@@ -202,6 +202,8 @@ class _Judge:
 
     def no_item_comes_too_early(self) -> Iterator[Finding]:
         """No POST is spent on a refusal that could be known: an item once in 15 minutes, three times a day."""
+        for submission_id in sorted(set(self.microsoft.empty_posts)):
+            yield Finding("POST of nothing", submission_id)
         for post in self.microsoft.item_refusals:
             row = self.by_id.get(post.submission_id, {})
             earlier = [

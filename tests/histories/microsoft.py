@@ -28,6 +28,7 @@ ITEM_WINDOW = timedelta(minutes=15)
 DAY = timedelta(hours=24)
 ITEM_PER_DAY = 3
 PAGE_REPORTS = 3
+PAGE_TOLD = 2
 NONE_YET = (None, None)
 
 
@@ -125,6 +126,8 @@ class Microsoft:
     """When the list and when an alert tells of it."""
     hunted: list[Mapping[str, object]] = field(default_factory=list)
     item_refusals: list[Post] = field(default_factory=list)
+    empty_posts: list[str] = field(default_factory=list)
+    """Rows whose POST said nothing of what is submitted."""
 
     def ails(self, hour: Hour) -> bool:
         """Whether Graph suffers from that just now."""
@@ -150,6 +153,9 @@ class Microsoft:
         fate = self._fate()
         if fate is Fate.NOT_SENT:
             raise NotSent("submit", code="ConnectError")
+        if order.content is None and order.url is None and order.message_url is None:
+            self.empty_posts.append(order.attempt_id[:32])
+            raise Refused("submit", status=400, code="BadRequest")
         item_key, claim = self._item_key(order), _claim(order)
         post = Post(self.loop.now(), item_key, claim, order.attempt_id[:32], 200)
         before = {
@@ -186,8 +192,10 @@ class Microsoft:
 
     # The sources.
 
-    async def told_since(self, since: datetime, *, by_alert: bool = False) -> ToldSubmissions:
-        """The user submissions that are told of by now."""
+    async def told_since(
+        self, since: datetime, resume: str | None = None, *, by_alert: bool = False
+    ) -> ToldSubmissions:
+        """The next page of the user submissions that are told of by now."""
         self.reachable("user submissions")
         if self.befalls(self.temper.list_fails):
             raise AnswerLost("user submissions", status=503)
@@ -197,8 +205,10 @@ class Microsoft:
             for listed_at, alerted_at, one in self.told_by_users
             if one.created_at >= since and (alerted_at if by_alert else listed_at) <= now
         ]
-        shown = told if by_alert else [replace(one, network_message_id=None) for one in told]
-        return ToldSubmissions(tuple(shown))
+        start = int(resume or 0)
+        end = start + PAGE_TOLD
+        shown = told[start:end] if by_alert else [replace(one, network_message_id=None) for one in told[start:end]]
+        return ToldSubmissions(tuple(shown), resume=str(end) if end < len(told) else None)
 
     async def run(self, query: str) -> list[Mapping[str, object]]:
         """What a hunting query finds."""
@@ -313,9 +323,9 @@ class Alerts:
 
     microsoft: Microsoft
 
-    async def told_since(self, since: datetime) -> ToldSubmissions:
-        """The user submissions that alerts tell of by now."""
-        return await self.microsoft.told_since(since, by_alert=True)
+    async def told_since(self, since: datetime, resume: str | None = None) -> ToldSubmissions:
+        """The next page of the user submissions that alerts tell of by now."""
+        return await self.microsoft.told_since(since, resume, by_alert=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,12 +368,16 @@ class Mailboxes:
         found = self.reports.get(mailbox, {})
         return ReportPage(tuple(found[one].head for one in page), str(end), end == len(feed))
 
-    async def recent(self, mailbox: str, folder: str, since: datetime) -> list[ReportHead]:
-        """The reports received since then."""
+    async def listed(self, mailbox: str, folder: str, since: datetime, resume: str | None) -> ReportPage:
+        """The reports that stand in the folder and were received since then, the newest first."""
         del folder
         self._reachable(mailbox)
-        heads = (one.head for one in self.reports.get(mailbox, {}).values())
-        return [head for head in heads if head.received_at >= since]
+        heads = [one.head for one in self.reports.get(mailbox, {}).values() if one.head.received_at >= since]
+        heads.sort(key=lambda head: head.received_at, reverse=True)
+        start = int(resume or 0)
+        end = start + PAGE_REPORTS
+        is_last = end >= len(heads)
+        return ReportPage(tuple(heads[start:end]), "" if is_last else str(end), is_last)
 
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
         """The report with that id."""
