@@ -46,6 +46,7 @@ from shared.usecases.reconcile import Reconciler
 from shared.usecases.refusals import Refusals
 from shared.usecases.replay import Replay
 from shared.usecases.rereading import Rereader
+from shared.usecases.second_chances import SecondChances
 from shared.usecases.settle import SettleOutcomes, SettleRules
 from shared.usecases.sources import ReportSource, Sources
 from shared.usecases.submit import Submit
@@ -239,6 +240,9 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         sweeper=parts.sweeper,
         replay=replay,
         reconciler=Reconciler(parts.ledger, parts.quota, ports.clock),
+        second_chances=SecondChances(
+            parts.ledger, Replays(ports.tables["runstate"], ports.clock), parts.trouble, ports.clock
+        ),
         refusals=Refusals(parts.ledger, parts.quota, parts.trouble, ports.clock),
         follower=HolderFollower(parts.ledger, parts.items, parts.campaigns, parts.trouble, ports.clock),
         trouble=parts.trouble,

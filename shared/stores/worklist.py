@@ -73,6 +73,7 @@ class WorkItem:
     failures: int = 0
     throttled: int = 0
     tries: int = 0
+    had_second_chance: bool = False
     refused_at: datetime | None = None
     slot: str | None = None
     sent_at: datetime | None = None
@@ -252,6 +253,7 @@ def _entity(item: WorkItem) -> Entity:
         "Failures": item.failures,
         "Throttled": item.throttled,
         "Tries": item.tries,
+        "HadSecondChance": item.had_second_chance,
         "IsProbe": item.is_probe,
         "WaitsFor": json.dumps([[item.holder.partition, item.holder.submission_id]] if item.holder else []),
     }
@@ -278,6 +280,7 @@ def read_item(row: Row) -> WorkItem:
         failures=int(str(entity["Failures"])),
         throttled=int(str(entity["Throttled"])),
         tries=int(str(entity.get("Tries", 0))),
+        had_second_chance=bool(entity.get("HadSecondChance")),
         refused_at=read_time(entity["RefusedAt"]) if "RefusedAt" in entity else None,
         slot=str(entity["Slot"]) if "Slot" in entity else None,
         sent_at=read_time(entity["SentAt"]) if "SentAt" in entity else None,

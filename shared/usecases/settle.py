@@ -34,6 +34,7 @@ from shared.usecases.evidence import EvidenceKeeper
 from shared.usecases.reconcile import Reconciler, nearest_first
 from shared.usecases.refusals import Refusals
 from shared.usecases.replay import Replay
+from shared.usecases.second_chances import SecondChances
 from shared.usecases.sweep import Sweeper, sent_before
 from shared.usecases.trouble import Trouble
 
@@ -76,6 +77,7 @@ class SettleOutcomes:
         replay: Replay,
         reconciler: Reconciler,
         refusals: Refusals,
+        second_chances: SecondChances,
         follower: HolderFollower,
         trouble: Trouble,
         submissions: ThreatSubmissions,
@@ -89,6 +91,7 @@ class SettleOutcomes:
         self._replay = replay
         self._reconciler = reconciler
         self._refusals = refusals
+        self._second_chances = second_chances
         self._follower = follower
         self._trouble = trouble
         self._submissions = submissions
@@ -107,6 +110,7 @@ class SettleOutcomes:
         for kind, items in _by_kind(await self._ledger.at_microsoft()).items():
             settled += await self._compare(kind, items, stop_at)
         await self._refusals.run(stop_at)
+        await self._second_chances.run(stop_at)
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
         await self._evidence.run()

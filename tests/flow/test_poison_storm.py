@@ -67,3 +67,27 @@ async def states(on: Stage) -> dict[State, int]:
     for outcome in await on.outcomes():
         found[outcome.state] = found.get(outcome.state, 0) + 1
     return found
+
+
+async def test_what_a_message_failed_is_tried_once_more_by_itself() -> None:
+    """Ten minutes later, as what failed it may have been storage; what fails again waits for somebody who asks."""
+    async with stage() as on:
+        await ask(on, url_request("tide", requestId="row"))
+        await on.deliver("manual-submissions", on.app.intake_manual.run)
+        await on.app.record_poison_manual.run(json.dumps(url_request("moor", requestId="message")))
+        for rows_failed, minutes in ((2, 5), (0, 6)):
+            await on.app.dispatch.run()
+            if rows_failed:
+                await poison_next(on)
+            assert (await states(on)).get(State.FAILED, 0) == 2
+            await on.app.settle_outcomes.run()
+            on.clock.advance(minutes=minutes)
+        await on.app.settle_outcomes.run()
+        await on.app.settle_outcomes.run()
+        assert State.FAILED not in await states(on)
+        await on.app.dispatch.run()
+        await poison_next(on)
+        for _ in range(4):
+            on.clock.advance(minutes=11)
+            await on.round()
+        assert await states(on) == {State.FAILED: 1, State.SETTLED: 1}
