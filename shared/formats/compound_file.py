@@ -2,7 +2,7 @@
 
 A hostile file may share sectors, loop, or claim gigabytes. So nothing is walked further than the file is long: a chain
 has at most as many sectors as its size needs, a directory entry is visited once, and no size is believed that exceeds
-the file. (The usual library for this format, olefile, allocates and loops as the file's header tells it to.)
+the file. Why no library does it: docs/decisions/0011-readers-of-hostile-formats.md.
 """
 
 from __future__ import annotations
