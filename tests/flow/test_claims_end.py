@@ -88,7 +88,7 @@ async def test_what_disputes_a_verdict_is_submitted() -> None:
         disputing = await row_of_request(on, "again")
         assert (disputing.disputes, disputing.covered_by) == (first.key.submission_id, None)
         assert disputing.submitted_at is not None
-        assert (await row_of_request(on, "too")).covered_by == first.key.submission_id
+        assert (await row_of_request(on, "too")).covered_by == disputing.key.submission_id
         assert posts(on) == 2
 
 
