@@ -84,6 +84,14 @@ class ItemStore:
         """
         return await self._changed(claim, _claimed_if_free, write_always=True)
 
+    async def take(self, claim: Claim) -> Held:
+        """Hold a claim whoever held it before: what disputes a verdict is submitted, and speaks from now on."""
+
+        async def step(item: Item, one: Claim, now: datetime) -> Item:
+            return item if item.holder_of(one.claim) == one.key else item.claimed(one.claim, one.key, now)
+
+        return await self._changed(claim, step)
+
     async def take_over(self, claim: Claim, member: OutcomeKey) -> Held:
         """Let the row hold the claim in place of `member`, which waits for its campaign, unless that one keeps it."""
 

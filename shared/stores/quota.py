@@ -132,7 +132,11 @@ class Quota:
 
     def failing_rows(self, *, throttled: bool = False) -> set[str]:
         """The rows whose POSTs failed since one was last accepted: those that were throttled, or the others."""
-        told = [(one.slot.earliest, one.result, slot_owner(one.name)) for one in self.slots if one.result]
+        told = [
+            (one.slot.earliest, one.result, slot_owner(one.name))
+            for one in self.slots
+            if one.result and (self.accepted_at is None or one.slot.earliest > self.accepted_at)
+        ]
         failing: set[str] = set()
         for _, result, owner in sorted(told):
             if result == ACCEPTED:

@@ -67,7 +67,7 @@ class Admission:
         found: list[Claimed] = []
         for one in candidates:
             key = one.outcome.key
-            holder = await self._claims.holder(claims[key], held[key], one.outcome.source) if key in claims else key
+            holder = await self._claims.holder(claims[key], held[key], one.outcome) if key in claims else key
             if holder == key:
                 holder = learnt.get(key, key)
             if holder == key:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from shared.domain.model import Agreement, OutcomeKey
+from shared.domain.model import Agreement, OutcomeKey, State
 from shared.domain.representatives import Member, Place, hand_over, join, place_of
 from shared.ports import Clock
 from shared.stores.campaigns import CampaignStore
@@ -58,22 +58,24 @@ class Campaigns:
         return {key: found for place in fresh for key, found in begun[place][1].items()}
 
     async def _joined(self, place: str, party: Sequence[Member]) -> dict[OutcomeKey, Place]:
-        """The places of members among campaigns that are known; none is covered by a row whose claim was refuted."""
+        """The places of members among campaigns that are known; none is covered by a row that speaks no longer."""
         asked: dict[OutcomeKey, bool] = {}
         while True:
-            silent = frozenset(key for key, is_refuted in asked.items() if is_refuted)
+            silent = frozenset(key for key, is_silent in asked.items() if is_silent)
             stored = await self._store.get(place)
             campaigns, places = join(
                 stored.campaigns, party, now=self._clock.now(), at_most=self._representatives, silent=silent
             )
             unasked = {one.covered_by for one in places.values() if one.covered_by is not None} - asked.keys()
-            asked |= {key: await self._is_refuted(key) for key in unasked}
+            asked |= {key: await self._is_silent(key) for key in unasked}
             if any(asked[key] for key in unasked):
                 continue
             if set(campaigns) == set(stored.campaigns) or await self._store.put(stored, campaigns):
                 return places
 
-    async def _is_refuted(self, key: OutcomeKey) -> bool:
-        """Whether Microsoft found the claim of a representative wrong: a bait must not speak for what comes later."""
+    async def _is_silent(self, key: OutcomeKey) -> bool:
+        """Whether a representative speaks no longer: a bait must not speak for what comes later, nor what expired."""
         stored = await self._ledger.get(key)
-        return stored is not None and stored.outcome.agreement is Agreement.REFUTED
+        if stored is None:
+            return False
+        return stored.outcome.agreement is Agreement.REFUTED or stored.outcome.state is State.EXPIRED

@@ -29,17 +29,20 @@ class Claims:
         self._items = items
         self._clock = clock
 
-    async def holder(self, claim: Claim, held: Held, source: Source) -> OutcomeKey:
+    async def holder(self, claim: Claim, held: Held, outcome: Outcome) -> OutcomeKey:
         """The row that is to be submitted for a claim that was just made: its own, or one that speaks for it.
 
-        An operator's request also takes the claim from a report that is not submitted itself, only its campaign is.
+        An operator's request also takes the claim from a report that only its campaign is submitted for. What
+        disputes a verdict takes it from anybody.
         """
         if held.holder == claim.key:
             return claim.key
+        if outcome.disputes is not None:
+            return (await self._items.take(claim)).holder
         stored = await self._ledger.get(held.holder)
         if not self._speaks(held, stored):
             held = await self._items.hand_over(claim, held.holder, lambda: self._is_gone(held))
-        elif source is Source.MANUAL and stored is not None and is_left_to_campaign(stored.outcome):
+        elif outcome.source is Source.MANUAL and stored is not None and is_left_to_campaign(stored.outcome):
             held = await self._items.take_over(claim, held.holder)
         return held.holder
 
@@ -67,7 +70,10 @@ class Claims:
         claim = claim_of(replace(stored.outcome, state=State.PENDING))
         if claim is None:
             return stored, None
-        holder = await self.unless_left_to_campaign(claim, (await self._items.renew(claim)).holder)
+        holder = (await self._items.renew(claim)).holder
+        if stored.outcome.disputes is not None:
+            holder = (await self._items.take(claim)).holder
+        holder = await self.unless_left_to_campaign(claim, holder)
         if holder == claim.key:
             return stored, None
         told = covered(stored.outcome, CoverReason.SAME_ITEM, holder)
@@ -102,18 +108,13 @@ class Claims:
 
 
 def claim_of(outcome: Outcome) -> Claim | None:
-    """What a row that is to be submitted asserts of its item; None for any other row.
-
-    What disputes a verdict is a claim of its own: no other row covers it.
-    """
+    """What a row that is to be submitted asserts of its item; None for any other row."""
     if outcome.state not in CLAIMING or outcome.item_key is None or outcome.category is None:
         return None
     if outcome.kind is Kind.EMAIL:
         claim = keys.claim_on_mail(outcome.category, outcome.allow_or_block, *_seen(outcome))
     else:
         claim = keys.claim(outcome.category, outcome.allow_or_block)
-    if outcome.disputes is not None:
-        claim = f"{claim}-disputes-{outcome.key.submission_id}"
     return Claim(outcome.item_key, claim, outcome.key)
 
 

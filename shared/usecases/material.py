@@ -47,13 +47,18 @@ class MaterialSource:
         )
 
     async def names(self, material: Material) -> MessageFacts | None:
-        """What a mail in a mailbox is known by, if the app may and can read it now."""
+        """What a mail in a mailbox is known by, if the app may and can read it now.
+
+        Raises a `GraphError` where nothing can be submitted without an answer: the mail has to be found first.
+        """
         mailbox = material.mailbox or ""
         try:
             if material.message_id is not None:
                 return await self._mail.find_by_id(mailbox, material.message_id)
             return await self._mail.find_by_internet_id(mailbox, material.internet_message_id or "")
-        except GraphError:
+        except GraphError as error:
+            if material.message_id is None and error.status not in (403, 404):
+                raise
             return None
 
     async def _content(self, name: str) -> bytes:

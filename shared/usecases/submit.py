@@ -102,9 +102,9 @@ class Submit:
         return None if stored is None else Held(item, stored)
 
     async def _submit(self, held: Held) -> None:
-        if await self._is_told_apart(held):
-            return
         try:
+            if await self._is_told_apart(held):
+                return
             order = await self._material.order(held.stored.outcome, held.item.material)
         except MaterialGone as error:
             emit(Event.MATERIAL_GONE, submission_id=held.item.outcome.key.submission_id, reason=error.reason)
@@ -156,7 +156,7 @@ class Submit:
         claim = claim_of(outcome)
         if claim is None:
             return outcome.key
-        return await self._claims.holder(claim, (await self._items.hold([claim]))[0], outcome.source)
+        return await self._claims.holder(claim, (await self._items.hold([claim]))[0], outcome)
 
     async def _advance(self, held: Held, after: Outcome) -> Stored | None:
         """Write the next state of the row that this worker holds. None where somebody else did, thinking it was gone.

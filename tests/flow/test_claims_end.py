@@ -88,7 +88,7 @@ async def test_what_disputes_a_verdict_is_submitted() -> None:
         disputing = await row_of_request(on, "again")
         assert (disputing.disputes, disputing.covered_by) == (first.key.submission_id, None)
         assert disputing.submitted_at is not None
-        assert (await row_of_request(on, "too")).covered_by == first.key.submission_id
+        assert (await row_of_request(on, "too")).covered_by == disputing.key.submission_id
         assert posts(on) == 2
 
 
@@ -126,6 +126,21 @@ async def test_a_bait_does_not_speak_for_the_lure() -> None:
         assert {(found[one].state, found[one].verdict) for one in lures} == {(State.SETTLED, Verdict.MALICIOUS)}
         assert len({found[one].campaign_id for one in found}) == 1
         assert sum(found[one].submitted_at is not None for one in lures) == 3
+
+
+async def test_an_expired_representative_does_not_speak_for_its_campaign() -> None:
+    """Who reports the campaign a little later is not told that no verdict came: another mail is submitted."""
+    async with stage(VERDICT_DEADLINE_HOURS="1", CAMPAIGN_REPRESENTATIVES="1") as on:
+        malicious = "threatsFound/goodReclassifiedAsBad"
+        slow = letter("employee0@contoso.example", "plan", malicious).replace(b"Delay-S: 60", b"Delay-S: 90000")
+        report(on, slow, reporter="employee0@contoso.example")
+        await pass_time(on, timedelta(hours=2), step=timedelta(minutes=10))
+        assert [row.state for row in await on.outcomes()] == [State.EXPIRED]
+        for person in people(1, 3):
+            report(on, letter(person, "plan", malicious), reporter=person)
+        rows = await on.finish(rows=4)
+        assert Counter(row.state for row in rows) == {State.EXPIRED: 1, State.SETTLED: 3}
+        assert posts(on) == 2
 
 
 async def test_one_id_on_many_mails_stops_nobody() -> None:

@@ -405,7 +405,7 @@ def test_the_schema_can_be_published() -> None:
         "UrlRequest",
         "FileRequest",
     }
-    assert set(definitions["EmailRequest"]["properties"]) == set(EMAIL)
+    assert set(definitions["EmailRequest"]["properties"]) == {*EMAIL, "disputes"}
     assert set(definitions["EmailRequest"]["required"]) == {*EMAIL} - {
         "requestId",
         "reason",
