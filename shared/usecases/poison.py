@@ -71,11 +71,12 @@ class RecordPoisonSubmission:
         sent_at = await self._sent_at(message.slot)
         nothing_was_sent = stored.outcome.state is State.DISPATCHED or sent_at is None
         state = State.FAILED if nothing_was_sent else State.UNCERTAIN
+        after = move(stored.outcome, state, reason="poison_message")
+        if await self._ledger.step(Step(item, after, stored, {"sent_at": sent_at})) is None:
+            return
         if nothing_was_sent:
             await self._quota.end_turn(item)
-        after = move(stored.outcome, state, reason="poison_message")
-        if await self._ledger.step(Step(item, after, stored, {"sent_at": sent_at})) is not None:
-            await self._quota.count_poison()
+        await self._quota.count_poison()
 
     async def _sent_at(self, name: str) -> datetime | None:
         """When the POST under a slot left, or may have; None where none did and, the slot being taken back, none will.

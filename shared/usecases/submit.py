@@ -112,8 +112,7 @@ class Submit:
             return
         except GraphError as error:
             tell_unreachable(held.item.material.mailbox or "", error)
-            await self._quota.release(held.item.slot or "")
-            await self._back_to_waiting(held, MAILBOX_SILENT, **error_facts(error))
+            await self._back_to_waiting(held, MAILBOX_SILENT, gives_back=True, **error_facts(error))
             return
         if self._shadow:
             await self._finish_unsent(held, State.SKIPPED, SkipReason.SHADOW_MODE)
@@ -144,12 +143,19 @@ class Submit:
         if holder != outcome.key:
             told = covered(waiting, CoverReason.SAME_ITEM, holder)
             waiting = replace(told, state=State.COVERED)
-        await self._quota.release(held.item.slot or "")
-        await self._quota.end_turn(held.item)
         stored = await self._advance(held, waiting)
         if stored is not None:
+            await self._give_back(held)
             await self._ledger.file(held.item, stored, {"holder": holder})
         return True
+
+    async def _give_back(self, held: Held) -> None:
+        """Give back the slot and the turn of a row that was never sent under them.
+
+        Only who has just moved the row does so: to a worker that stood still they may look unused long after a POST.
+        """
+        await self._quota.release(held.item.slot or "")
+        await self._quota.end_turn(held.item)
 
     async def _holder(self, outcome: Outcome) -> OutcomeKey:
         """The row that is submitted for this one: itself, or one that speaks for its item."""
@@ -290,6 +296,7 @@ class Submit:
         held: Held,
         decision: Decision,
         *,
+        gives_back: bool = False,
         ends_turn: bool = True,
         refused_at: datetime | None = None,
         **facts: Any,
@@ -297,16 +304,18 @@ class Submit:
         """Let the row wait anew, behind its own delay; its place by age is kept where it has none.
 
         A POST counts as an attempt only when the caller says so among the facts, and for the item's rule unless its
-        turn ends.
+        turn ends, which is for who has just moved the row to say.
         """
-        if ends_turn:
-            await self._quota.end_turn(held.item)
         now, delay = self._clock.now(), own_delay(decision, held.item)
         known = {"attempts": held.item.outcome.attempts, **facts}
         after = move(held.stored.outcome, State.PENDING, reason=decision.reason, dispatched_at=None, **known)
         stored = await self._advance(held, after)
         if stored is None:
             return
+        if gives_back:
+            await self._give_back(held)
+        elif ends_turn:
+            await self._quota.end_turn(held.item)
         await self._ledger.file(
             held.item,
             stored,
@@ -336,9 +345,11 @@ class Submit:
 
     async def _finish_unsent(self, held: Held, state: State, reason: str) -> None:
         """End a row that was never sent under its slot: the slot is free again, and the claim was no attempt."""
-        await self._quota.release(held.item.slot or "")
-        await self._quota.end_turn(held.item)
-        await self._finish(held, state, reason=reason, attempts=held.item.outcome.attempts)
+        after = move(held.stored.outcome, state, reason=reason, attempts=held.item.outcome.attempts)
+        stored = await self._advance(held, after)
+        if stored is not None:
+            await self._give_back(held)
+            await self._ledger.file(held.item, stored, {"sent_at": None})
 
 
 def result_of(error: GraphError) -> str | None:

@@ -78,7 +78,6 @@ class Sweeper:
     async def _unsent(self, items: Sequence[WorkItem]) -> int:
         """Let rows wait anew under whose slot nothing was sent and nothing will be."""
         for item in items:
-            await self._quota.end_turn(item)
             stored = await self._ledger.get(item.outcome.key)
             if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
                 await self._ledger.refile(item)
@@ -91,7 +90,8 @@ class Sweeper:
                 dispatched_at=None,
                 attempts=item.outcome.attempts,
             )
-            await self._ledger.step(Step(item, waiting, stored))
+            if await self._ledger.step(Step(item, waiting, stored)) is not None:
+                await self._quota.end_turn(item)
         return len(items)
 
 
