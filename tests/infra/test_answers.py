@@ -101,7 +101,7 @@ CASES: dict[str, tuple[list[Row], list[Row], set[str]]] = {
         waiting("covered", DEADLINE_MINUTES + 1),
         {"covered"},
     ),
-    "quota": (used(9_000), used(9_010), {""}),
+    "quota": (used(7_500), used(7_510), {""}),
     "throttled": (many(10, Event.THROTTLED, seconds=300), many(11, Event.THROTTLED, seconds=300), {""}),
     "unreadable": (
         failing(1) + failing(16) + failing(31),
