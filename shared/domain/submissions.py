@@ -75,8 +75,9 @@ class LostSubmission:
     file_name: str | None = None
 
 
-BEFORE = timedelta(minutes=2)
-"""How far Microsoft's creation time may lie before our stamp: two clocks."""
+BEFORE = timedelta(minutes=12)
+"""How far Microsoft's creation time may lie before our stamp: a POST that was slow is stamped at its end, which may be
+as late as its invocation lives (ten minutes), and two clocks differ."""
 AFTER = timedelta(minutes=15)
 """How far it may lie behind: no item is admitted twice in 15 minutes, so a later one is somebody else's."""
 

@@ -22,7 +22,7 @@ from shared.usecases.submit import submitted
 from shared.usecases.sweep import sent_before
 
 LISTING_IS_CERTAIN_AFTER = WINDOW
-OWNED_SINCE = timedelta(minutes=10)
+OWNED_SINCE = timedelta(minutes=20)
 
 
 class Reconciler:

@@ -40,7 +40,7 @@ from shared.usecases.trouble import Trouble
 
 RUN_TIME = timedelta(minutes=4)
 """A run begins nothing more after this and goes on at the next one, far below the function's time limit."""
-LISTED_BEFORE = timedelta(minutes=10)
+LISTED_BEFORE = timedelta(minutes=20)
 """How far the list reaches back behind our oldest POST: Microsoft's clock may be behind ours."""
 PATIENCE_WITHOUT_LISTING = timedelta(hours=24)
 """While Graph cannot list, an overdue row may have its verdict all the same: it is kept open this much longer."""
