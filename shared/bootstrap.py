@@ -28,29 +28,29 @@ from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QuotaStore
 from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
-from shared.usecases.admission import Admission
-from shared.usecases.backlog import Backlog
-from shared.usecases.campaigns import Campaigns
-from shared.usecases.collect import CollectReports
-from shared.usecases.covering import HolderFollower
-from shared.usecases.destination import ReportDestination
-from shared.usecases.dispatch import Dispatch
-from shared.usecases.evidence import EvidenceKeeper
-from shared.usecases.folder_reports import FolderParts
-from shared.usecases.intake import IntakeManual, IntakeRules
-from shared.usecases.material import MaterialSource
-from shared.usecases.microsoft_knows import MicrosoftKnows
-from shared.usecases.poison import RecordPoisonManual, RecordPoisonSubmission
-from shared.usecases.reading import ReadingRules, ReportReader
-from shared.usecases.reconcile import Reconciler
-from shared.usecases.refusals import Refusals
-from shared.usecases.replay import Replay
-from shared.usecases.rereading import Rereader
-from shared.usecases.second_chances import SecondChances
-from shared.usecases.settle import SettleOutcomes, SettleRules
-from shared.usecases.sources import ReportSource, Sources
-from shared.usecases.submit import Submit
-from shared.usecases.sweep import Sweeper
+from shared.usecases.arrivals.collect import CollectReports
+from shared.usecases.arrivals.destination import ReportDestination
+from shared.usecases.arrivals.folder_reports import FolderParts
+from shared.usecases.arrivals.intake import IntakeManual, IntakeRules
+from shared.usecases.arrivals.microsoft_knows import MicrosoftKnows
+from shared.usecases.arrivals.reading import ReadingRules, ReportReader
+from shared.usecases.arrivals.sources import ReportSource, Sources
+from shared.usecases.outcomes.backlog import Backlog
+from shared.usecases.outcomes.covering import HolderFollower
+from shared.usecases.outcomes.evidence import EvidenceKeeper
+from shared.usecases.outcomes.poison import RecordPoisonManual, RecordPoisonSubmission
+from shared.usecases.outcomes.reconcile import Reconciler
+from shared.usecases.outcomes.replay import Replay
+from shared.usecases.outcomes.rereading import Rereader
+from shared.usecases.outcomes.second_chances import SecondChances
+from shared.usecases.outcomes.settle import SettleOutcomes, SettleRules
+from shared.usecases.sending.admission import Admission
+from shared.usecases.sending.campaigns import Campaigns
+from shared.usecases.sending.dispatch import Dispatch
+from shared.usecases.sending.material import MaterialSource
+from shared.usecases.sending.refusals import Refusals
+from shared.usecases.sending.submit import Submit
+from shared.usecases.sending.sweep import Sweeper
 from shared.usecases.trouble import Trouble
 
 if TYPE_CHECKING:

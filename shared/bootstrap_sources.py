@@ -15,10 +15,10 @@ from shared.settings import Settings
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.ledger import Ledger
 from shared.stores.looks import AskedFor
-from shared.usecases.destination import ReportDestination
-from shared.usecases.hunting import HuntingSource
-from shared.usecases.sources import ReportSource
-from shared.usecases.user_submissions import UserSubmissionSource
+from shared.usecases.arrivals.destination import ReportDestination
+from shared.usecases.arrivals.hunting import HuntingSource
+from shared.usecases.arrivals.sources import ReportSource
+from shared.usecases.arrivals.user_submissions import UserSubmissionSource
 
 if TYPE_CHECKING:
     from shared.adapters.graph.transport import GraphTransport

@@ -34,7 +34,7 @@ from shared.stores.campaigns import CampaignStore
 from shared.stores.ledger import Ledger
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
-from shared.usecases.campaigns import Campaigns
+from shared.usecases.sending.campaigns import Campaigns
 
 REPORTS = 10_000
 OLD_CAMPAIGNS = 5_000

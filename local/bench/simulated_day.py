@@ -39,8 +39,8 @@ from shared.stores.items import ItemStore
 from shared.stores.ledger import Ledger
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.worklist import Worklist
-from shared.usecases.admission import Admission, Candidate, Claimed
-from shared.usecases.campaigns import Campaigns
+from shared.usecases.sending.admission import Admission, Candidate, Claimed
+from shared.usecases.sending.campaigns import Campaigns
 
 HOST_JSON = Path(__file__).resolve().parent.parent.parent / "host.json"
 SCHEDULES = {

@@ -18,7 +18,7 @@ from shared.ports import Clock, Table
 from shared.stores.heartbeats import Heartbeat, read_heartbeats
 from shared.stores.quota import Quota, QuotaStore
 from shared.stores.worklist import Worklist
-from shared.usecases.backlog import Lane, Used, count_lanes, count_used
+from shared.usecases.outcomes.backlog import Lane, Used, count_lanes, count_used
 
 KEPT: Final = "kept"
 """The lane of rows that failed or were rejected, and can be replayed."""

@@ -16,7 +16,7 @@ from shared.cli.condition import KEPT, Condition, Pause, QuotaState, Trouble, ag
 from shared.cli.errors import ExitCode
 from shared.cli.output import Column, Output, shown, table, tell, tsv_line, write
 from shared.stores.heartbeats import Heartbeat
-from shared.usecases.backlog import Lane
+from shared.usecases.outcomes.backlog import Lane
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -161,7 +161,12 @@ async def test_a_report_reaches_its_verdict_from_the_package_alone(
     lying = {name: Path(place) for name, place in places.items() if place}
     strangers = {name: path for name, path in lying.items() if not any(path.is_relative_to(one) for one in allowed)}
     assert strangers == {}
-    assert {"azure.functions", "azure.data.tables.aio", "msgraph_core", "shared.usecases.settle"} <= places.keys()
+    assert {
+        "azure.functions",
+        "azure.data.tables.aio",
+        "msgraph_core",
+        "shared.usecases.outcomes.settle",
+    } <= places.keys()
     assert deployed.files() == before
 
 

@@ -19,7 +19,7 @@ from shared.cli.signed_in import address_in
 from shared.cli.submit import expiry
 from shared.domain import keys
 from shared.domain.model import State
-from shared.usecases.intake import IntakeManual
+from shared.usecases.arrivals.intake import IntakeManual
 from tests.cli.submitting import OPERATOR, Account, account, ended, ids
 from tests.support.reports import ANNA, original
 from tests.support.stage import Stage, stage

@@ -15,8 +15,8 @@ from shared.bootstrap import tenant
 from shared.domain.model import Category, CoverReason, Outcome, SkipReason, State
 from shared.domain.simulations import OwnMarks
 from shared.ports import ReportHead
-from shared.usecases.microsoft_knows import MicrosoftKnows
-from shared.usecases.reading import ReadingRules, ReportPlace, ReportReader
+from shared.usecases.arrivals.microsoft_knows import MicrosoftKnows
+from shared.usecases.arrivals.reading import ReadingRules, ReportPlace, ReportReader
 from tests.support.ledgers import new_ledger
 from tests.support.reports import (
     ANNA,

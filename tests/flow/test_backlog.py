@@ -15,7 +15,7 @@ from shared.ports import Row
 from shared.stores.quota import QuotaStore
 from shared.stores.worklist import WorkItem, Worklist
 from shared.telemetry import Event
-from shared.usecases.backlog import LANES, Backlog
+from shared.usecases.outcomes.backlog import LANES, Backlog
 from tests.support.events import told
 from tests.support.ledgers import new_ledger
 from tests.support.outcomes import NOW, make_outcome

@@ -17,7 +17,7 @@ from shared.domain.originals import OriginalFacts, read_original
 from shared.domain.representatives import Member
 from shared.formats.mail_fingerprint import mail_fingerprint
 from shared.stores.campaigns import CampaignStore
-from shared.usecases.campaigns import Campaigns
+from shared.usecases.sending.campaigns import Campaigns
 from tests.support.ledgers import new_ledger
 from tests.support.members import make_key
 from tests.support.reports import (

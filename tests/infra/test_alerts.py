@@ -9,7 +9,7 @@ import pytest
 
 from local.setup import ROOT
 from shared.telemetry import Event
-from shared.usecases.backlog import LANES
+from shared.usecases.outcomes.backlog import LANES
 from tests.infra.alert_rules import DURATIONS, RULES, chosen, condition, predicted
 from tests.infra.kusto import PRELUDE, Reading, query_files, read_queries
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.telemetry import Event
-from shared.usecases.backlog import LANES
+from shared.usecases.outcomes.backlog import LANES
 from tests.infra.alert_rules import RULES, fires
 from tests.infra.kusto import query_files
 from tests.infra.workspace import (
@@ -233,7 +233,7 @@ def test_an_event_is_read_with_every_field() -> None:
     """All values as texts, an empty one too, in any order of arrival."""
     rows = [
         told(Event.LISTING_FAILED, 2, kind="email", status=503, code="", request_id="6f1c-2"),
-        told(Event.RUN_FAILED, 1, function="submit", error="KeyError", where="shared/usecases/submit.py:7"),
+        told(Event.RUN_FAILED, 1, function="submit", error="KeyError", where="shared/usecases/sending/submit.py:7"),
     ]
     found = ask("events | project event, fields, level | order by event asc", reversed(rows))
     assert found == [
@@ -248,7 +248,7 @@ def test_an_event_is_read_with_every_field() -> None:
                 "event": "run_failed",
                 "function": "submit",
                 "error": "KeyError",
-                "where": "shared/usecases/submit.py:7",
+                "where": "shared/usecases/sending/submit.py:7",
             },
             "level": 3,
         },

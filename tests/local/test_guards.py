@@ -19,7 +19,7 @@ import logging
 import pytest
 
 def test_unexpected():
-    logging.getLogger("shared.usecases.collect").error("broken")
+    logging.getLogger("shared.usecases.arrivals.collect").error("broken")
 
 @pytest.mark.expects_error_log
 def test_expected():
@@ -63,4 +63,4 @@ def test_error_logs_need_the_mark_and_the_mark_needs_them(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     failed = re.findall(r"^ERROR .*::(\w+)", done.stdout, re.MULTILINE)
     assert sorted(failed) == ["test_missing", "test_unexpected"]
-    assert "unexpected error log: shared.usecases.collect: broken" in done.stdout
+    assert "unexpected error log: shared.usecases.arrivals.collect: broken" in done.stdout

@@ -35,7 +35,7 @@ from shared.stores.ledger import Ledger
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QUOTA_ROW, QuotaStore
 from shared.stores.worklist import PARTITION, Worklist
-from shared.usecases.refusals import Refusals
+from shared.usecases.sending.refusals import Refusals
 from shared.usecases.trouble import Trouble
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ from shared.domain.model import OutcomeKey
 from shared.domain.representatives import IDLE_AFTER, Member, Place, Role, join, place_of
 from shared.ports import Row, Write
 from shared.stores.campaigns import CampaignStore
-from shared.usecases.campaigns import Campaigns
+from shared.usecases.sending.campaigns import Campaigns
 from tests.support.ledgers import new_ledger
 from tests.support.members import make_key, make_keys, make_member
 from tests.support.outcomes import NOW

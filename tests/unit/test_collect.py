@@ -13,10 +13,10 @@ from shared.ports import ReportPage, ThreatSubmissions
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import CheckpointStore, FolderContents
 from shared.stores.looks import LookStore
-from shared.usecases.collect import LONGEST_TURN_S, RUN_TIME, CollectReports
-from shared.usecases.destination import ReportDestination
-from shared.usecases.folder_reports import FolderParts
-from shared.usecases.sources import Sources
+from shared.usecases.arrivals.collect import LONGEST_TURN_S, RUN_TIME, CollectReports
+from shared.usecases.arrivals.destination import ReportDestination
+from shared.usecases.arrivals.folder_reports import FolderParts
+from shared.usecases.arrivals.sources import Sources
 from tests.support.stage import StageClock
 
 BAD, GOOD = "bad@contoso.example", "good@contoso.example"

@@ -10,7 +10,7 @@ import pytest
 from local.memory_storage import MemoryTable
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
 from shared.stores.looks import AskedFor, LookStore
-from shared.usecases.sources import FIRST_LOOK_BACK, OVERLAP, Look, Sources, Taken
+from shared.usecases.arrivals.sources import FIRST_LOOK_BACK, OVERLAP, Look, Sources, Taken
 from tests.support.stage import START, StageClock
 
 EVERY_ERROR = [NotSent, Throttled, NotAllowed, NotReady, Refused, Gone, AnswerLost]

@@ -16,11 +16,11 @@ from shared.stores.ledger import Ledger, WorkItem
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QuotaStore, slot_name
 from shared.stores.worklist import Worklist
-from shared.usecases.campaigns import Campaigns
-from shared.usecases.covering import Followed, HolderFollower
-from shared.usecases.dispatch import Dispatch
-from shared.usecases.poison import RecordPoisonSubmission
-from shared.usecases.sweep import Sweeper, sent_before
+from shared.usecases.outcomes.covering import Followed, HolderFollower
+from shared.usecases.outcomes.poison import RecordPoisonSubmission
+from shared.usecases.sending.campaigns import Campaigns
+from shared.usecases.sending.dispatch import Dispatch
+from shared.usecases.sending.sweep import Sweeper, sent_before
 from shared.usecases.trouble import Trouble
 from tests.support.ledgers import new_ledger
 from tests.support.outcomes import NOW, make_outcome

@@ -16,7 +16,7 @@ from shared.ports import WorkQueue
 from shared.stores.ledger import Ledger, Step
 from shared.stores.quota import QuotaStore, slot_time
 from shared.telemetry import Event, emit, fingerprint
-from shared.usecases.intake import IntakeManual
+from shared.usecases.arrivals.intake import IntakeManual
 
 AGAIN_AFTER_S = 600
 

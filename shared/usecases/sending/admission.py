@@ -21,8 +21,8 @@ from shared.ports import Clock
 from shared.stores.items import ItemStore
 from shared.stores.ledger import LANES, Ledger, Step, Stored, WorkItem
 from shared.telemetry import Event, emit
-from shared.usecases.campaigns import Campaigns
-from shared.usecases.claims import CLAIMING, Claims, claim_of, covered
+from shared.usecases.sending.campaigns import Campaigns
+from shared.usecases.sending.claims import CLAIMING, Claims, claim_of, covered
 
 CLAIM_GOOD_FOR = timedelta(minutes=30)
 """A claim ahead of its row may be taken over after an hour; a worker that stood still for so long claims again."""

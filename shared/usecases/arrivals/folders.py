@@ -21,7 +21,7 @@ from shared.ports import ReportHead, ReportPage
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint, DeferredReport, Listing, hash_of
 from shared.telemetry import Event, emit, fingerprint
-from shared.usecases.folder_reports import Failure, FolderParts, FolderReports
+from shared.usecases.arrivals.folder_reports import Failure, FolderParts, FolderReports
 from shared.usecases.mailboxes import tell_unreachable
 
 TURN_TIME = timedelta(seconds=20)

@@ -28,14 +28,14 @@ from shared.ports import Clock, ThreatSubmissions
 from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
 from shared.stores.quota import QuotaStore, slot_time
 from shared.telemetry import Event, emit
-from shared.usecases.closing import close
-from shared.usecases.covering import HolderFollower
-from shared.usecases.evidence import EvidenceKeeper
-from shared.usecases.reconcile import Reconciler, nearest_first
-from shared.usecases.refusals import Refusals
-from shared.usecases.replay import Replay
-from shared.usecases.second_chances import SecondChances
-from shared.usecases.sweep import Sweeper, sent_before
+from shared.usecases.outcomes.closing import close
+from shared.usecases.outcomes.covering import HolderFollower
+from shared.usecases.outcomes.evidence import EvidenceKeeper
+from shared.usecases.outcomes.reconcile import Reconciler, nearest_first
+from shared.usecases.outcomes.replay import Replay
+from shared.usecases.outcomes.second_chances import SecondChances
+from shared.usecases.sending.refusals import Refusals
+from shared.usecases.sending.sweep import Sweeper, sent_before
 from shared.usecases.trouble import Trouble
 
 RUN_TIME = timedelta(minutes=4)

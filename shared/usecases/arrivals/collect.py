@@ -19,11 +19,11 @@ from shared.domain.pace import Pace
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint
 from shared.telemetry import Event, emit, fingerprint, raised_at
-from shared.usecases.destination import ReportDestination
-from shared.usecases.folder_reports import FolderParts
-from shared.usecases.folders import FolderRound
+from shared.usecases.arrivals.destination import ReportDestination
+from shared.usecases.arrivals.folder_reports import FolderParts
+from shared.usecases.arrivals.folders import FolderRound
+from shared.usecases.arrivals.sources import Sources
 from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.sources import Sources
 
 RUN_TIME = timedelta(seconds=200)
 """A run, sources and all, begins no turn after this. The next one, at most two minutes after, goes on."""

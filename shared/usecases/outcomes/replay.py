@@ -26,10 +26,10 @@ from shared.stores.items import ItemStore
 from shared.stores.ledger import KEPT, Ledger, Stored, WorkItem
 from shared.stores.replays import ReplayRequest, Replays
 from shared.telemetry import Event, emit
-from shared.usecases.admission import Admission, Candidate, Claimed
-from shared.usecases.claims import Claims, claim_of
 from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.rereading import Rereader
+from shared.usecases.outcomes.rereading import Rereader
+from shared.usecases.sending.admission import Admission, Candidate, Claimed
+from shared.usecases.sending.claims import Claims, claim_of
 
 RUN_TIME = timedelta(minutes=2)
 """A run takes up no more rows after this: verdicts wait for it."""

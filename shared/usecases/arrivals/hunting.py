@@ -17,7 +17,7 @@ from shared.domain.hunting import MESSAGE, HuntingRules, message_of
 from shared.ports import Clock, HuntingQueries, WorkQueue
 from shared.stores.looks import AskedFor
 from shared.telemetry import Event, emit, raised_at
-from shared.usecases.sources import Look, Taken
+from shared.usecases.arrivals.sources import Look, Taken
 
 SENT_TOGETHER = 20
 MOST_REQUESTS = 1_000

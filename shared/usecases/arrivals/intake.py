@@ -23,8 +23,8 @@ from shared.ports import BlobStore, Clock, MailSource, MessageFacts
 from shared.stores.items import ItemStore, KnownRequest
 from shared.stores.ledger import Ledger
 from shared.telemetry import Event, emit
-from shared.usecases.admission import Admission, Candidate, Claimed
 from shared.usecases.mailboxes import tell_unreachable
+from shared.usecases.sending.admission import Admission, Candidate, Claimed
 
 if TYPE_CHECKING:
     from shared.codecs.manual_message import BadManualMessage

@@ -18,8 +18,8 @@ from shared.ports import Clock
 from shared.stores.ledger import Ledger, Step, Stored, WorkItem
 from shared.stores.quota import QuotaStore
 from shared.telemetry import Event, emit
-from shared.usecases.submit import submitted
-from shared.usecases.sweep import sent_before
+from shared.usecases.sending.submit import submitted
+from shared.usecases.sending.sweep import sent_before
 
 LISTING_IS_CERTAIN_AFTER = WINDOW
 OWNED_SINCE = timedelta(minutes=20)

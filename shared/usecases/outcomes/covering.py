@@ -17,9 +17,9 @@ from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, So
 from shared.ports import Clock
 from shared.stores.items import Claim, ItemStore
 from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, Stored, WorkItem
-from shared.usecases.campaigns import Campaigns
-from shared.usecases.claims import Claims, claim_of, covered, is_left_to_campaign
-from shared.usecases.closing import close
+from shared.usecases.outcomes.closing import close
+from shared.usecases.sending.campaigns import Campaigns
+from shared.usecases.sending.claims import Claims, claim_of, covered, is_left_to_campaign
 from shared.usecases.trouble import Trouble
 
 

@@ -18,7 +18,7 @@ from shared.ports import Clock, UserSubmissions
 from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
 from shared.stores.ledger import Ledger, WorkItem
 from shared.telemetry import Event, emit, raised_at
-from shared.usecases.sources import Look, Taken
+from shared.usecases.arrivals.sources import Look, Taken
 
 ROWS_AT_ONCE = 50
 CLOCKS_DIFFER = timedelta(minutes=10)

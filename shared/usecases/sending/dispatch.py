@@ -23,7 +23,7 @@ from shared.ports import Clock, WorkQueue
 from shared.stores.ledger import LANES, Change, Ledger, Step, Stored, WorkItem
 from shared.stores.quota import ROWS_PER_RESERVATION, Quota, QuotaStore, Reservation, slot_name
 from shared.telemetry import Event, emit
-from shared.usecases.sweep import Sweeper
+from shared.usecases.sending.sweep import Sweeper
 from shared.usecases.trouble import Trouble
 
 HORIZON = timedelta(seconds=75)

@@ -18,7 +18,7 @@ from shared.ports import Clock
 from shared.stores.ledger import Ledger, WorkItem
 from shared.stores.quota import Quota, QuotaStore
 from shared.telemetry import Event, emit, raised_at
-from shared.usecases.sweep import sent_before
+from shared.usecases.sending.sweep import sent_before
 
 LANE_OF_STATE = {
     State.DISPATCHED: "in_flight",

@@ -16,8 +16,8 @@ from shared.ports import Clock, MailSource, ReportHead
 from shared.stores.checkpoints import CheckpointStore, FolderContents
 from shared.stores.ledger import Ledger
 from shared.telemetry import Event, emit, raised_at
-from shared.usecases.admission import Admission, Candidate
-from shared.usecases.reading import ReportPlace, ReportReader
+from shared.usecases.arrivals.reading import ReportPlace, ReportReader
+from shared.usecases.sending.admission import Admission, Candidate
 
 READ_TIME_S = 60.0
 """Longest time for one report: several requests, each of which may take as long."""

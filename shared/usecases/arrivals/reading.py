@@ -32,8 +32,8 @@ from shared.domain.tenant import Tenant
 from shared.domain.trust import distrust
 from shared.ports import BlobStore, Clock, MailSource, ReportHead
 from shared.telemetry import Event, emit
-from shared.usecases.admission import Candidate
-from shared.usecases.microsoft_knows import MicrosoftKnows
+from shared.usecases.arrivals.microsoft_knows import MicrosoftKnows
+from shared.usecases.sending.admission import Candidate
 
 DOWNLOAD_SLACK = 1.5
 """Graph gives the size of an attached mail before MIME encoding; one this much over the limit is not fetched."""

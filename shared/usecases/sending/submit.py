@@ -30,9 +30,9 @@ from shared.stores.items import ItemStore
 from shared.stores.ledger import Ledger, Stored, WorkItem
 from shared.stores.quota import NOT_SENT, QuotaStore, slot_time
 from shared.telemetry import Event, emit
-from shared.usecases.claims import Claims, claim_of, covered, learnt_claim_of
 from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.material import MaterialGone, MaterialSource
+from shared.usecases.sending.claims import Claims, claim_of, covered, learnt_claim_of
+from shared.usecases.sending.material import MaterialGone, MaterialSource
 
 STAMP_GOOD_FOR = timedelta(seconds=2)
 """A stamp older than this when the POST is about to leave is written again, so that the window stays exact."""

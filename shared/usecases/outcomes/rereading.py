@@ -12,10 +12,10 @@ from shared.domain.errors import Refused
 from shared.domain.model import Outcome, Source
 from shared.domain.replays import CannotReplay
 from shared.ports import MailSource
-from shared.usecases.admission import Candidate
-from shared.usecases.destination import ReportDestination
-from shared.usecases.intake import IntakeManual
-from shared.usecases.reading import ReportPlace, ReportReader
+from shared.usecases.arrivals.destination import ReportDestination
+from shared.usecases.arrivals.intake import IntakeManual
+from shared.usecases.arrivals.reading import ReportPlace, ReportReader
+from shared.usecases.sending.admission import Candidate
 
 
 class Rereader:

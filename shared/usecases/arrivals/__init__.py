@@ -1,0 +1,1 @@
+"""From a report, a request or a source to a row."""
