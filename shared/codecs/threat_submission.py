@@ -69,6 +69,7 @@ def read_submission(found: Any, kind: Kind) -> ThreatSubmission:
         url=_text(found.get("webUrl")) if kind is Kind.URL else None,
         file_name=_text(found.get("fileName")) if kind is Kind.FILE else None,
         allow_or_block_status=_action_status(found.get("tenantAllowOrBlockListAction")),
+        is_users=found.get("source") == "user",
     )
 
 

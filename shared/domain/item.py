@@ -9,7 +9,7 @@ is submitted anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.lifecycle import is_final
@@ -35,10 +35,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is claimed of an item. Holders of `kept` claims are submitted themselves, whatever their campaign does."""
+    """What is claimed of an item.
+
+    Holders of `kept` claims are submitted themselves, whatever their campaign does. `overruled` are the rows from which
+    a dispute took a claim: one that still waits then follows the dispute.
+    """
 
     claims: Mapping[str, Held] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
+    overruled: Mapping[str, OutcomeKey] = field(default_factory=dict)
 
     def holder_of(self, claim: str) -> OutcomeKey | None:
         """The row that holds the claim, or None."""
@@ -49,11 +54,19 @@ class Item:
         """The item with the claim held by that row from now on."""
         others = {name: held for name, held in self.claims.items() if name != claim}
         newest = list(others.items())[-(MOST_CLAIMS - 1) :]
-        return Item({**dict(newest), claim: Held(holder, now)}, self.kept - {claim})
+        return replace(self, claims={**dict(newest), claim: Held(holder, now)}, kept=self.kept - {claim})
+
+    def overruling(self, claim: str, holder: OutcomeKey, now: datetime) -> Item:
+        """The item with the claim held by a row that disputes a verdict, whoever held it before."""
+        before = self.holder_of(claim)
+        if before == holder:
+            return self
+        overruled = {**self.overruled, claim: before} if before is not None else self.overruled
+        return replace(self.claimed(claim, holder, now), overruled=overruled)
 
     def keeping(self, claim: str) -> Item:
         """The item whose holder of the claim is submitted itself."""
-        return Item(self.claims, self.kept | {claim})
+        return replace(self, kept=self.kept | {claim})
 
 
 def speaks(outcome: Outcome, now: datetime) -> bool:

@@ -43,7 +43,10 @@ class SubmissionOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreatSubmission:
-    """A submission as Graph shows it; the words are Microsoft's own, unknown ones included."""
+    """A submission as Graph shows it; the words are Microsoft's own, unknown ones included.
+
+    `is_users`: somebody reported it by the button; an app's own have the source `administrator`.
+    """
 
     submission_id: str
     created_at: datetime | None = None
@@ -58,6 +61,7 @@ class ThreatSubmission:
     url: str | None = None
     file_name: str | None = None
     allow_or_block_status: str | None = None
+    is_users: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +89,15 @@ AFTER = timedelta(minutes=15)
 def find_match(lost: LostSubmission, listed: Iterable[ThreatSubmission]) -> ThreatSubmission | None:
     """The listed submission that the lost POST made, or None.
 
-    Where several fit, the one created nearest to the POST. The caller leaves out what other rows own already.
+    Where several fit, the one created nearest to the POST. A user's own is none: it gets a row of its own. The caller
+    leaves out what other rows own already.
     """
     fitting = [one for one in listed if one.created_at is not None and _fits(lost, one, one.created_at)]
     return min(fitting, key=lambda one: abs((one.created_at or lost.sent_at) - lost.sent_at), default=None)
 
 
 def _fits(lost: LostSubmission, one: ThreatSubmission, created_at: datetime) -> bool:
-    if one.category != lost.category or not lost.sent_at - BEFORE <= created_at <= lost.sent_at + AFTER:
+    if one.is_users or one.category != lost.category or not lost.sent_at - BEFORE <= created_at <= lost.sent_at + AFTER:
         return False
     if lost.kind is Kind.URL:
         return one.url == lost.url

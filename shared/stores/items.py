@@ -88,9 +88,19 @@ class ItemStore:
         """Hold a claim whoever held it before: what disputes a verdict is submitted, and speaks from now on."""
 
         async def step(item: Item, one: Claim, now: datetime) -> Item:
-            return item if item.holder_of(one.claim) == one.key else item.claimed(one.claim, one.key, now)
+            return item.overruling(one.claim, one.key, now)
 
         return await self._changed(claim, step)
+
+    async def held(self, claim: Claim) -> Held | None:
+        """Who holds the claim, and since when; None where nobody does."""
+        row = await self._table.get(_ITEMS, claim.item_key)
+        return None if row is None else _item(row).claims.get(claim.claim)
+
+    async def overruled(self, claim: Claim) -> OutcomeKey | None:
+        """The row from which a dispute took the claim, or None."""
+        row = await self._table.get(_ITEMS, claim.item_key)
+        return None if row is None else _item(row).overruled.get(claim.claim)
 
     async def take_over(self, claim: Claim, member: OutcomeKey) -> Held:
         """Let the row hold the claim in place of `member`, which waits for its campaign, unless that one keeps it."""
@@ -198,7 +208,11 @@ def _time(value: object) -> datetime:
 def _entity(item_key: str, item: Item) -> Entity:
     claims = {claim: _written_down(held) for claim, held in item.claims.items()}
     kept = sorted(item.kept & item.claims.keys())
-    return {"PartitionKey": _ITEMS, "RowKey": item_key, "Claims": _json(claims), "Kept": _json(kept)}
+    entity: Entity = {"PartitionKey": _ITEMS, "RowKey": item_key, "Claims": _json(claims), "Kept": _json(kept)}
+    overruled = {claim: [key.partition, key.submission_id] for claim, key in item.overruled.items() if claim in claims}
+    if overruled:
+        entity["Overruled"] = _json(overruled)
+    return entity
 
 
 def _written_down(held: Held) -> list[str | int]:
@@ -208,7 +222,12 @@ def _written_down(held: Held) -> list[str | int]:
 
 def _item(row: Row) -> Item:
     claims = {claim: _held(*told) for claim, told in json.loads(str(row.entity["Claims"])).items()}
-    return Item(claims, frozenset(json.loads(str(row.entity.get("Kept", "[]")))))
+    overruled = json.loads(str(row.entity.get("Overruled", "{}")))
+    return Item(
+        claims,
+        frozenset(json.loads(str(row.entity.get("Kept", "[]")))),
+        {claim: OutcomeKey(*told) for claim, told in overruled.items()},
+    )
 
 
 def _held(partition: str, submission_id: str, since: int | None = None) -> Held:

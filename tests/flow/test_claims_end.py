@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from local.graph_simulator.faults import Scope, answer_status, lose_answer
+from local.graph_simulator.faults import Scope, answer_status, lose_answer, reset_connection, throttle
 from shared.domain.model import Agreement, Outcome, State, Verdict
 from tests.support.reports import (
     ANNA,
@@ -22,6 +22,7 @@ from tests.support.reports import (
 )
 from tests.support.stage import Stage, assert_feed_is_whole, stage
 
+ONE_POST = Scope(method="POST", times=1)
 CLEAN = "noThreatsFound/goodReclassifiedAsGood"
 
 
@@ -90,6 +91,67 @@ async def test_what_disputes_a_verdict_is_submitted() -> None:
         assert disputing.submitted_at is not None
         assert (await row_of_request(on, "too")).covered_by == disputing.key.submission_id
         assert posts(on) == 2
+
+
+@pytest.mark.parametrize("comes_back", [True, False], ids=["after a try", "never tried"])
+async def test_who_waits_when_a_dispute_passes_follows_it(comes_back: bool) -> None:
+    """Two rows with one claim: whichever waits, only one of them goes to Microsoft."""
+    async with stage() as on:
+        await ask(on, url_request("dock", requestId="first"))
+        (first,) = await on.finish(rows=1)
+        on.clock.advance(days=2)
+        waiting = url_request("dock", requestId="again", priority="low")
+        if comes_back:
+            on.graph.control.add_fault(answer_status(503, ONE_POST))
+            await ask(on, waiting)
+        else:
+            on.graph.control.add_fault(throttle("600", ONE_POST))
+            await ask(on, url_request("another"))
+        await on.round()
+        assert posts(on) == 2
+        await ask(on, *([] if comes_back else [waiting]))
+        await ask(on, url_request("dock", requestId="dispute", disputes=first.key.submission_id))
+        rows = await on.finish(rows=3 if comes_back else 4)
+        again, dispute = await row_of_request(on, "again"), await row_of_request(on, "dispute")
+        assert (again.state, again.covered_by) == (State.SETTLED, dispute.key.submission_id)
+        assert (dispute.state, dispute.covered_by) == (State.SETTLED, None)
+        assert [one.request.url for one in submissions(on)].count("https://dock.lure.test/") == 2
+        assert_feed_is_whole(rows, await on.feed())
+
+
+async def test_a_lost_post_follows_the_dispute_that_left_meanwhile() -> None:
+    """It never arrived, which is known only after the dispute was sent: it does not go a second time."""
+    async with stage() as on:
+        await ask(on, url_request("dock", requestId="first"))
+        (first,) = await on.finish(rows=1)
+        on.clock.advance(days=2)
+        on.graph.control.add_fault(reset_connection(ONE_POST))
+        on.graph.control.add_fault(answer_status(503, Scope(method="GET", path="threatSubmission")))
+        await ask(on, url_request("dock", requestId="again"))
+        await on.round()
+        assert (await row_of_request(on, "again")).state is State.UNCERTAIN
+        await ask(on, url_request("dock", requestId="dispute", disputes=first.key.submission_id))
+        await pass_time(on, timedelta(minutes=20))
+        dispute = await row_of_request(on, "dispute")
+        assert dispute.state is State.SUBMITTED
+        on.graph.control.clear_faults()
+        await on.finish(rows=3)
+        again = await row_of_request(on, "again")
+        assert (again.state, again.covered_by) == (State.SETTLED, dispute.key.submission_id)
+        assert len(submissions(on)) == 2
+
+
+async def test_a_row_that_comes_back_keeps_its_claim() -> None:
+    """A try that failed does not cost the row its place: it is submitted, and who asks meanwhile follows it."""
+    async with stage() as on:
+        on.graph.control.add_fault(answer_status(503, ONE_POST))
+        await ask(on, url_request("dock", requestId="one"))
+        await on.round()
+        await ask(on, url_request("dock", requestId="two"))
+        await on.finish(rows=2)
+        one, two = await row_of_request(on, "one"), await row_of_request(on, "two")
+        assert (one.covered_by, two.covered_by) == (None, one.key.submission_id)
+        assert len(submissions(on)) == 1
 
 
 def people(first: int, count: int) -> list[str]:

@@ -243,6 +243,7 @@ class Microsoft:
             recipient=mail.recipient,
             subject=mail.subject,
             internet_message_id=mail.internet_id,
+            is_users=True,
         )
         judged_at = now + timedelta(seconds=self.chance.uniform(60, self.temper.verdict_s))
         listed_at = now + timedelta(seconds=listed_s)

@@ -73,11 +73,12 @@ def test_the_lost_submission_is_found(facts: dict[str, Any]) -> None:
         {"created_at": NOW - BEFORE - A_SECOND},
         {"created_at": NOW + AFTER + A_SECOND},
         {"created_at": None},
+        {"is_users": True},
     ],
     ids=lambda facts: next(iter(facts)),
 )
 def test_another_submission_is_not_taken(facts: dict[str, Any]) -> None:
-    """Other mail, other recipient, other claim, or created when the POST cannot have arrived."""
+    """Other mail, other recipient, other claim, created when the POST cannot have arrived, or by a user's button."""
     assert find_match(lost(), [make_listed(**facts)]) is None
 
 

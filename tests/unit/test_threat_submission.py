@@ -127,6 +127,12 @@ def test_urls_and_files_are_told_by_their_collection() -> None:
     assert read_submission(ANSWER, Kind.FILE).file_name == "a.html"
 
 
+@pytest.mark.parametrize(("source", "is_users"), [("user", True), ("administrator", False), (None, False), (5, False)])
+def test_who_submitted_is_told_by_the_source(source: Any, is_users: bool) -> None:
+    """A word that is not known does not make a submission a user's."""
+    assert read_submission({"id": "x", "source": source}, Kind.EMAIL).is_users is is_users
+
+
 def test_the_documentations_other_name_of_the_subject_is_read() -> None:
     """Samples say `emailSubject`; it is cleaned like any text of a stranger."""
     found = read_submission({"id": "x", "emailSubject": "a\nb\u202e"}, Kind.EMAIL)

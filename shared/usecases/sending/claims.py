@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from shared.domain import keys
 from shared.domain.item import Held, is_row_overdue, speaks
@@ -16,7 +17,7 @@ from shared.domain.lifecycle import move
 from shared.domain.model import Agreement, CoverReason, Kind, Outcome, OutcomeKey, Source, State
 from shared.ports import Clock
 from shared.stores.items import Claim, ItemStore
-from shared.stores.ledger import Ledger, Stored
+from shared.stores.ledger import Ledger, Step, Stored
 
 CLAIMING = frozenset({State.PENDING, State.COVERED})
 
@@ -76,16 +77,31 @@ class Claims:
         holder = await self.unless_left_to_campaign(claim, holder)
         if holder == claim.key:
             return stored, None
-        told = covered(stored.outcome, CoverReason.SAME_ITEM, holder)
-        after = move(
-            stored.outcome,
-            State.COVERED,
-            reason=told.state_reason,
-            detail=told.state_detail,
-            covered_by=told.covered_by,
-        )
-        done = await self._ledger.advance(stored, after)
+        done = await self._ledger.advance(stored, moved_under(stored.outcome, holder))
         return None if done is None else (done, holder)
+
+    async def spoken_for_by(self, outcome: Outcome) -> OutcomeKey | None:
+        """The row that came to speak for one that waited anew after a try, or None: a dispute may have overruled it."""
+        claim = claim_of(replace(outcome, state=State.PENDING))
+        if claim is None or outcome.disputes is not None:
+            return None
+        held = await self._items.held(claim)
+        if held is None or held.holder == claim.key:
+            return None
+        holder = await self.unless_left_to_campaign(claim, await self.holder(claim, held, outcome))
+        return None if holder == claim.key else holder
+
+    async def cover_overruled(self, outcome: Outcome) -> None:
+        """Before a dispute is sent: let the row from which it took its claim follow it, where that one still waits."""
+        claim = claim_of(replace(outcome, state=State.PENDING))
+        overruled = None if claim is None else await self._items.overruled(claim)
+        stored = None if overruled is None else await self._ledger.get(overruled)
+        if stored is None or stored.outcome.state is not State.PENDING or claim_of(stored.outcome) is None:
+            return
+        entry = await self._ledger.find(stored.outcome)
+        if entry is not None:
+            after = moved_under(stored.outcome, outcome.key)
+            await self._ledger.step(Step(entry, after, stored, {"holder": outcome.key}))
 
     async def unless_left_to_campaign(self, claim: Claim, holder: OutcomeKey) -> OutcomeKey:
         """Take a claim over from a holder that only its campaign covers: it may wait for this very row."""
@@ -140,6 +156,13 @@ def covered(outcome: Outcome, reason: CoverReason, by: OutcomeKey) -> Outcome:
     told = f"{by.submission_id} is submitted for the {'same item' if reason is CoverReason.SAME_ITEM else 'campaign'}"
     detail = told if outcome.source is Source.MANUAL else outcome.state_detail
     return replace(outcome, state_reason=reason, state_detail=detail, covered_by=by.submission_id)
+
+
+def moved_under(outcome: Outcome, holder: OutcomeKey, **facts: Any) -> Outcome:
+    """The row in its next state, covered by the row that is submitted for the same item."""
+    told = covered(outcome, CoverReason.SAME_ITEM, holder)
+    by = told.covered_by
+    return move(outcome, State.COVERED, reason=told.state_reason, detail=told.state_detail, covered_by=by, **facts)
 
 
 def _seen(outcome: Outcome) -> tuple[str | None, ...]:

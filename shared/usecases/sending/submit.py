@@ -13,7 +13,7 @@ fails is stale or a second delivery: it ends quietly, and `settle_outcomes` find
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.codecs.submission_message import SubmissionMessage
 from shared.domain import keys
 from shared.domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
 from shared.domain.lifecycle import move
-from shared.domain.model import CoverReason, Kind, Outcome, OutcomeKey, SkipReason, State
+from shared.domain.model import Kind, Outcome, OutcomeKey, SkipReason, State
 from shared.domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
 from shared.domain.retries import REFUSED, ROWS_MAKE_AN_OUTAGE, THROTTLED, Circumstances, Decision, decide
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
@@ -31,7 +31,7 @@ from shared.stores.ledger import Ledger, Stored, WorkItem
 from shared.stores.quota import NOT_SENT, QuotaStore, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.sending.claims import Claims, claim_of, covered, learnt_claim_of
+from shared.usecases.sending.claims import Claims, claim_of, learnt_claim_of, moved_under
 from shared.usecases.sending.material import MaterialGone, MaterialSource
 
 STAMP_GOOD_FOR = timedelta(seconds=2)
@@ -42,6 +42,8 @@ EARLY_AT_MOST_S = 90.0
 SLOT_MISSED = Decision(State.PENDING, "slot_missed")
 SLOT_TAKEN_BACK = Decision(State.PENDING, "slot_taken_back")
 MAILBOX_SILENT = Decision(State.PENDING, "mailbox_silent", timedelta(minutes=5))
+AT_FIRST_DISPATCH = 2
+"""A row's revision when it is dispatched for the first time. Later it has been in flight before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Submit:
 
     async def _submit(self, held: Held) -> None:
         try:
-            if await self._is_told_apart(held):
+            if await self._is_told_apart(held) or await self._is_spoken_for(held):
                 return
             order = await self._material.order(held.stored.outcome, held.item.material)
         except MaterialGone as error:
@@ -140,14 +142,35 @@ class Submit:
         }
         waiting = move(outcome, State.PENDING, reason="item_known", dispatched_at=None, **facts)
         holder = await self._holder(waiting)
-        if holder != outcome.key:
-            told = covered(waiting, CoverReason.SAME_ITEM, holder)
-            waiting = replace(told, state=State.COVERED)
-        stored = await self._advance(held, waiting)
+        if holder == outcome.key:
+            await self._go_back(held, waiting, holder)
+        else:
+            await self._go_back(held, moved_under(outcome, holder, dispatched_at=None, **facts), holder)
+        return True
+
+    async def _is_spoken_for(self, held: Held) -> bool:
+        """Whether another row has come to speak for this one while it waited anew: then it follows that one.
+
+        Before a dispute leaves, the row that it overruled is let follow it. Both have the turn of the item between
+        them, so no other row on it is on its way.
+        """
+        outcome = held.stored.outcome
+        if outcome.disputes is not None:
+            await self._claims.cover_overruled(outcome)
+        elif held.item.outcome.revision > AT_FIRST_DISPATCH:
+            holder = await self._claims.spoken_for_by(outcome)
+            if holder is not None:
+                facts = {"attempts": held.item.outcome.attempts, "dispatched_at": None}
+                await self._go_back(held, moved_under(outcome, holder, **facts), holder)
+                return True
+        return False
+
+    async def _go_back(self, held: Held, after: Outcome, holder: OutcomeKey) -> None:
+        """Let a row that is not sent now give back its slot, and wait anew or for its holder."""
+        stored = await self._advance(held, after)
         if stored is not None:
             await self._give_back(held)
             await self._ledger.file(held.item, stored, {"holder": holder})
-        return True
 
     async def _give_back(self, held: Held) -> None:
         """Give back the slot and the turn of a row that was never sent under them.
