@@ -48,6 +48,7 @@ def findings_of(history: History) -> list[Finding]:
         verdict.every_row_is_final,
         verdict.functions_run,
         verdict.no_item_is_submitted_twice,
+        verdict.no_dispute_is_covered,
         verdict.every_submission_has_its_row,
         verdict.no_item_comes_too_early,
         verdict.no_window_is_broken,
@@ -184,12 +185,22 @@ class _Judge:
     def _moment(self, step: Step) -> datetime:
         return BEGIN + timedelta(seconds=step.at_s)
 
+    def no_dispute_is_covered(self) -> Iterator[Finding]:
+        """What disputes a verdict is submitted itself, whoever speaks for its item."""
+        for row in self.rows:
+            if "Disputes" in row and any(step.state == "covered" for step in self.steps[str(row["RowKey"])]):
+                yield Finding("dispute covered", f"{row['RowKey']} by {row.get('CoveredBy')}")
+
     def every_submission_has_its_row(self) -> Iterator[Finding]:
         """What Microsoft took is some row's own submission, and no two rows' own."""
         owners: defaultdict[str, list[str]] = defaultdict(list)
         for row in self.rows:
             if "GraphSubmissionId" in row and "CoveredBy" not in row:
                 owners[str(row["GraphSubmissionId"])].append(str(row["RowKey"]))
+        for submission_id in sorted(self.expected.user_submissions.keys() & owners.keys()):
+            taken = [one for one in owners[submission_id] if self.by_id[one]["Source"] != "microsoft"]
+            if taken:
+                yield Finding("a user's submission taken for our own", f"{submission_id}: {taken}")
         for effect in self.own_effects:
             own = owners[effect.submission.submission_id]
             maker = self.by_id.get(effect.row or "", {})
