@@ -108,21 +108,31 @@ class Site:
     storage: RefusingProxy
 
     connection: str
+    delivered: list[str] = field(default_factory=list)
+
+    def deliver_report(self) -> None:
+        """Deliver the next report."""
+        self.delivered.append(self.graph.tenant.deliver(REPORTING_MAILBOX, report()))
 
     async def run_all(self) -> Heard:
         """Run every function once, with hostile messages and a report to read; return what the host heard."""
-        self.graph.tenant.deliver(REPORTING_MAILBOX, report())
+        self.deliver_report()
         asked = [invocation(name) for name in TIMERS] + [invocation(name, BODIES[name]) for name in QUEUES]
         asked += [invocation("submit", message) for message in self._waiting()]
         return heard(await self.worker._ask(json.dumps(asked)))
 
     async def run_healthy(self) -> Heard:
         """Run what brings the next report to the point where it is to be submitted."""
-        self.graph.tenant.deliver(REPORTING_MAILBOX, report())
+        self.deliver_report()
         return heard(await self.worker._ask(json.dumps([invocation("collect_reports")])))
 
     def end_pauses(self) -> None:
-        """Forget what failed, past the proxy: after it folders rest, and submissions pause, for minutes."""
+        """Forget what failed, past the proxy: after it folders rest, and submissions pause, for minutes.
+
+        The reports so far leave the mailbox, as an app that has forgotten its folders reads them all again.
+        """
+        while self.delivered:
+            self.graph.tenant.remove(REPORTING_MAILBOX, self.delivered.pop())
         failed_slots = "RowKey ge '0-slot-' and RowKey lt '0-slot.' and Result ne ''"
         for name, pauses in (("worklist", f"RowKey eq '0-quota' or ({failed_slots})"), ("runstate", "RowKey ge ''")):
             with TableClient.from_connection_string(self.connection, name) as table:
