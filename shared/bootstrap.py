@@ -346,17 +346,18 @@ async def open_storage(
     from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415
     from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415
 
+    from shared.adapters.proxies import ProxiedTransport  # noqa: PLC0415
     from shared.adapters.storage import API_VERSION  # noqa: PLC0415
 
-    text = access.connection_string
-    if text is not None:
-        tables = TableServiceClient.from_connection_string(text)
-        queues = QueueServiceClient.from_connection_string(text, api_version=API_VERSION)
-        blobs = BlobServiceClient.from_connection_string(text, api_version=API_VERSION)
-    else:
-        tables = TableServiceClient(access.table_service_uri or "", credential=credential)
-        queues = QueueServiceClient(access.queue_service_uri or "", credential=credential, api_version=API_VERSION)
-        blobs = BlobServiceClient(access.blob_service_uri or "", credential=credential, api_version=API_VERSION)
+    def opened(kind: Any, uri: str | None, **options: Any) -> Any:
+        options["transport"] = ProxiedTransport()
+        if access.connection_string is not None:
+            return kind.from_connection_string(access.connection_string, **options)
+        return kind(uri or "", credential=credential, **options)
+
+    tables = opened(TableServiceClient, access.table_service_uri)
+    queues = opened(QueueServiceClient, access.queue_service_uri, api_version=API_VERSION)
+    blobs = opened(BlobServiceClient, access.blob_service_uri, api_version=API_VERSION)
     for client in (tables, queues, blobs):
         await resources.enter_async_context(client)
     return ServiceClients(tables, queues, blobs)
