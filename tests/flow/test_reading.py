@@ -73,7 +73,7 @@ async def collect(on: Stage, times: int = 1, every: timedelta = timedelta(minute
 
 async def checkpoint_moves(on: Stage) -> bool:
     """Whether the folder's checkpoint has a place to go on from."""
-    found = await CheckpointStore(on.ports.tables["runstate"]).get(REPORTING_MAILBOX, "inbox")
+    found = (await CheckpointStore(on.ports.tables["runstate"]).read(REPORTING_MAILBOX, "inbox")).checkpoint
     return found is not None and found.resume is not None
 
 
