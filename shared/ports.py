@@ -176,6 +176,17 @@ class MessageFacts:
     sender: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class MailOutline:
+    """What a mail holds, without its text and its attachments' content.
+
+    `headers` are as transport left them, name and value in their order; none for a mail that was put there directly.
+    """
+
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
 class MailSource(Protocol):
     """Mailboxes, read through Graph v1.0. Every method may raise any `GraphError`."""
 
@@ -195,14 +206,14 @@ class MailSource(Protocol):
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
         """A mail by its immutable id, wherever in the mailbox it stands; or None."""
 
-    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
-        """The headers of a mail as transport left them, name and value; none for one that was put there directly."""
-
-    async def text(self, mailbox: str, message_id: str) -> str:
-        """The body of a mail as plain text."""
+    async def outline(self, mailbox: str, message_id: str) -> MailOutline:
+        """The headers of a mail and what is attached to it."""
 
     async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The attachments of a mail, without their content."""
+
+    async def text(self, mailbox: str, message_id: str) -> str:
+        """The body of a mail as plain text."""
 
     async def attachment_content(
         self, mailbox: str, message_id: str, attachment_id: str, limit_bytes: int

@@ -76,7 +76,11 @@ FIELDS = {
 class Event(enum.Enum):
     """Log level, fields in the order in which they are told, and what it means when it is seen."""
 
-    REPORTS_COLLECTED = logging.INFO, "count mailbox", "`count` new rows from one reporting mailbox folder"
+    REPORTS_COLLECTED = (
+        logging.INFO,
+        "count mailbox",
+        "`count` new rows from one reporting mailbox folder, told where there are any",
+    )
     REPORT_DEFERRED = (
         logging.WARNING,
         "submission_id status code request_id error where",

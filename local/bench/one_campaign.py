@@ -13,7 +13,7 @@ from local.sample_tenant import DOMAINS
 from shared.domain.model import Kind
 from shared.domain.reports import Attachment
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
-from shared.ports import MessageFacts, ReportHead, ReportPage
+from shared.ports import MailOutline, MessageFacts, ReportHead, ReportPage
 
 SIZE_BYTES = 20_000
 _LURE = (
@@ -47,10 +47,10 @@ class CampaignMailbox:
         del mailbox, folder, since, resume
         return ReportPage((), "", is_last=True)
 
-    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
-        """What Exchange writes into mail from inside."""
-        del mailbox, message_id
-        return [("X-MS-Exchange-Organization-AuthAs", "Internal")]
+    async def outline(self, mailbox: str, message_id: str) -> MailOutline:
+        """What Exchange writes into mail from inside, and the one original."""
+        attachments = await self.attachments(mailbox, message_id)
+        return MailOutline((("X-MS-Exchange-Organization-AuthAs", "Internal"),), tuple(attachments))
 
     async def text(self, mailbox: str, message_id: str) -> str:
         """No text."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from shared.domain.errors import Missing
-from shared.ports import Insert, Replace, Table, Write
+from shared.ports import Delete, Insert, Replace, Table, Write
 
 TRANSACTION_ROWS = 100
 """Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""
@@ -21,6 +22,18 @@ async def write_each(table: Table, writes: Sequence[Insert | Replace], refused: 
         for place, etag in zip(places, await _write_batch(table, batch, refused), strict=True):
             etags[place] = etag
     return etags
+
+
+async def delete_each(table: Table, deletes: Sequence[Delete]) -> None:
+    """Delete rows of one partition; those that are gone, perhaps by another worker, do not matter."""
+    for start in range(0, len(deletes), TRANSACTION_ROWS):
+        batch = deletes[start : start + TRANSACTION_ROWS]
+        try:
+            await table.write_all(batch)
+        except Missing:
+            for delete in batch:
+                with suppress(Missing):
+                    await table.write(delete)
 
 
 async def _write_batch(table: Table, writes: Sequence[Write], refused: type[Exception]) -> list[str | None]:

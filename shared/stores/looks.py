@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.domain import keys
-from shared.ports import Entity, Replace, Row, Table
+from shared.ports import Delete, Entity, Replace, Row, Table
+from shared.stores.batches import delete_each
 
 _LOOK = "look"
 _ASKED = "asked-"
@@ -82,9 +83,11 @@ class AskedFor:
         self._partition = _partition(source)
 
     async def since(self, at: datetime) -> set[str]:
-        """The ids of the requests that were put there on that day or later."""
-        found = self._table.scan(self._partition, f"{_ASKED}{keys.day(at)}", f"{_ASKED}~")
-        return {str(row.entity["RowKey"]).removeprefix(_ASKED)[_DAY_AND_DASH:] async for row in found}
+        """The ids of the requests that were put there on that day or later; those from before are forgotten."""
+        rows = [str(row.entity["RowKey"]) async for row in self._table.scan(self._partition, _ASKED, f"{_ASKED}~")]
+        first = f"{_ASKED}{keys.day(at)}"
+        await delete_each(self._table, [Delete(self._partition, one) for one in rows if one < first])
+        return {one.removeprefix(_ASKED)[_DAY_AND_DASH:] for one in rows if one >= first}
 
     async def add(self, request_id: str, at: datetime) -> None:
         """Remember a request that was put there just now."""
