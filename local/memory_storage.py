@@ -57,13 +57,14 @@ class MemoryTable:
         limit: int | None = None,
         *,
         only: tuple[str, str] | None = None,
+        select: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of a range, ascending; see the port."""
         rows = self._partitions.get(partition, {})
         keys = sorted(key for key in rows if from_row <= key < below_row)
         found = [rows[key] for key in keys if only is None or rows[key].entity.get(only[0]) == only[1]]
         for row in found[:limit]:
-            yield Row(dict(row.entity), row.etag)
+            yield Row(_selected(row.entity, select), row.etag)
 
     def rows(self) -> list[Entity]:
         """Every row, for tests."""
@@ -169,6 +170,13 @@ class MemoryBlobs:
         """What the account's lifecycle rule does: delete every blob that was not written since then."""
         for name in [name for name in self.blobs if self._written_at[name] < at]:
             del self.blobs[name]
+
+
+def _selected(entity: Entity, select: Sequence[str] | None) -> Entity:
+    if select is None:
+        return dict(entity)
+    names = {"PartitionKey", "RowKey", *select}
+    return {name: value for name, value in entity.items() if name in names}
 
 
 def _place(write: Write) -> tuple[str, str]:

@@ -100,10 +100,12 @@ class Table(Protocol):
         limit: int | None = None,
         *,
         only: tuple[str, str] | None = None,
+        select: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows with `from_row` <= RowKey < `below_row`, ascending; at most `limit`.
 
-        `only` names a property and the text that it must hold; the service still reads every row in between.
+        `only` names a property and the text that it must hold; the service still reads every row in between. With
+        `select` a row comes back with its keys, its ETag and, of its properties, those that are named and there.
         """
 
 

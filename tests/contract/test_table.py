@@ -4,9 +4,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from azure.data.tables.aio import TableClient
 
+from shared.adapters.storage import AzureTable
 from shared.domain.errors import AlreadyExists, Changed, Missing, StorageError
-from shared.ports import Delete, Entity, Insert, Merge, Replace, Table, Value, Write
+from shared.ports import Delete, Entity, Insert, Merge, Replace, Row, Table, Value, Write
 from tests.contract.conftest import Storage
 
 HERE = "20261123"
@@ -239,6 +243,39 @@ async def test_a_scan_can_keep_to_rows_that_hold_a_text(table: Table) -> None:
     await table.write(Insert(entity("d", Word="y'x")))
     found = table.scan(HERE, "", "~", 1, only=("Word", "y'x"))
     assert [row.entity["RowKey"] async for row in found] == ["c"]
+
+
+async def test_a_scan_can_read_named_properties_alone(table: Table) -> None:
+    """Keys and ETag come whatever is named; a property that a row lacks is absent, and others stay unread."""
+    at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    etags = [
+        await table.write(Insert(entity("a", Word="x", Number=1, At=at, Flag=False, Long="x" * 10_000))),
+        await table.write(Insert(entity("b", Word="x", Long="y"))),
+    ]
+    found = [row async for row in table.scan(HERE, "", "~", only=("Word", "x"), select=["Number", "At", "Flag"])]
+    assert [row.entity for row in found] == [entity("a", Number=1, At=at, Flag=False), entity("b")]
+    assert [row.etag for row in found] == etags
+    await table.write(Replace(entity("b"), found[1].etag))
+    assert [row.entity async for row in table.scan(HERE, "", "~", select=[])] == [entity("a"), entity("b")]
+
+
+async def test_a_named_property_that_the_cloud_answers_as_null_is_absent() -> None:
+    """The cloud's answer to `$select`, which Azurite does not give (Azure/Azurite, issue 2535)."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.query["$select"])
+        row = {"odata.etag": 'W/"1"', "PartitionKey": HERE, "RowKey": "a", "Number": None, "Word": "x"}
+        return web.json_response({"value": [row]})
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    async with TestServer(application) as server:
+        account = f"AccountName=a;AccountKey=a2V5;TableEndpoint={server.make_url('/')}"
+        async with TableClient.from_connection_string(account, "contract") as client:
+            rows = AzureTable(client).scan(HERE, "", "~", select=["Number", "Word"])
+            assert [row async for row in rows] == [Row(entity("a", Word="x"), 'W/"1"')]
+    assert asked == ["PartitionKey,RowKey,Number,Word"]
 
 
 async def test_a_scan_goes_on_over_pages(table: Table) -> None:

@@ -82,10 +82,11 @@ class TurnTable(MemoryTable):
         limit: int | None = None,
         *,
         only: tuple[str, str] | None = None,
+        select: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of a range, ascending."""
         await self._turns.wait()
-        async for row in super().scan(partition, from_row, below_row, limit, only=only):
+        async for row in super().scan(partition, from_row, below_row, limit, only=only, select=select):
             yield row
 
 

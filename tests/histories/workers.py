@@ -245,13 +245,14 @@ class PacedTable:
         limit: int | None = None,
         *,
         only: tuple[str, str] | None = None,
+        select: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """See the port."""
         chance = self._process.pace.chance
         start, left = from_row, limit
         while True:
             page_rows = chance.choice((1, 2, 5)) if chance.random() < 0.1 else 1_000
-            page = await self._page(partition, start, below_row, page_rows, only)
+            page = await self._page(partition, start, below_row, page_rows, only=only, select=select)
             for row in page if left is None else page[:left]:
                 yield row
             left = None if left is None else left - len(page)
@@ -259,11 +260,9 @@ class PacedTable:
                 return
             start = f"{page[-1].entity['RowKey']}\x00"
 
-    async def _page(
-        self, partition: str, start: str, below_row: str, rows: int, only: tuple[str, str] | None
-    ) -> list[Row]:
+    async def _page(self, partition: str, start: str, below_row: str, rows: int, **narrowed: Any) -> list[Row]:
         async def read() -> list[Row]:
-            return [row async for row in self._table.scan(partition, start, below_row, rows, only=only)]
+            return [row async for row in self._table.scan(partition, start, below_row, rows, **narrowed)]
 
         told = f"{self._name}.scan {start.rstrip(chr(0))}"
         page: list[Row] = await self._process.take(told, read, is_repeatable=False)
