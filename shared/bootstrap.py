@@ -239,7 +239,7 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         quota=parts.quota,
         sweeper=parts.sweeper,
         replay=replay,
-        reconciler=Reconciler(parts.ledger, parts.quota, ports.clock),
+        reconciler=Reconciler(parts.ledger, parts.quota, parts.trouble, ports.clock),
         second_chances=SecondChances(
             parts.ledger, Replays(ports.tables["runstate"], ports.clock), parts.trouble, ports.clock
         ),

@@ -14,7 +14,7 @@ writes: no other module changes a row or an entry.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -111,9 +111,9 @@ class Ledger:
         """Every entry whose row is not final, one by one."""
         return self._worklist.entries()
 
-    async def owner_of(self, graph_submission_id: str, since: datetime) -> str | None:
-        """The row that the feed shows with this submission of Microsoft's since then, or None."""
-        return await self._outcomes.owner_of(graph_submission_id, since)
+    async def owners_since(self, since: datetime) -> dict[str, str]:
+        """The rows that the feed shows as submitted since then, by their submissions' ids at Microsoft."""
+        return await self._outcomes.owners_since(since)
 
     async def submitted_since(self, since: datetime) -> set[str]:
         """Microsoft's ids of what the app itself has submitted since then, as far as the feed shows it."""
@@ -152,10 +152,7 @@ class Ledger:
 
     async def apply(self, steps: Sequence[Step]) -> list[Stored | None]:
         """Take every step; None in the place of each whose row somebody else changed first: its entry is filed anew."""
-        done: list[Stored | None] = []
-        for start in range(0, len(steps), TRANSACTION_ROWS):
-            done += await self._apply(steps[start : start + TRANSACTION_ROWS])
-        return done
+        return await self._in_transactions(steps, self._apply)
 
     async def step(self, step: Step) -> Stored | None:
         """Take one step; see `apply`."""
@@ -175,9 +172,7 @@ class Ledger:
 
     async def amend_filed(self, steps: Sequence[Step]) -> list[Stored | None]:
         """Write facts of rows that their entries know, and file the entries; None as in `apply`."""
-        stored = await self._outcomes.amend([_change(step) for step in steps])
-        await self._file_all(steps, stored)
-        return stored
+        return await self._in_transactions(steps, self._amend)
 
     async def file(
         self, item: WorkItem, stored: Stored, filed: Filed = _AS_IT_IS, *, also: Sequence[Write] = ()
@@ -233,6 +228,21 @@ class Ledger:
         await self._file_all(steps, stored)
         return stored
 
+    async def _amend(self, steps: Sequence[Step]) -> list[Stored | None]:
+        stored = await self._outcomes.amend([_change(step) for step in steps])
+        await self._file_all(steps, stored)
+        return stored
+
+    async def _in_transactions(self, steps: Sequence[Step], take: _Take) -> list[Stored | None]:
+        """Take steps a transaction's worth at a time, rows of one day together; the answers are in the steps' order."""
+        done: list[Stored | None] = [None] * len(steps)
+        by_day = sorted(range(len(steps)), key=lambda place: steps[place].before.outcome.key.partition)
+        for start in range(0, len(by_day), TRANSACTION_ROWS):
+            places = by_day[start : start + TRANSACTION_ROWS]
+            for place, stored in zip(places, await take([steps[place] for place in places]), strict=True):
+                done[place] = stored
+        return done
+
     async def _file_all(self, steps: Sequence[Step], stored: Sequence[Stored | None]) -> None:
         moves, ended = [], []
         for step, done in zip(steps, stored, strict=True):
@@ -247,6 +257,9 @@ class Ledger:
         for step, done in zip(steps, stored, strict=True):
             if done is None:
                 await self.refile(step.item)
+
+
+_Take = Callable[[Sequence[Step]], Awaitable[list[Stored | None]]]
 
 
 def _change(step: Step) -> Change:

@@ -31,7 +31,7 @@ from shared.domain.errors import AlreadyExists, Changed, Missing
 from shared.domain.model import Outcome, OutcomeKey, Priority, State
 from shared.domain.submissions import Material
 from shared.ports import Delete, Entity, Insert, Merge, Replace, Row, Table, Write
-from shared.stores.batches import TRANSACTION_ROWS
+from shared.stores.batches import write_groups
 from shared.telemetry import Event, emit, raised_at
 
 LANES = {Priority.URGENT: "0", Priority.NORMAL: "1", Priority.LOW: "2"}
@@ -91,6 +91,11 @@ class WorkItem:
             return f"{section}-{self.outcome.covered_by}-{own_id}"
         return f"{section}-{own_id}"
 
+    @property
+    def sent_before(self) -> datetime:
+        """When the row's POST left: recorded for a submitted row, stamped for an uncertain one."""
+        return self.outcome.submitted_at or self.sent_at or self.due_at
+
     def lags_behind(self, outcome: Outcome, etag: str) -> bool:
         """Whether the row as it stands now may lack its event: it has moved on since this entry was written."""
         return self.etag != etag if self.logged is None else self.logged < outcome.revision
@@ -104,11 +109,7 @@ class Worklist:
 
     async def add(self, items: Sequence[WorkItem]) -> None:
         """Put new entries on the list; one that stands there already stays as it is."""
-        for start in range(0, len(items), TRANSACTION_ROWS):
-            batch = [Insert(_entity(item)) for item in items[start : start + TRANSACTION_ROWS]]
-            if not await self._written(batch) and len(batch) > 1:
-                for one in batch:
-                    await self._written([one])
+        await write_groups([[Insert(_entity(item))] for item in items], self._written)
 
     async def find(self, outcome: Outcome) -> WorkItem | None:
         """The row's entry, wherever it stands.
@@ -169,22 +170,12 @@ class Worklist:
 
     async def move_all(self, steps: Sequence[tuple[WorkItem, WorkItem]]) -> None:
         """Move many entries on; those that are not as they were read any more stay as they are, doubles go."""
-        most = TRANSACTION_ROWS // 3
-        for start in range(0, len(steps), most):
-            batch = steps[start : start + most]
-            if not await self._written([write for before, after in batch for write in moved(before, after)]):
-                for before, after in batch:
-                    if not await self.move(before, after):
-                        await self.drop_double(before)
+        for place in await write_groups([moved(before, after) for before, after in steps], self._written):
+            await self.drop_double(steps[place][0])
 
     async def remove(self, items: Sequence[WorkItem]) -> None:
         """Take entries off the list; those that are not as they were read any more stay."""
-        most = TRANSACTION_ROWS // 2
-        for start in range(0, len(items), most):
-            batch = items[start : start + most]
-            if not await self._written([write for item in batch for write in removed(item)]) and len(batch) > 1:
-                for item in batch:
-                    await self._written(removed(item))
+        await write_groups([removed(item) for item in items], self._written)
 
     async def drop_double(self, item: WorkItem) -> None:
         """Take off an entry that could not be moved because its row has another one: that one is pointed at."""

@@ -18,7 +18,6 @@ from shared.ports import Clock
 from shared.stores.ledger import Ledger, WorkItem
 from shared.stores.quota import Quota, QuotaStore
 from shared.telemetry import Event, emit, raised_at
-from shared.usecases.sending.sweep import sent_before
 
 LANE_OF_STATE = {
     State.DISPATCHED: "in_flight",
@@ -103,4 +102,4 @@ def _lane(item: WorkItem) -> str:
 
 def _since(item: WorkItem) -> datetime:
     """When the row was received; for an uncertain one when its POST left, or may have: that is what it waits for."""
-    return sent_before(item) if item.outcome.state is State.UNCERTAIN else item.outcome.received_at
+    return item.sent_before if item.outcome.state is State.UNCERTAIN else item.outcome.received_at
