@@ -25,10 +25,21 @@ from shared.domain.model import Outcome, OutcomeKey, Priority, State
 from shared.ports import Write
 from shared.stores.batches import TRANSACTION_ROWS
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import KEPT, LANES, WorkItem, Worklist
+from shared.stores.worklist import KEPT, LANES, Holder, Standing, WorkItem, Worklist
 from shared.telemetry import Event, emit
 
-__all__ = ["KEPT", "LANES", "TRANSACTION_ROWS", "Change", "Ledger", "Step", "Stored", "WorkItem"]
+__all__ = [
+    "KEPT",
+    "LANES",
+    "TRANSACTION_ROWS",
+    "Change",
+    "Holder",
+    "Ledger",
+    "Standing",
+    "Step",
+    "Stored",
+    "WorkItem",
+]
 
 _BORN_WITH_AN_ENTRY = frozenset({State.PENDING, State.COVERED, State.SUBMITTED, State.FAILED})
 _IN_FLIGHT = frozenset({State.DISPATCHED, State.SUBMITTING})
@@ -79,9 +90,9 @@ class Ledger:
         """Up to `limit` waiting rows of a lane that may go now, longest due first."""
         return await self._worklist.due(lane, now, limit)
 
-    def waiting(self) -> AsyncIterator[WorkItem]:
-        """Every entry that waits for a slot, due or not, one by one."""
-        return self._worklist.waiting()
+    def refused(self) -> AsyncIterator[WorkItem]:
+        """Every waiting entry whose row Microsoft has refused."""
+        return self._worklist.refused()
 
     async def in_flight(self, submission_id: str) -> WorkItem | None:
         """The entry of a row that is dispatched or being submitted, or None."""
@@ -95,9 +106,17 @@ class Ledger:
         """Every entry that waits for a verdict or is uncertain."""
         return await self._worklist.at_microsoft()
 
-    def covered(self) -> AsyncIterator[WorkItem]:
-        """Every covered entry, those of one holder together."""
-        return self._worklist.covered()
+    def holders(self) -> AsyncIterator[Holder]:
+        """Every row that covers others."""
+        return self._worklist.holders()
+
+    def followers(self, holder_id: str) -> AsyncIterator[WorkItem]:
+        """Every entry of the rows that a holder covers, one by one."""
+        return self._worklist.followers(holder_id)
+
+    async def open_ids(self) -> set[str]:
+        """The rows that are neither final nor covered. One that is moved meanwhile may be missing."""
+        return await self._worklist.open_ids()
 
     async def kept(self, submission_id: str) -> WorkItem | None:
         """The entry of a row that failed or was rejected, with what was to be submitted; or None."""
@@ -107,9 +126,16 @@ class Ledger:
         """Every entry that is kept for replay."""
         return self._worklist.all_kept()
 
-    def entries(self) -> AsyncIterator[WorkItem]:
-        """Every entry whose row is not final, one by one."""
-        return self._worklist.entries()
+    def due_for_a_second_chance(self) -> AsyncIterator[WorkItem]:
+        """Every kept entry whose row failed for its message alone, and was not taken up again for that before."""
+        return self._worklist.due_for_a_second_chance()
+
+    def standing(self, counted: int) -> AsyncIterator[Standing]:
+        """How every row stands that is not final, without its entry being read whole.
+
+        Covered rows come together, those of one holder; beyond `counted` of them their number is an estimate.
+        """
+        return self._worklist.standing(counted)
 
     async def owners_since(self, since: datetime) -> dict[str, str]:
         """The rows that the feed shows as submitted since then, by their submissions' ids at Microsoft."""

@@ -39,7 +39,7 @@ class EvidenceKeeper:
         old = await self._evidence.before_day(keys.day(now - self._kept_for))
         if not old:
             return
-        needed = {_row_of(name) async for item in self._ledger.entries() if (name := item.material.evidence)}
+        needed = {_row_of(name) async for item in self._ledger.all_kept() if (name := item.material.evidence)}
         until = now + RUN_TIME
         renewable = [one for one in old if _row_of(one.name) in needed and one.written_at <= now - RENEWED_EVERY]
         dropped = [one for one in old if _row_of(one.name) not in needed and one.written_at <= now - JUST_WRITTEN]
