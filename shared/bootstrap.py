@@ -26,6 +26,7 @@ from shared.stores.ledger import Ledger
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QuotaStore
+from shared.stores.renewals import Renewals
 from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
 from shared.usecases.arrivals.collect import CollectReports
@@ -249,6 +250,7 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         submissions=ports.submissions,
         evidence=EvidenceKeeper(
             parts.evidence,
+            Renewals(ports.tables["runstate"]),
             days=settings.evidence_days,
             ledger=parts.ledger,
             clock=ports.clock,

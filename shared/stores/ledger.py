@@ -137,6 +137,13 @@ class Ledger:
         """
         return self._worklist.standing(counted)
 
+    def originals(self, start: str) -> AsyncIterator[tuple[str, str]]:
+        """The blobs that rows need which are not final, from `start` on, "" being before all of them.
+
+        With each comes where to go on behind it.
+        """
+        return self._worklist.originals(start)
+
     async def owners_since(self, since: datetime) -> dict[str, str]:
         """The rows that the feed shows as submitted since then, by their submissions' ids at Microsoft."""
         return await self._outcomes.owners_since(since)

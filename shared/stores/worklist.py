@@ -232,6 +232,13 @@ class Worklist:
         async for row in self._light("9", ":"):
             yield _read_standing(row)
 
+    async def originals(self, start: str) -> AsyncIterator[tuple[str, str]]:
+        """The blobs that rows need which are not final, from `start` on; with each where to go on behind it."""
+        async for row in self._table.scan(PARTITION, max("1", start), "5", select=("Material",)):
+            name = _original(row)
+            if name is not None:
+                yield name, f"{row.entity['RowKey']}!"
+
     async def open_ids(self) -> set[str]:
         """The rows that are neither final nor covered. One that is moved meanwhile may be missing."""
         scan = self._table.scan(PARTITION, "1", "4", select=())
@@ -367,6 +374,14 @@ def _pointer_key(submission_id: str) -> str:
 def _behind(holder_id: str) -> str:
     """A key behind every entry of a holder's party, and before those of the next one."""
     return f"4-{holder_id}."
+
+
+def _original(row: Row) -> str | None:
+    """The blob that a row needs; None for one that needs none, or that cannot be read, as who acts on it tells."""
+    try:
+        return Material(**json.loads(str(row.entity["Material"]))).evidence
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _is_covered(row: Row) -> bool:
