@@ -26,6 +26,7 @@ from shared.stores.ledger import Ledger
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QuotaStore
+from shared.stores.renewals import Renewals
 from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
 from shared.usecases.arrivals.collect import CollectReports
@@ -239,7 +240,7 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         quota=parts.quota,
         sweeper=parts.sweeper,
         replay=replay,
-        reconciler=Reconciler(parts.ledger, parts.quota, ports.clock),
+        reconciler=Reconciler(parts.ledger, parts.quota, parts.trouble, ports.clock),
         second_chances=SecondChances(
             parts.ledger, Replays(ports.tables["runstate"], ports.clock), parts.trouble, ports.clock
         ),
@@ -249,6 +250,7 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         submissions=ports.submissions,
         evidence=EvidenceKeeper(
             parts.evidence,
+            Renewals(ports.tables["runstate"]),
             days=settings.evidence_days,
             ledger=parts.ledger,
             clock=ports.clock,

@@ -116,14 +116,6 @@ class WorkQueue(Protocol):
         """Put a message that becomes visible after `delay_s` seconds and stays until it is handled, however long."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
-    """A blob without its content: its name, and when it was written last (storage's clock)."""
-
-    name: str
-    written_at: datetime
-
-
 class BlobStore(Protocol):
     """One container of the data account."""
 
@@ -136,14 +128,8 @@ class BlobStore(Protocol):
         Content over `limit_bytes` comes back cut to `limit_bytes` + 1 bytes, so that the caller can tell.
         """
 
-    async def before_day(self, day: str) -> list[StoredBlob]:
-        """The blobs under every day prefix (`yyyymmdd/`) that sorts before `day`."""
-
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on; one that is gone stays away."""
-
-    async def drop(self, name: str) -> None:
-        """Delete a blob; one that is gone does not matter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,6 @@ class Event(enum.Enum):
         "message_hash error lost",
         "a poison message went back to a queue, to be tried again: storage failed",
     )
-    EVIDENCE_DROPPED = logging.INFO, "count", "`count` originals passed EVIDENCE_DAYS and were deleted"
     BACKLOG = (
         logging.INFO,
         "lane count oldest_s",

@@ -21,11 +21,11 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
-from azure.storage.blob.aio import BlobPrefix, BlobServiceClient, ContainerClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Delete, Entity, Insert, Merge, Row, StoredBlob, Write
+from shared.ports import Delete, Entity, Insert, Merge, Row, Write
 
 API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""
@@ -152,24 +152,10 @@ class AzureBlobs:
                 return b""
             raise
 
-    async def before_day(self, day: str) -> list[StoredBlob]:
-        """The blobs under every day prefix that sorts before `day`."""
-        found: list[StoredBlob] = []
-        async for prefix in self._client.walk_blobs(delimiter="/"):
-            if isinstance(prefix, BlobPrefix) and prefix.name < day:
-                blobs = self._client.list_blobs(name_starts_with=prefix.name)
-                found += [StoredBlob(blob.name, blob.last_modified.astimezone(UTC)) async for blob in blobs]
-        return found
-
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on, without its content: any change of its metadata is a change of it."""
         with suppress(ResourceNotFoundError):
             await self._client.get_blob_client(name).set_blob_metadata({})
-
-    async def drop(self, name: str) -> None:
-        """Delete a blob; one that is gone does not matter."""
-        with suppress(ResourceNotFoundError):
-            await self._client.delete_blob(name)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 
 from shared.domain.errors import Missing
@@ -34,6 +34,46 @@ async def delete_each(table: Table, deletes: Sequence[Delete]) -> None:
             for delete in batch:
                 with suppress(Missing):
                     await table.write(delete)
+
+
+async def write_groups(
+    groups: Sequence[Sequence[Write]], write: Callable[[Sequence[Write]], Awaitable[bool]]
+) -> list[int]:
+    """Do groups of writes to one partition, each whole or not at all; returns the places of those that were refused.
+
+    As many groups go in one transaction as fit. `write` tells whether all was written: a transaction that was refused
+    is halved until it is known which group it was.
+    """
+    refused: list[int] = []
+    for places in _fitting(groups):
+        refused += await _written_or_halved(groups, places, write)
+    return refused
+
+
+async def _written_or_halved(
+    groups: Sequence[Sequence[Write]], places: list[int], write: Callable[[Sequence[Write]], Awaitable[bool]]
+) -> list[int]:
+    if await write([one for place in places for one in groups[place]]):
+        return []
+    if len(places) == 1:
+        return places
+    half = len(places) // 2
+    first = await _written_or_halved(groups, places[:half], write)
+    return first + await _written_or_halved(groups, places[half:], write)
+
+
+def _fitting(groups: Sequence[Sequence[Write]]) -> Iterator[list[int]]:
+    """Places of groups, in order, whose writes fit one transaction."""
+    together: list[int] = []
+    count = 0
+    for place, group in enumerate(groups):
+        if together and count + len(group) > TRANSACTION_ROWS:
+            yield together
+            together, count = [], 0
+        together.append(place)
+        count += len(group)
+    if together:
+        yield together
 
 
 async def _write_batch(table: Table, writes: Sequence[Write], refused: type[Exception]) -> list[str | None]:

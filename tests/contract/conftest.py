@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from local.memory_storage import MemoryBlobs, MemoryQueue, MemoryTable
@@ -27,6 +27,7 @@ class Storage:
     queue: WorkQueue
     clock: StageClock
     client: QueueClient | None = None
+    container: ContainerClient | None = None
 
     async def receive(self) -> list[str]:
         """Return the bodies of all messages that are visible now, and leave none of them visible."""
@@ -37,6 +38,14 @@ class Storage:
             return bodies
         assert self.client is not None
         return [message.content async for message in self.client.receive_messages(visibility_timeout=60)]
+
+    async def written_at(self, name: str) -> datetime:
+        """Return when a blob was last written, from which the account's lifecycle rule counts."""
+        if isinstance(self.blobs, MemoryBlobs):
+            return self.blobs.written_at(name)
+        assert self.container is not None
+        properties = await self.container.get_blob_client(name).get_blob_properties()
+        return properties.last_modified
 
     async def become_visible_in_s(self) -> float:
         """Return how long the only message stays invisible from now, where the storage tells it."""
@@ -73,6 +82,7 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
             AzureQueue(queue),
             clock,
             queue,
+            blobs.get_container_client(NAME),
         )
 
 

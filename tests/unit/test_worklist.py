@@ -133,7 +133,7 @@ async def test_sections_do_not_mix(worklist: Worklist) -> None:
     await worklist.add([item(7, state=State.COVERED, covered_by=submission_id(1))])
     assert sorted(numbers(await worklist.all_in_flight())) == ["1", "2"]
     assert sorted(numbers(await worklist.at_microsoft())) == ["3", "4"]
-    assert numbers([one async for one in worklist.covered()]) == ["7"]
+    assert numbers([one async for one in worklist.followers(submission_id(1))]) == ["7"]
 
 
 async def test_more_than_a_transaction_can_be_added_and_removed(worklist: Worklist, table: MemoryTable) -> None:
@@ -224,4 +224,4 @@ async def test_an_entry_that_cannot_be_read_stops_no_other(worklist: Worklist, t
     broken = next(row for row in table.rows() if str(row["RowKey"]).endswith(submission_id(1)))
     await table.write(Replace({**broken, "Material": "{"}))
     assert numbers(await worklist.due(Priority.NORMAL, NOW, 10)) == ["2"]
-    assert numbers([one async for one in worklist.entries()]) == ["2"]
+    assert [one.state async for one in worklist.standing(9)] == [State.PENDING, State.PENDING]

@@ -31,7 +31,7 @@ class Refusals:
     async def run(self, stop_at: datetime) -> None:
         """Reject them, until then; what is left is done at the next run."""
         now, quota = self._clock.now(), await self._quota.quota()
-        async for item in self._ledger.waiting():
+        async for item in self._ledger.refused():
             if _is_for_good(item, quota, now):
                 await self._trouble.each([item], self._reject)
             if self._clock.now() >= stop_at:
