@@ -16,4 +16,4 @@ def exponent(sizes: Sequence[int], counts: Sequence[float]) -> float:
     slopes = [
         math.log(after / before) / math.log(large / small) for (small, before), (large, after) in pairwise(points)
     ]
-    return max(0.0, *slopes)
+    return max([0.0, *slopes])

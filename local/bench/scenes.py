@@ -13,6 +13,7 @@ from local.graph_simulator import Scope, Submission
 from local.graph_simulator.faults import lose_answer
 
 DAY = timedelta(days=1)
+QUIET_FOR = 2 * DAY
 HOLDER, FOLLOWER = FIRST_NUMBER, FIRST_NUMBER + 2_000_000
 FEED = frozenset({"outcomelog"})
 """Left out where 100,000 rows are copied: no run reads the feed for them."""
@@ -27,6 +28,10 @@ class Kind:
 
     scene: Scene
     names: RowNames
+
+    def aged(self, by: timedelta) -> Kind:
+        """The same, as if it had all happened earlier by that much."""
+        return Kind(self.scene.aged(by), self.names)
 
     def times(self, count: int, *, without: Container[str] = ()) -> Scene:
         """The starting state with `count` such rows, and what Microsoft has of them."""
@@ -112,7 +117,7 @@ async def _submit(stage: WireStage, app: DrivenApp, number: int, original: bytes
 async def _quiet(stage: WireStage, app: DrivenApp, number: int, state: str) -> Kind:
     """Let two days pass, in which nothing happens but that what is over is forgotten."""
     stage.empty_mailbox()
-    stage.age(2 * DAY)
+    stage.age(QUIET_FOR)
     for timer in ("dispatch", "settle_outcomes", "dispatch", "settle_outcomes"):
         await app.run_timer(timer)
     return Kind(stage.scene(), _checked(stage, number, state))

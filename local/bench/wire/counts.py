@@ -25,3 +25,12 @@ class StorageCounts:
         self.bytes_out += sent
         self.bytes_in += given
         self.by_kind[kind] += 1
+
+    def __add__(self, other: StorageCounts) -> StorageCounts:
+        return StorageCounts(
+            self.calls + other.calls,
+            self.rows_read + other.rows_read,
+            self.bytes_in + other.bytes_in,
+            self.bytes_out + other.bytes_out,
+            self.by_kind + other.by_kind,
+        )
