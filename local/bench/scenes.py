@@ -87,7 +87,7 @@ async def settled(stage: WireStage, build: Build) -> Kind:
     """A row that has had its verdict for two days."""
     async with stage.app(build) as app:
         await _submit(stage, app, HOLDER)
-        stage.set(with_verdicts(stage.scene()))
+        stage.change(with_verdicts)
         await app.run_timer("settle_outcomes")
         return await _quiet(stage, app, HOLDER, "settled")
 

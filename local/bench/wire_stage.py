@@ -8,7 +8,7 @@ is in no figure.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ FIRST_NUMBER = 5_000_000_000
 """The number of the first mail: ten digits, so that no other text holds it by chance, nor those of its copies."""
 UNDECIDED = Verdict("noThreatsFound", "goodReclassifiedAsGood", delay_s=30 * 86_400)
 SIZE_BYTES = 20_000
+MAILS_OF_A_SCENE = 2
 _TIMERS = ("collect_reports", "dispatch", "settle_outcomes")
 
 
@@ -120,7 +121,13 @@ class WireStage:
         return Scene(self.storage.state.copy(), self.graph.control.list_submissions())
 
     def set(self, scene: Scene) -> None:
-        """Put a starting state in place of what is there."""
+        """Put a starting state in place of what is there; the reports that it comes from are gone from the mailbox."""
+        for number in range(MAILS_OF_A_SCENE):  # a mailbox that has given their ids gives them to no other report
+            self.deliver(number)
+        self.empty_mailbox()
+        self._hold(scene)
+
+    def _hold(self, scene: Scene) -> None:
         self.storage.state = scene.state.copy()
         desk = self.graph.control.simulation.desk
         desk.clear()
@@ -128,9 +135,13 @@ class WireStage:
         for submission in scene.submissions:
             desk.keep(submission)
 
+    def change(self, change: Callable[[Scene], Scene]) -> None:
+        """Let something happen to how everything stands."""
+        self._hold(change(self.scene()))
+
     def age(self, by: timedelta) -> None:
         """Let time pass: everything in storage and at Microsoft happened earlier by that much."""
-        self.set(self.scene().aged(by))
+        self.change(lambda scene: scene.aged(by))
 
     async def submit_all(self, app: DrivenApp) -> Took | None:
         """Let the app handle every message of its queue; None where there was none."""
