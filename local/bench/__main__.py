@@ -1,7 +1,8 @@
 """`python -m local.bench [NAME...]`: run the benchmarks, all or those named.
 
-With `--base COMMIT` those that hold this checkout against another commit of it. Exit code 1 if a target is missed, 130 on Ctrl-C. They run one after the other, because they share two cores. One that
-cannot be measured counts as missed and holds up no other.
+With `--base COMMIT` those that hold this checkout against another commit of it. Exit code 1 if a target is missed, 130
+on Ctrl-C. They run one after the other, because they share two cores. One that cannot be measured counts as missed and
+holds up no other.
 """
 
 from __future__ import annotations

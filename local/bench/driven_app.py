@@ -29,7 +29,7 @@ def drive() -> None:
     began_s = time.process_time()
     import function_app  # noqa: PLC0415 - the import is part of what is measured
 
-    calls = {one.get_function_name(): one.get_user_function() for one in function_app.app.get_functions()}
+    calls = {str(one.get_function_name()): one.get_user_function() for one in function_app.app.get_functions()}
     _answer(processor_s=time.process_time() - began_s, modules=len(sys.modules))
     asyncio.run(_serve(calls))
 
