@@ -32,8 +32,10 @@ _ONE_MAIL = re.compile(r"^GET /v1\.0/users/[^/]+/messages/")
 _NONE = Target("<=", 0, of_value=True)
 
 
-async def measure_after_stop(benches: SideBySide, sizes: tuple[int, ...] = (100, 1_000, 10_000)) -> list[Figure]:
-    """A process stopped between the rows of 50 reports and their worklist entries; so many others wait."""
+async def measure_after_stop(
+    benches: SideBySide, sizes: tuple[int, ...] = (100, 1_000, 10_000), reports: int = REPORTS
+) -> list[Figure]:
+    """A process stopped between the rows of some reports and their worklist entries; so many others wait."""
 
     async def run(build: Build, size: int) -> Spent:
         kind = await benches.kind(scenes.waiting, build)
@@ -42,17 +44,17 @@ async def measure_after_stop(benches: SideBySide, sizes: tuple[int, ...] = (100,
             stage.set(kind.times(size, without=FEED))
             await app.run_timer("collect_reports")
             before = stage.storage.state.tables["runstate"].copy()
-            _deliver(stage, REPORTS)
+            _deliver(stage, reports)
             await app.run_timer("collect_reports")
-            lost = [stage.names_of(number) for number in _numbers(REPORTS)]
+            lost = [stage.names_of(number) for number in _numbers(reports)]
             without_entities(stage.storage.state, lost, "worklist")
             stage.storage.state.tables["runstate"] = before
             spent = await stage.spent(app, "collect_reports")
-            _require_entries(stage, size + REPORTS)
+            _require_entries(stage, size + reports)
         return spent
 
     grown = await grow(benches, sizes, run)
-    name = f"collect {REPORTS} after a stop between rows and entries, waiting"
+    name = f"collect {reports} after a stop between rows and entries, waiting"
     return [
         grown.figure(name, "rows read", rows_read, Target("<=", 200, of_value=True)),
         grown.figure(name, "storage calls", calls),
