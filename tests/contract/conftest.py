@@ -1,4 +1,4 @@
-"""The storage ports, once in memory and once over Azurite: every test that asks for one runs against both."""
+"""The storage ports, in memory, over Azurite and over the benchmarks' storage: every test runs against all of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -10,6 +10,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
+from local.bench.wire.server import WireStorage
 from local.memory_storage import MemoryBlobs, MemoryQueue, MemoryTable
 from shared.adapters.storage import API_VERSION, AzureBlobs, AzureQueue, AzureTable, make_missing
 from shared.ports import BlobStore, Table, WorkQueue
@@ -58,15 +59,18 @@ class Storage:
         return 0.0 if peeked else float("inf")
 
 
-@pytest.fixture(params=["memory", "azurite"])
+@pytest.fixture(params=["memory", "azurite", "wire"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     """Yield empty storage, of the kind that the parameter names."""
     clock = StageClock()
     if request.param == "memory":
         yield Storage(MemoryTable(), MemoryBlobs(clock), MemoryQueue(clock), clock)
         return
-    connection: str = request.getfixturevalue("storage_connection")
     async with AsyncExitStack() as resources:
+        if request.param == "wire":
+            connection = (await resources.enter_async_context(WireStorage())).connection
+        else:
+            connection = request.getfixturevalue("storage_connection")
         tables = await resources.enter_async_context(TableServiceClient.from_connection_string(connection))
         queues = await resources.enter_async_context(
             QueueServiceClient.from_connection_string(connection, api_version=API_VERSION)
