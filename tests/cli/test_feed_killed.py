@@ -165,7 +165,7 @@ def run_while(service: Service, writers: Writers, run: Run, asked: dict[str, Any
 
 def run_to_the_end(service: Service, writers: Writers, kept: Kept, asked: dict[str, Any]) -> None:
     """Run a consumer until it has as many changes as there are."""
-    deadline_s = monotonic() + 10
+    deadline_s = monotonic() + 60
     while service.run(**asked, dies_at=None) and len(kept(Path(asked["folder"]))) < len(writers.appended):
         assert monotonic() < deadline_s
         sleep(0.1)  # what was appended within the service's present second waits for the next one

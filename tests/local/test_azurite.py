@@ -26,8 +26,8 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> bool:
-    """Wait at most ten seconds for a process's end, which the kernel brings about on its own time."""
-    deadline_s = time.monotonic() + 10
+    """Wait at most a minute for a process's end, which the kernel brings about on its own time."""
+    deadline_s = time.monotonic() + 60
     while is_alive(pid) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     return not is_alive(pid)
