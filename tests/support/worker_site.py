@@ -118,7 +118,7 @@ async def worker(
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        await asyncio.wait_for(process.wait(), timeout=30)
+        await asyncio.wait_for(process.wait(), timeout=60)
 
 
 def library_folders(release: str) -> tuple[Path, ...]:
