@@ -307,6 +307,21 @@ async def drained(tenant: Tenant) -> None:
         pass
 
 
+async def test_what_failed_long_ago_costs_nothing() -> None:
+    """Entries that are kept for replay are read by nobody who has no use for them."""
+
+    async def run_with_kept(count: int) -> Cost:
+        tenant = Tenant()
+        rows = [make_outcome(number, state=State.FAILED, state_reason="no_effect") for number in range(count)]
+        await tenant.put(rows)
+        for _ in range(3):
+            await tenant.settle()
+            tenant.clock.advance(minutes=6)
+        return await tenant.settle()
+
+    assert await run_with_kept(MANY) == await run_with_kept(0)
+
+
 async def test_an_idle_run_makes_few_calls() -> None:
     """Nothing waits, nothing is new: what a tenant pays all night."""
     tenant = Tenant()
