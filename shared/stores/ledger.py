@@ -137,12 +137,12 @@ class Ledger:
         """
         return self._worklist.standing(counted)
 
-    def originals(self, start: str) -> AsyncIterator[tuple[str, str]]:
-        """The blobs that rows need which are not final, from `start` on, "" being before all of them.
+    def originals(self, start: str, limit: int) -> AsyncIterator[tuple[str | None, str]]:
+        """The blob that each row needs which is not final, or None; from `start` on, "" being before all of them.
 
-        With each comes where to go on behind it.
+        At most `limit` rows, and with each where to go on behind it.
         """
-        return self._worklist.originals(start)
+        return self._worklist.originals(start, limit)
 
     async def owners_since(self, since: datetime) -> dict[str, str]:
         """The rows that the feed shows as submitted since then, by their submissions' ids at Microsoft."""

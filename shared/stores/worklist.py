@@ -232,12 +232,10 @@ class Worklist:
         async for row in self._light("9", ":"):
             yield _read_standing(row)
 
-    async def originals(self, start: str) -> AsyncIterator[tuple[str, str]]:
-        """The blobs that rows need which are not final, from `start` on; with each where to go on behind it."""
-        async for row in self._table.scan(PARTITION, max("1", start), "5", select=("Material",)):
-            name = _original(row)
-            if name is not None:
-                yield name, f"{row.entity['RowKey']}!"
+    async def originals(self, start: str, limit: int) -> AsyncIterator[tuple[str | None, str]]:
+        """The blob that each of `limit` rows needs which are not final, or None, and where to go on behind it."""
+        async for row in self._table.scan(PARTITION, max("1", start), "5", limit, select=("Material",)):
+            yield _original(row), f"{row.entity['RowKey']}!"
 
     async def open_ids(self) -> set[str]:
         """The rows that are neither final nor covered. One that is moved meanwhile may be missing."""

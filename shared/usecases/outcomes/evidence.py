@@ -2,7 +2,7 @@
 
 The storage account deletes by itself what was not written for EVIDENCE_DAYS (dataStorage.bicep); the app deletes none.
 So once a day the original of each open row that may be that old within the week is renewed: the app may stand still for
-a week, or for EVIDENCE_DAYS where that is less. A pass over all rows is stepwise: what a run leaves, the next one does.
+a week, or for EVIDENCE_DAYS where that is less. The pass over all rows is spread over runs, a share for each.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from shared.stores.renewals import Renewal, Renewals
 RENEWED_EVERY = timedelta(days=1)
 RENEWED_BEFORE = timedelta(days=7)
 """How long before it would be deleted an original begins to be renewed."""
+ROWS_A_RUN = 2_000
+"""So many entries a run looks at: half a million a day."""
 TOGETHER = 20
 RUN_TIME = timedelta(seconds=30)
 
@@ -48,23 +50,16 @@ class EvidenceKeeper:
         await self._renewals.put(Renewal(last.begun_at, rest))
 
     async def _renew(self, start: str, now: datetime) -> str | None:
-        """Renew what rows from there on need, while there is time; returns where to go on, None at the end."""
-        oldest_to_spare = keys.day(now - max(timedelta(), self._kept_for - RENEWED_BEFORE - self._every))
-        names: list[str] = []
-        async for name, behind in self._ledger.originals(start):
-            if name.partition("/")[0] > oldest_to_spare:
-                continue
-            names += _of_one_row(name)
-            if len(names) >= TOGETHER:
-                await self._renew_all(names)
-                names = []
-                if self._clock.now() >= now + RUN_TIME:
-                    return behind
-        await self._renew_all(names)
-        return None
-
-    async def _renew_all(self, names: list[str]) -> None:
-        await asyncio.gather(*(self._evidence.renew(name) for name in names))
+        """Renew what a run's share of the rows from there on needs; returns where to go on, None at the end."""
+        newest = keys.day(now - max(timedelta(), self._kept_for - RENEWED_BEFORE - self._every))
+        found = [one async for one in self._ledger.originals(start, ROWS_A_RUN)]
+        needed = [(name, behind) for name, behind in found if name is not None and name.partition("/")[0] <= newest]
+        for place in range(0, len(needed), TOGETHER):
+            if self._clock.now() >= now + RUN_TIME:
+                return needed[place - 1][1]
+            together = (name for one, _ in needed[place : place + TOGETHER] for name in _of_one_row(one))
+            await asyncio.gather(*(self._evidence.renew(name) for name in together))
+        return found[-1][1] if len(found) == ROWS_A_RUN else None
 
     async def _forget_kept(self, oldest: datetime) -> None:
         """Drop the entries of failed rows whose originals are gone: nothing is left to replay."""

@@ -25,19 +25,22 @@ class SecondChances:
         self._replays = replays
         self._trouble = trouble
         self._clock = clock
+        self._first_run_at: datetime | None = None
         self._has_seen_all = False
 
     async def run(self, stop_at: datetime) -> None:
         """Ask for every such row, until then; what is left is asked for at the next run."""
+        begun_at = self._clock.now()
+        self._first_run_at = self._first_run_at or begun_at
         async for item in self._failed():
             if self._clock.now() >= stop_at:
                 return
             if item.is_due_for_a_second_chance and self._is_long_ago(item):
                 await self._trouble.each([item], self._ask)
-        self._has_seen_all = True
+        self._has_seen_all = begun_at - self._first_run_at >= AFTER
 
     def _failed(self) -> AsyncIterator[WorkItem]:
-        """The entries to look at: all at first, as an earlier version wrote some that do not say what they are."""
+        """The entries to look at: all at first, as an earlier version may just have written some without a mark."""
         return self._ledger.due_for_a_second_chance() if self._has_seen_all else self._ledger.all_kept()
 
     async def _ask(self, items: Sequence[WorkItem]) -> int:

@@ -41,6 +41,7 @@ from shared.usecases.trouble import Trouble
 
 RUN_TIME = timedelta(minutes=4)
 """A run begins nothing more after this and goes on at the next one, far below the function's time limit."""
+TIDIED_EVERY = timedelta(hours=1)
 LISTED_BEFORE = timedelta(minutes=20)
 """How far the list reaches back behind our oldest POST: Microsoft's clock may be behind ours."""
 PATIENCE_WITHOUT_LISTING = timedelta(hours=24)
@@ -87,6 +88,7 @@ class SettleOutcomes:
         self._submissions = submissions
         self._evidence = evidence
         self._clock = clock
+        self._tidied_at: datetime | None = None
 
     async def run(self) -> int:
         """Move every row on that can move; returns how many got a final verdict.
@@ -104,8 +106,15 @@ class SettleOutcomes:
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
         await self._evidence.run()
-        await self._quota.forget_old_turns()
+        await self._tidy()
         return settled + followed.settled
+
+    async def _tidy(self) -> None:
+        """Forget turns that are over, once an hour: all of the day's have to be read for it."""
+        now = self._clock.now()
+        if self._tidied_at is None or now - self._tidied_at >= TIDIED_EVERY:
+            await self._quota.forget_old_turns()
+            self._tidied_at = now
 
     async def _compare(self, kind: Kind, items: Sequence[WorkItem], stop_at: datetime) -> int:
         """Compare the rows of one kind with what Microsoft lists; returns how many are settled."""
