@@ -134,8 +134,9 @@ class FolderRound:
             if resume is None:
                 raise
             emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(box.address))
+            page = await self._parts.mail.changes(box.address, box.folder, None)
             self._checkpoint = replace(self._checkpoint, resume=None)
-            return await self._parts.mail.changes(box.address, box.folder, None)
+            return page
 
     # --- Reports of earlier turns and runs ---
 
