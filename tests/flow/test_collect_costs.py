@@ -14,7 +14,7 @@ from local.sample_tenant import REPORTING_MAILBOX
 from shared.domain.model import State
 from shared.ports import MailSource, Replace, Table
 from tests.support.calls import Calls, counted
-from tests.support.reports import original, report, rows_by_report
+from tests.support.reports import events, listen, original, report, rows_by_report
 from tests.support.stage import START, ProcessStoppedError, Stage, stage
 
 MOST_GROWTH = 1.1
@@ -96,6 +96,31 @@ async def test_a_quiet_folder_is_saved_now_and_then() -> None:
         assert 3 <= len(saved) <= 6
 
 
+async def test_an_expired_link_is_replaced_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where the folder has nothing new: or it would be read from its beginning, and told, for five minutes."""
+    listen(caplog)
+    async with costs() as collect:
+        collect.on.graph.control.expire_delta_links()
+        await collect.run()
+        collect.on.clock.advance(seconds=30)
+        _, requests = await collect.run()
+        assert (requests, events(caplog).count("delta_link_expired")) == (1, 1)
+
+
+async def test_a_mailbox_that_is_not_found_for_a_while_keeps_its_place() -> None:
+    """404 may pass: nothing is read from the beginning then."""
+    async with costs() as collect:
+        collect.deliver(60)
+        await collect.run()
+        collect.on.clock.advance(seconds=30)
+        fault = collect.on.graph.control.add_fault(answer_status(404, Scope(path="/users/"), code="ErrorInvalidUser"))
+        await collect.run()
+        collect.on.graph.control.remove_fault(fault)
+        collect.on.clock.advance(minutes=2)
+        _, requests = await collect.run()
+        assert requests == 1
+
+
 async def test_the_policy_is_asked_for_when_there_is_a_report() -> None:
     """Once a run, however many reports are read at once."""
     async with costs() as collect:
@@ -117,7 +142,7 @@ async def test_a_report_costs_two_requests() -> None:
 
 
 async def test_the_hourly_list_reads_no_report_again() -> None:
-    """What the feed told a moment ago is known: one request for the list, and a row looked at for each report."""
+    """What the feed told a moment ago is known: one request for the list, and none for a report or its row."""
     async with costs() as collect:
         collect.on.clock.advance(minutes=59, seconds=20)
         collect.deliver(30)
@@ -128,7 +153,8 @@ async def test_the_hourly_list_reads_no_report_again() -> None:
         assert len(listed) == 2, "the list of the first run, and the hourly one"
         assert len(collect.on.graph.log.select(path=r"/messages/(?!delta)[^/]+$")) == 30
         assert requests <= 2
-        assert calls.made <= 30 + 4
+        assert calls.made <= 3
+        assert calls.rows <= 1
 
 
 async def test_a_report_that_is_told_again_is_not_read_again() -> None:

@@ -121,6 +121,21 @@ async def test_what_was_asked_for_long_ago_is_forgotten() -> None:
     assert len(table.rows()) == 61
 
 
+async def test_what_was_asked_for_is_read_once_a_day() -> None:
+    """A look in between knows it, with what was asked for since; another process reads it for itself."""
+    calls = Calls()
+    table = cast(Table, CountedPort(MemoryTable(), calls))
+    asked = AskedFor(table, "hunting_query")
+    await asked.add("hunting-1", START)
+    calls.made = 0
+    for _ in range(3):
+        assert await asked.since(START) == {"hunting-1"}
+    await asked.add("hunting-2", START)
+    assert await asked.since(START) == {"hunting-1", "hunting-2"} == await AskedFor(table, "hunting_query").since(START)
+    assert calls.made == 3
+    assert await asked.since(START + timedelta(days=1)) == set()
+
+
 async def test_a_look_that_is_not_due_asks_storage_for_nothing() -> None:
     """A run in between knows it from the one before; a new process reads it once."""
     clock, calls = StageClock(), Calls()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.deferrals import Trouble
@@ -19,6 +19,7 @@ from shared.stores.ledger import Ledger, Stored
 from shared.telemetry import Event, emit, raised_at
 from shared.usecases.arrivals.destination import DestinationOfRun
 from shared.usecases.arrivals.reading import ReportPlace, ReportReader
+from shared.usecases.arrivals.seen import SeenReports
 from shared.usecases.sending.admission import Admission, Candidate, Claimed
 
 READ_TIME_S = 60.0
@@ -38,6 +39,7 @@ class FolderParts:
     checkpoints: CheckpointStore
     contents: FolderContents
     clock: Clock
+    seen: SeenReports = field(default_factory=SeenReports)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ class FolderRound:
             left = await self._take(page.reports, now + TURN_TIME)
         await self._defer([self._as_left(one, now) for one in left])
         self._durable |= {one.message_id for one in page.reports}
+        self._parts.seen.add(page.reports, now - RECENT)
         self._feed_is_read = page.is_last
         if self._tells_something(page):
             now_saved = {"resume": page.resume, "saved_at": self._parts.clock.now(), "is_reading": False}
@@ -133,8 +134,9 @@ class FolderRound:
             if resume is None:
                 raise
             emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(box.address))
+            page = await self._parts.mail.changes(box.address, box.folder, None)
             self._checkpoint = replace(self._checkpoint, resume=None)
-            return await self._parts.mail.changes(box.address, box.folder, None)
+            return page
 
     # --- Reports of earlier turns and runs ---
 
@@ -226,9 +228,11 @@ class FolderRound:
             tell_unreachable(box.address, error)
             await self._save(listing=None, **self._listed(listing))
             return
-        missed = await self.reports.without_row(self._not_durable(await self._unseen(listing, page.reports)))
+        unseen = await self._unseen(listing, self._parts.seen.without(page.reports))
+        missed = await self.reports.without_row(self._not_durable(unseen))
         now = self._parts.clock.now()
         await self._defer([self._as_left(one, now) for one in missed])
+        self._parts.seen.add(page.reports, now - RECENT)
         if listing.kind == "whole":
             await self._parts.contents.add(box.address, box.folder, listing, [one.message_id for one in page.reports])
         if not page.is_last:
