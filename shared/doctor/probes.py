@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import httpx
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.adapters.graph.connections import GraphConnections
 from shared.adapters.graph.identity import LOCAL_TOKEN
-from shared.adapters.proxies import proxy_for
 from shared.adapters.storage import AzureTable
 from shared.doctor.ports import Effects, NoAnswerError, NoTokenError, Reply, StorageRefusedError, Tokens
 from shared.doctor.storage_checks import RELEASE
@@ -61,7 +61,7 @@ class HttpWeb:
 
     async def _get(self, url: str, headers: dict[str, str]) -> Reply:
         try:
-            async with httpx.AsyncClient(trust_env=False, proxy=proxy_for(url)) as client:
+            async with httpx.AsyncClient(transport=GraphConnections(url)) as client:
                 answer = await client.get(url, headers=headers, timeout=_TIMEOUT_S)
         except httpx.HTTPError as error:
             raise NoAnswerError(type(error).__name__) from None

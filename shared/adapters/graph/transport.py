@@ -29,7 +29,7 @@ from msgraph_core.base_graph_request_adapter import BaseGraphRequestAdapter
 from msgraph_core.graph_client_factory import GraphClientFactory
 from msgraph_core.middleware.telemetry import GraphTelemetryHandler
 
-from shared.adapters.proxies import proxy_for
+from shared.adapters.graph.connections import GraphConnections
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -57,7 +57,7 @@ class GraphTransport:
 
     def __init__(self, base_url: str, auth: AuthenticationProvider, timeout: httpx.Timeout = TIMEOUT) -> None:
         self._base_url = base_url
-        self._connections = httpx.AsyncHTTPTransport(http2=base_url.startswith("https"), proxy=proxy_for(base_url))
+        self._connections = GraphConnections(base_url)
         client = httpx.AsyncClient(timeout=timeout, transport=self._connections)
         client = GraphClientFactory.create_with_custom_middleware([GraphTelemetryHandler()], client=client)
         self._adapter = BaseGraphRequestAdapter(auth, http_client=client)
