@@ -152,6 +152,12 @@ class SubmissionDesk:
             return submission.shape.message_id != "always"
         return int(submission.id[:8], 16) < self.traps.empty_message_id_share * 0x1_0000_0000
 
+    def keep(self, submission: Submission) -> None:
+        """Let a submission stand here as it is, in place of one with the same id: nothing is checked or counted."""
+        if submission.id not in self._submissions:
+            insort(self._order[submission.request.kind], submission.id)
+        self._submissions[submission.id] = submission
+
     def clear(self) -> None:
         """Forget all submissions, the quota they used and the verdicts set for them."""
         self._submissions.clear()
@@ -184,12 +190,6 @@ class SubmissionDesk:
             result_detail=verdict.detail,
             final_status=verdict.status,
         )
-
-    def keep(self, submission: Submission) -> None:
-        """Let a submission stand here as it is, in place of one with the same id: nothing is checked or counted."""
-        if submission.id not in self._submissions:
-            insort(self._order[submission.request.kind], submission.id)
-        self._submissions[submission.id] = submission
 
     def _throttle(self, exhaustion: Exhaustion, at: datetime) -> RefusedError:
         shown = {
