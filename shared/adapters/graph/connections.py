@@ -2,7 +2,8 @@
 
 Microsoft's SDK sends through an httpx client, whose connections are exchangeable. The usual ones bring a second HTTP
 stack along (httpcore, anyio, h2, certifi), to be imported at every cold start, and spend most of a request's processor
-time. Errors leave here as httpx's own, told apart by whether Graph can have seen the request. Why so: docs/decisions/0022-one-http-stack.md.
+time. Errors leave here as httpx's own, told apart by whether Graph can have seen the request
+(docs/decisions/0022-one-http-stack.md).
 """
 
 from __future__ import annotations
