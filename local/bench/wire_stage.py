@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from local.bench.builds import Build, DrivenApp, Took, driven
-from local.bench.stand_ins import MARKUP, MOST_AT_ONCE, PLENTY
+from local.bench.stand_ins import FROM_INSIDE, MARKUP, MOST_AT_ONCE, PLENTY
 from local.bench.starting_state import RowNames, aged
 from local.bench.wire.counts import StorageCounts
 from local.bench.wire.queues_and_blobs import QueuedMessage
@@ -199,6 +199,7 @@ def report_of(number: int, original: bytes, now: datetime) -> MailItem:
         subject=f"3|{network_message_id(number)}|192.0.2.7|{sender}|({subject})",
         received_at=now - timedelta(minutes=30) + timedelta(milliseconds=number % 1_000_000),
         internet_message_id=f"<report-{number}@{DOMAINS[0]}>",
+        headers=FROM_INSIDE,
         attachments=(ItemAttachment(subject, original),),
     )
 
