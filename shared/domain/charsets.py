@@ -83,7 +83,7 @@ _CODECS: Mapping[str, str] = {
     **{f"cp{page}": f"cp{page}" for page in _DOS},
 }
 _NO_LETTER_OR_DIGIT = re.compile(r"[^a-z0-9]+")
-# How else a code page is called: windows-1251, win1251, x-cp1250, ibm850, csIBM866, ms936, dos-852, or its number alone.
+# How else a code page is called: windows-1251, win1251, x-cp1250, ibm850, csIBM866, ms936.
 _PAGE = re.compile(r"(?:x?cp|(?:cs|x)?(?:windows|ibm|win|ms)|dos|oem|codepage)?0{0,2}(\d{2,5})")
 _LONGEST_LABEL = 60
 _UNTOLD = frozenset({"unknown8bit", "xunknown", "unknown", "8bit", "binary", "none", "default", "defaultcharset"})
