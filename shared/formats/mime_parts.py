@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote_to_bytes
 
 from shared.domain.charsets import decode_labelled
-from shared.domain.headers import MAX_HEADER_BYTES
+from shared.domain.headers import MAX_HEADER_BYTES, start_of_mail
 from shared.domain.text import clean, decode_words
 
 MAX_DEPTH = 20
@@ -33,7 +33,6 @@ _FIELD = re.compile(
     rb"^content-(type|transfer-encoding|disposition|id)[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
 )
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_LEADING = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*")
 _MEDIA_TYPE = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)")
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^;]*))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -84,8 +83,7 @@ class Part:
 
 def root(mime: bytes) -> Part:
     """The mail itself as a part."""
-    leading = _LEADING.match(mime)
-    start = leading.end() if leading else 0
+    start = start_of_mail(mime)
     return _read_part(mime, start, _header_end(mime, start, MAX_HEADER_BYTES), "text/plain")
 
 

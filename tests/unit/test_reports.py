@@ -335,6 +335,11 @@ def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts.sent_at == datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 
 
+def test_a_mail_without_a_body_is_one() -> None:
+    """A body is optional (RFC 5322 section 3.5): only headers that end within a line are cut off."""
+    assert facts_of(b"From: x@evil.example\r\nSubject: y\r\n").subject == "y"
+
+
 def test_a_subject_is_harmless() -> None:
     """NUL bytes, bidi marks and undecodable bytes leave a readable subject of at most 1,000 characters."""
     hostile = b"Subject: pay\0 =?utf-8?q?=E2=80=AEnow?= " + b"\xe9" + b"x" * 5_000
@@ -358,7 +363,7 @@ def test_a_malformed_line_hides_nothing() -> None:
         (b"X-Header: only\n\nbody", "none of the headers"),
         (bytes(range(256)) * 5_000, "none of the headers"),
         (MAIL[:200], "ends within its headers"),
-        (b"From: x\r\n", "ends within its headers"),
+        (b"From: x\r\nSubject: y", "ends within its headers"),
     ],
 )
 def test_what_cannot_be_read_has_a_reason(mime: bytes, words: str) -> None:
