@@ -111,6 +111,11 @@ def _codec(label: str) -> str | None:
     return codec
 
 
+def is_telling(label: str) -> bool:
+    """Whether the label names a charset. US-ASCII tells nothing: mailers write it that do not know."""
+    return codec_of(label) is not None and _key(label) not in _ASCII
+
+
 def decode(octets: bytes, codec: str) -> str:
     """The text, with U+FFFD for what is none; `codec` is one that `codec_of` gave."""
     decoder = _OWN_DECODERS.get(codec)
@@ -129,7 +134,7 @@ def decode_labelled(octets: bytes, label: str | None) -> str:
     for mark, codec in _MARKS:
         if octets.startswith(mark):
             return decode(octets[len(mark) :], codec)
-    codec_told = None if label is None or _key(label) in _ASCII else codec_of(label)
+    codec_told = codec_of(label) if label and is_telling(label) else None
     return decode(octets, codec_told) if codec_told is not None else _decode_likely(octets)
 
 
@@ -139,7 +144,7 @@ def decode_word(octets: bytes, label: str) -> str | None:
     Under a label that nobody knows, as under `unknown-8bit` (RFC 1428 section 3), stands UTF-8 or windows-1252.
     """
     key = _key(label)
-    codec = None if key in _ASCII else codec_of(label)
+    codec = codec_of(label) if key not in _ASCII else None
     if codec is not None:
         return decode(octets, codec)
     text = decode_unlabelled(octets)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.domain.charsets import decode_unlabelled
+
 MAX_HEADER_BYTES = 256 * 1024
 """How much of a mail is searched for headers. Exchange Online accepts 256 KB of headers (Exchange Online limits)."""
 MOST_VALUES = 100
@@ -87,7 +89,7 @@ def read_headers(mime: bytes, also: frozenset[str] = frozenset()) -> Headers:
     for field in _fields(also).finditer(block):
         values = found.setdefault(field[1].decode("ascii").lower(), [])
         if len(values) < MOST_VALUES:
-            values.append(_decode(field[2].replace(b"\r", b"").replace(b"\n", b"").strip()))
+            values.append(decode_unlabelled(field[2].replace(b"\r", b"").replace(b"\n", b"").strip()))
     return Headers(found, is_cut_off, is_empty=not block)
 
 
@@ -159,10 +161,3 @@ def _fields(also: frozenset[str]) -> re.Pattern[bytes]:
     return re.compile(
         rb"^(" + names.encode("ascii", "ignore") + rb")[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
     )
-
-
-def _decode(octets: bytes) -> str:
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
