@@ -325,6 +325,48 @@ def test_an_impossible_date_is_none(date: str) -> None:
     assert facts_of(mail(f"Date: {date}")).sent_at is None
 
 
+@pytest.mark.parametrize(
+    ("date", "hour", "year"),
+    [
+        ("Tue, 7 Jan 2020 03:43:59 PM +0000", 15, 2020),
+        ("Tue, 7 Jan 2020 03:43:59pm +0000", 15, 2020),
+        ("Tue, 7 Jan 2020 12:43:59 AM +0000", 0, 2020),
+        ("Tue, 7 Jan 2020 12:43:59 PM +0000", 12, 2020),
+        ("Tue, 7 Jan 2020 15:43:59 PM +0000", 15, 2020),
+        ("Tue, 7 Jan 120 15:43:59 +0000", 15, 2020),
+        ("Tue, 7 Jan 20 15:43:59 +0000", 15, 2020),
+        ("Tue, 7 Jan 1999 15:43:59 +0000", 15, 1999),
+    ],
+)
+def test_odd_dates_are_read(date: str, hour: int, year: int) -> None:
+    """Years of two and three digits as RFC 5322 section 4.3 says; halves of the day as people mean them."""
+    sent_at = facts_of(mail(f"Date: {date}")).sent_at
+    assert sent_at is not None
+    assert (sent_at.hour, sent_at.year) == (hour, year)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "\r\n Anna\r\n <anna@contoso.example>",
+        "Anna <anna@\r\n contoso.example>",
+        "anna\r\n @contoso.example",
+        "Anna <\r\n anna@contoso.\r\n example>",
+        '"A,\r\n B" <anna@contoso.example>',
+        "<@relay.example:anna@contoso.example>",
+    ],
+)
+def test_a_folded_address_is_the_recipient(to: str) -> None:
+    """A fold hides nobody: the reporter stands in only where nobody of the tenant is named."""
+    assert facts_of(mail(f"To: {to}")).recipient == "anna@contoso.example"
+
+
+@pytest.mark.parametrize("sender", ["undisclosed:;", '"Angela" :;', "Friends: ;"])
+def test_an_empty_group_is_no_sender(sender: str) -> None:
+    """A From that names nobody leaves the sender to what the report tells."""
+    assert facts_of(f"From: {sender}\r\nSubject: x\r\n\r\n".encode()).sender is None
+
+
 def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     """`-0000` means that the zone is unknown: the time is taken as UTC, wherever this machine stands."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
