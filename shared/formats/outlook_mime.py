@@ -337,8 +337,8 @@ def _sender(properties: Mapping[int, object]) -> str:
         found = mail_address(text_of(properties, number))
         if found:
             return _mailbox(text_of(properties, name), found)
-    name = next(filter(None, (text_of(properties, name) for name in _SENDERS.values())), "")
-    return _mailbox(name, "") if name else ""
+    alone = next(filter(None, (text_of(properties, number) for number in _SENDERS.values())), "")
+    return _mailbox(alone, "") if alone else ""
 
 
 def _mailbox(name: str, mailbox: str) -> str:
