@@ -49,7 +49,10 @@ _READ = frozenset(
         "x-sender-ip",
     }
 )
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)\n?|.*+\n?")
+"""One header after the other: its name and all up to the next line that does not begin with white space; or a line
+that is none, without a name."""
 _NAME = re.compile(rb"[!-9;-~]{1,997}[ \t]*:")
 # What transports and mail stores put before the first header: a byte order mark, blank lines, the line that begins each
 # mail of an mbox file (RFC 4155), the number of octets that a store counted.
@@ -86,8 +89,12 @@ def read_headers(mime: bytes, also: frozenset[str] = frozenset()) -> Headers:
     """
     block, is_cut_off = _header_block(mime)
     found: dict[str, list[str]] = {}
-    for field in _fields(also).finditer(block):
-        values = found.setdefault(field[1].decode("ascii").lower(), [])
+    read = _names(also)
+    for field in FIELD.finditer(block):
+        name = read.get(field[1].lower()) if field[1] else None
+        if name is None:
+            continue
+        values = found.setdefault(name, [])
         if len(values) < MOST_VALUES:
             values.append(decode_unlabelled(field[2].replace(b"\r", b"").replace(b"\n", b"").strip()))
     return Headers(found, is_cut_off, is_empty=not block)
@@ -148,16 +155,14 @@ def _header_block(mime: bytes) -> tuple[bytes, bool]:
     Without a blank line behind them they are whole if their last line is: a body is optional (RFC 5322 section 3.5).
     """
     start = start_of_mail(mime)
-    head = mime[start : start + MAX_HEADER_BYTES]
-    blank_line = _BLANK_LINE.search(head)
+    blank_line = _BLANK_LINE.search(mime, start, start + MAX_HEADER_BYTES)
     if blank_line:
-        return head[: blank_line.start()], False
+        return mime[start : blank_line.start()], False
+    head = mime[start : start + MAX_HEADER_BYTES]
     return head, len(mime) - start <= MAX_HEADER_BYTES and not head.endswith(b"\n")
 
 
 @functools.lru_cache(maxsize=8)
-def _fields(also: frozenset[str]) -> re.Pattern[bytes]:
-    names = "|".join(sorted(re.escape(name) for name in _READ | also))
-    return re.compile(
-        rb"^(" + names.encode("ascii", "ignore") + rb")[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
-    )
+def _names(also: frozenset[str]) -> Mapping[bytes, str]:
+    """The names that are read, by how they stand in a mail, in lower case."""
+    return {name.encode("ascii", "ignore"): name for name in _READ | also}

@@ -44,6 +44,8 @@ _WIDE_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _WIDE_LOCAL = re.compile(rf'{_WIDE_ATOM}(?:\.{_WIDE_ATOM})*|"[^"\\\x00-\x1f\x7f]+"')
 _WIDE_DOMAIN = re.compile(r"(?=[_-]*[^\W_])[\w-]{1,63}(?:\.(?=[_-]*[^\W_])[\w-]{1,63})*")
 _FOLD = re.compile(r"(?<!\s)\s*([.@])\s*")
+_FOLDED = re.compile(r"\s[.@]|[.@]\s")
+_SPACE = re.compile(r"\s")
 _MOST_CANDIDATE = 1_000
 # What ends or divides addresses elsewhere, and may stand in a quoted local part (RFC 5322 section 3.4.1).
 _SPECIALS = {ord(special): 0xE000 + ord(special) for special in " ,;:<>@()[]"}
@@ -199,12 +201,23 @@ def _candidates(part: str) -> Iterator[str]:
     if start >= 0:
         bracketed = part[start + 1 : start + 1 + _MOST_CANDIDATE].partition(">")[0].strip()
         plain = bracketed.rpartition(":")[2] if bracketed.startswith("@") else bracketed
-        yield from (plain, _FOLD.sub(r"\1", plain))
+        yield plain
+        if _SPACE.search(plain):
+            yield _unfolded(plain)
         return
-    for text in (part, _FOLD.sub(r"\1", part)):
-        words = {word for word in text.replace(":", " ").split() if "@" in word}
-        if len(words) == 1:
-            yield words.pop()
+    yield from _bare(part)
+    if _FOLDED.search(part):
+        yield from _bare(_unfolded(part))
+
+
+def _unfolded(text: str) -> str:
+    return _FOLD.sub(lambda fold: fold[1], text)
+
+
+def _bare(text: str) -> Iterator[str]:
+    words = {word for word in text.replace(":", " ").split() if "@" in word}
+    if len(words) == 1:
+        yield words.pop()
 
 
 def _segments(text: str) -> Iterator[tuple[str, bytes]]:
