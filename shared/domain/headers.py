@@ -96,7 +96,7 @@ def read_headers(mime: bytes, also: frozenset[str] = frozenset()) -> Headers:
             continue
         values = found.setdefault(name, [])
         if len(values) < MOST_VALUES:
-            values.append(decode_unlabelled(field[2].replace(b"\r", b"").replace(b"\n", b"").strip()))
+            values.append(decode_unlabelled(field[2].translate(None, b"\r\n").strip()))
     return Headers(found, is_cut_off, is_empty=not block)
 
 

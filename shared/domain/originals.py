@@ -23,6 +23,7 @@ _MAX_ENCODED = 4_096
 """Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""
 _MAX_DATE = 100
 _HALF_OF_DAY = re.compile(r"(?<=\d)\s?([AaPp])\.?[Mm]\b\.?")
+_INTERNAL = re.compile(r"(?:^|[\s<:])/o=[^<>]{1,500}/cn=", re.IGNORECASE)
 _GROUP = re.compile(r":[^:;]*;\s*\Z")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 _CONNECTING_IP = re.compile(r"(?:^|;)\s*CIP:([^;]{1,60})", re.IGNORECASE)
@@ -140,11 +141,13 @@ def _internet_message_id(headers: Headers) -> str | None:
 def _sender(text: str) -> str | None:
     """The address, or, where the header holds none, its text: forgers leave addresses that are none.
 
-    An empty group names nobody (RFC 6854), as of an Outlook file that knows no address: then what the report tells of
-    the sender stands in.
+    A name alone, an empty group (RFC 6854) and an Exchange-internal path name no address, as in what Outlook keeps of a
+    sent mail: then what the report tells of the sender stands in.
     """
+    if _INTERNAL.search(text):
+        return None
     found = author(text)
-    if found or _GROUP.search(text):
+    if found or _GROUP.search(text) or not ("@" in text or "<" in text):
         return found
     return clean(decode_words(text[:_MAX_ENCODED]), MAX_ADDRESS).strip()
 

@@ -361,9 +361,21 @@ def test_a_folded_address_is_the_recipient(to: str) -> None:
     assert facts_of(mail(f"To: {to}")).recipient == "anna@contoso.example"
 
 
-@pytest.mark.parametrize("sender", ["undisclosed:;", '"Angela" :;', "Friends: ;"])
-def test_an_empty_group_is_no_sender(sender: str) -> None:
-    """A From that names nobody leaves the sender to what the report tells."""
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "undisclosed:;",
+        '"Angela" :;',
+        "Friends: ;",
+        "Angela Sample",
+        '"Angela"',
+        "Angela </O=CONTOSO/OU=X (Y)/CN=RECIPIENTS/CN=ANGELA>",
+        "</o=Contoso/cn=Recipients/cn=angela@contoso.example>",
+        "/o=Contoso/cn=Recipients/cn=angela@contoso.example",
+    ],
+)
+def test_a_from_without_an_address_is_no_sender(sender: str) -> None:
+    """Names, empty groups and paths within Exchange leave the sender to what the report tells."""
     assert facts_of(f"From: {sender}\r\nSubject: x\r\n\r\n".encode()).sender is None
 
 
