@@ -131,9 +131,9 @@ def decode_labelled(octets: bytes, label: str | None) -> str:
     A byte order mark counts more than a label (Encoding Standard section 6, "decode"). US-ASCII is what mailers write
     that do not know: text beyond it is looked at.
     """
-    for mark, codec in _MARKS:
-        if octets.startswith(mark):
-            return decode(octets[len(mark) :], codec)
+    marked = _decode_marked(octets)
+    if marked is not None:
+        return marked
     codec_told = codec_of(label) if label and is_telling(label) else None
     return decode(octets, codec_told) if codec_told is not None else _decode_likely(octets)
 
@@ -146,7 +146,8 @@ def decode_word(octets: bytes, label: str) -> str | None:
     key = _key(label)
     codec = codec_of(label) if key not in _ASCII else None
     if codec is not None:
-        return decode(octets, codec)
+        marked = _decode_marked(octets) if codec.startswith(("utf_16", "utf_32")) else None
+        return decode(octets, codec) if marked is None else marked
     text = decode_unlabelled(octets)
     is_text = key in _ASCII or key in _UNTOLD or _CONTROL.search(text) is None
     return text if is_text else None
@@ -165,6 +166,14 @@ def decode_texts(octets: bytes, codec: str) -> str:
 def incremental_decoder(codec: str) -> codecs.IncrementalDecoder:
     """A decoder for text that comes in pieces."""
     return codecs.getincrementaldecoder(codec)(_ERRORS.get(codec, "replace"))
+
+
+def _decode_marked(octets: bytes) -> str | None:
+    """The text by the byte order mark that it begins with, without that; None where there is none."""
+    for mark, codec in _MARKS:
+        if octets.startswith(mark):
+            return decode(octets[len(mark) :], codec)
+    return None
 
 
 def _key(label: str) -> str:

@@ -44,7 +44,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 # Any token will do for a type (RFC 2045 section 5.1), blanks around its parts included (RFC 822 section 3.1.4).
 _ATOM = r"[^\s()<>@,;:\\\"/\[\]?=]+"
 _MEDIA_TYPE = re.compile(rf'[\s"]*({_ATOM})\s*/\s*({_ATOM})')
-_ENCODING = re.compile(_ATOM)
+_TOKEN = re.compile(_ATOM)
 # A quoted value that never ends runs to the end of the field, as every mail program reads it.
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|([^;]*))', re.DOTALL)
 _NAMES = ("name", "filename")
@@ -334,12 +334,11 @@ def _read_part(mime: bytes, start: int, body_start: int, default_type: str) -> P
         if name not in fields:
             fields[name] = _unfold(one[2])
     content_type, parameters = _read_type(fields.get(b"type", ""), default_type)
-    disposition, _, _ = _without_comments(fields.get(b"disposition", "")).partition(";")
     return Part(
         content_type=content_type,
         name=_name(_parameters(fields.get(b"disposition", "")), parameters),
         charset=_extended(parameters, "charset").partition(";")[0].strip() or None,
-        disposition=disposition.strip().lower(),
+        disposition=_read_token(fields.get(b"disposition", "")),
         content_id=fields.get(b"id", "").strip(" <>") or None,
         encoding=_read_encoding(fields.get(b"transfer-encoding", "")),
         boundary=_boundary(content_type, parameters),
@@ -366,10 +365,14 @@ def _read_type(value: str, default_type: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _read_encoding(value: str) -> str:
-    """The token, without comments, quotes and what no standard puts behind it (RFC 2045 section 6.1)."""
-    found = _ENCODING.search(_without_comments(value))
-    token = found[0].lower() if found else ""
+    token = _read_token(value)
     return _ENCODINGS.get(token, token)
+
+
+def _read_token(value: str) -> str:
+    """The token, without comments, quotes and what no standard puts behind it (RFC 2045 section 6.1, RFC 2183)."""
+    found = _TOKEN.search(_without_comments(value))
+    return found[0].lower() if found else ""
 
 
 def _boundary(content_type: str, parameters: Mapping[str, str]) -> bytes | None:

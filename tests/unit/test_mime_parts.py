@@ -182,6 +182,12 @@ def test_a_multipart_is_opened_however_its_type_is_written(content_type: bytes) 
     assert bodies(b"Content-Type: " + content_type + b"\n\n--bb\n\none\n--bb\n\ntwo\n--bb--\n") == [b"one", b"two"]
 
 
+@pytest.mark.parametrize("head", ["attachment", "(x) Attachment (y); z=1", '"attachment"', "attachment filename=a.pdf"])
+def test_a_disposition_is_its_first_token(head: str) -> None:
+    """What stands around it does not turn a file into a body."""
+    assert root(f"Content-Disposition: {head}\n\n".encode()).disposition == "attachment"
+
+
 @pytest.mark.parametrize("size_bytes", [70, 300, 998, 5_000])
 def test_a_long_boundary_is_one(size_bytes: int) -> None:
     """RFC 2046 allows 70 characters; other readers open longer ones too."""
