@@ -167,10 +167,8 @@ def decode_quoted_printable(body: bytes) -> bytes:
     Blanks behind the `=` of a soft line break are of transport (rule 3). An `=` that begins neither an octet nor a soft
     line break stays as it stands; Python's decoder would drop all from one before a bare CR to the next line.
     """
-    if _PADDED_SOFT_BREAK.search(body):
-        body = _PADDED_SOFT_BREAK.sub(b"=", body)
     if _STRAY_EQUALS.search(body):
-        body = _STRAY_EQUALS.sub(b"=3D", body)
+        body = _STRAY_EQUALS.sub(b"=3D", _PADDED_SOFT_BREAK.sub(b"=", body))
     return binascii.a2b_qp(body)
 
 
