@@ -1,6 +1,6 @@
 """The character sets that mail names, and the text in them: the one place for MIME, `.msg` and TNEF.
 
-Labels and supersets are those of the WHATWG Encoding Standard (sections 4.2 and 10 to 14: what is called iso-8859-1 is
+Labels and supersets are those of the WHATWG Encoding Standard (sections 4.2 and 9 to 13: what is called iso-8859-1 is
 windows-1252, shift_jis is Windows' own code page 932, gb2312 is gb18030), and those that mail adds: numbers of Windows
 code pages, DOS pages, UTF-7, HZ and ISO-2022-KR, which the Web does without. The package `webencodings` knows the first
 half alone, and of iso-2022-jp and euc-jp not the rows that Microsoft added, so it would spare none of this.
@@ -141,7 +141,7 @@ def decode_labelled(octets: bytes, label: str | None) -> str:
 def decode_word(octets: bytes, label: str) -> str | None:
     """The text of an encoded word, or of a parameter that names its charset; None where nobody can tell.
 
-    Under a label that nobody knows, as under `unknown-8bit` (RFC 1428 section 3), stands UTF-8 or windows-1252.
+    Under a label that nobody knows, as under `unknown-8bit` (RFC 1428), stands UTF-8 or windows-1252.
     """
     key = _key(label)
     codec = codec_of(label) if key not in _ASCII else None
@@ -214,7 +214,7 @@ def _euro(error: UnicodeError) -> tuple[str, int]:
 
 
 def _hong_kong(error: UnicodeError) -> tuple[str, int]:
-    """What code page 950 lacks may be of the Hong Kong Supplementary Character Set (Encoding Standard section 12.1)."""
+    """What code page 950 lacks may be of the Hong Kong Supplementary Character Set (Encoding Standard section 11.1)."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     try:
@@ -308,7 +308,7 @@ def _one_octet(piece: bytes) -> str:
 
 
 def _decode_euc_jp(octets: bytes) -> str:
-    """EUC-JP with Microsoft's characters (code page 51932; Encoding Standard section 13.1.1)."""
+    """EUC-JP with Microsoft's characters (code page 51932; Encoding Standard section 12.1)."""
     return "".join(_euc_text(found[0]) for found in _EUC_PIECE.finditer(octets))
 
 

@@ -60,7 +60,7 @@ _SENDERS = {
     Property.SENDER_SMTP_ADDRESS: Property.SENDER_NAME,
     Property.SENDER_ADDRESS: Property.SENDER_NAME,
 }
-_NOBODY = "undisclosed:;"  # an empty group is a From without an address (RFC 6854 section 3)
+_NOBODY = "undisclosed:;"  # an empty group is a From without an address (RFC 6854)
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

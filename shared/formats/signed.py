@@ -15,7 +15,7 @@ from typing import NamedTuple
 from shared.formats.mime_parts import decode_base64
 
 _SIGNED = bytes.fromhex("2a864886f70d010702")
-_COMPRESSED = bytes.fromhex("2a864886f70d0109100109")  # RFC 3274 section 1.1
+_COMPRESSED = bytes.fromhex("2a864886f70d0109100109")  # RFC 3274
 _ENVELOPED = frozenset(
     {
         bytes.fromhex("2a864886f70d010703"),  # enveloped-data
@@ -96,7 +96,7 @@ def _signed_content(ber: bytes) -> bytes | None:
 
 
 def _compressed_content(ber: bytes) -> bytes | None:
-    """ContentInfo, [0], CompressedData, its third field EncapsulatedContentInfo: ZLIB (RFC 3274 section 1.1 and 2)."""
+    """ContentInfo, [0], CompressedData, its third field EncapsulatedContentInfo: ZLIB (RFC 3274)."""
     compressed_data = _descend(ber, _read(ber, 0, len(ber)), _CONTEXT_0, _SEQUENCE)
     algorithm = _child(ber, compressed_data, _SEQUENCE)
     rest = _Element(_SEQUENCE, _end(ber, algorithm), compressed_data.end, compressed_data.has_length)
