@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.domain.exchange import exchange_facts
-from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers
+from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers, start_of_mail
 from shared.domain.model import SkipReason
 from shared.domain.originals import Closed, Form, Opened
 from shared.domain.reports import (
@@ -51,10 +51,14 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """Something that a mail or a wrapper carries, described as Graph describes the attachments of a report."""
+    """Something that a mail or a wrapper carries, described as Graph describes the attachments of a report.
+
+    `is_mail` is False for an Outlook item that is none, such as a contact.
+    """
 
     attachment: Attachment
     read: Callable[[], bytes]
+    is_mail: bool = True
 
 
 def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
@@ -64,14 +68,19 @@ def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
     for _ in range(MAX_DEPTH + 1):
         inner = _look_into(layer, tenant)
         if inner is None:
-            return Opened(layer.content, layer.form)
+            return _opened(layer)
         if isinstance(inner, Closed):
             # A wrapper without a mail in it makes no report: then the mail with the wrapper is what was delivered.
             return report if report and inner.reason is SkipReason.NO_ORIGINAL else inner
         if inner.form is Form.REPORT:
-            report = Opened(layer.content, layer.form)
+            report = _opened(layer)
         layer = inner
     return Closed(SkipReason.UNREADABLE_ORIGINAL, f"more than {MAX_DEPTH} wrappers lie around the original")
+
+
+def _opened(layer: _Layer) -> Opened:
+    """The mail from its first header on: what a mail store or gateway put before it is no part of it."""
+    return Opened(layer.content[start_of_mail(layer.content) :], layer.form)
 
 
 def _look_into(layer: _Layer, tenant: Tenant) -> _Layer | Closed | None:
@@ -113,9 +122,10 @@ def _in_outlook_msg(content: bytes) -> _Layer | Closed:
     from shared.formats.outlook_msg import read_outlook_msg  # noqa: PLC0415
 
     try:
-        return _Layer(write_mime(read_outlook_msg(content)), Form.OUTLOOK_MSG)
+        message = read_outlook_msg(content)
     except UnreadableOutlook as error:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
+    return _Layer(write_mime(message), Form.OUTLOOK_MSG) if message.is_mail else Closed(SkipReason.NOT_EMAIL)
 
 
 def _in_winmail(content: bytes) -> _Layer | Closed:
@@ -125,9 +135,12 @@ def _in_winmail(content: bytes) -> _Layer | Closed:
 
     try:
         message = read_winmail(content)
-        return _only_mail([_attached(one, number) for number, one in enumerate(message.attachments)], Form.WINMAIL)
     except UnreadableOutlook as error:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
+    found = _only_mail([_attached(one, number) for number, one in enumerate(message.attachments)], Form.WINMAIL)
+    if isinstance(found, Closed) and found.reason is SkipReason.NO_ORIGINAL and message.is_cut_off:
+        return Closed(SkipReason.UNREADABLE_ORIGINAL, "the winmail.dat cannot be read: it ends inside a value")
+    return found
 
 
 def _attached(one: OutlookAttachment, number: int) -> _Carried:
@@ -145,7 +158,7 @@ def _attached(one: OutlookAttachment, number: int) -> _Carried:
         )
         return _Carried(file, lambda: held)
     item = Attachment(id=str(number), name=one.name, content_type=None, size_bytes=0, is_inline=False, kind="item")
-    return _Carried(item, lambda: write_mime(held))
+    return _Carried(item, lambda: write_mime(held), is_mail=held.is_mail)
 
 
 def _in_cms(content: bytes) -> _Layer | Closed | None:
@@ -220,4 +233,6 @@ def _only_mail(carried: Sequence[_Carried], form: Form) -> _Layer | Closed:
         choice = choose_sniffed([key for key in choice.sniff_ids if looks_like_mail(by_id[key].read())])
     if choice.attachment_id is None:
         return Closed(choice.reason or SkipReason.NO_ORIGINAL)
+    if not by_id[choice.attachment_id].is_mail:
+        return Closed(SkipReason.NOT_EMAIL)
     return _Layer(by_id[choice.attachment_id].read(), form)
