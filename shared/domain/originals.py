@@ -22,6 +22,7 @@ from shared.domain.text import MAX_ADDRESS, address, addresses, clean, decode_wo
 _MAX_ENCODED = 4_096
 """Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""
 _MAX_DATE = 100
+_GROUP = re.compile(r":[^:;]*;\s*\Z")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 _CONNECTING_IP = re.compile(r"(?:^|;)\s*CIP:([^;]{1,60})", re.IGNORECASE)
 
@@ -136,7 +137,13 @@ def _internet_message_id(headers: Headers) -> str | None:
 
 
 def _sender(text: str) -> str | None:
-    """The address, or, where the header holds none, its text: forgers leave addresses that are none."""
+    """The address, or, where the header holds none, its text: forgers leave addresses that are none.
+
+    An empty group names nobody (RFC 6854), as of an Outlook file that knows no address: then what the report tells of
+    the sender stands in.
+    """
+    if _GROUP.search(text):
+        return address(text)
     return address(text) or clean(decode_words(text[:_MAX_ENCODED]), MAX_ADDRESS).strip()
 
 

@@ -13,6 +13,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from shared.domain.charsets import codec_of, decode_word
+
 LIMIT = 1_000
 """Characters (Unicode code points) of a text column (contract, section 4)."""
 
@@ -40,11 +42,6 @@ _HEADER_PIECE = re.compile(r'(?:\\.|[^\\"()])++|[\\"()]', re.DOTALL)
 _LIST_PART = re.compile(r"[^,;]++")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([BbQq])\?([^?]*)\?=")
 _QUOTED_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
-# A charset named in a header must not reach the codecs that warn, run long or are no charset at all.
-_CHARSET = re.compile(
-    r"utf-?(?:7|8|16|32)|(?:us-)?ascii|iso-8859-\d{1,2}|windows-\d{3,4}|cp-?\d{3,4}|koi8-[ru]|macintosh"
-    r"|gb2312|gbk|gb18030|big5|euc-(?:jp|kr)|shift_jis|iso-2022-(?:jp|kr)|ks_c_5601-1987|tis-620"
-)
 _LITERAL = ""
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -160,8 +157,8 @@ def _segments(text: str) -> Iterator[tuple[str, bytes]]:
     end = 0
     for word in _ENCODED_WORD.finditer(text):
         charset = word[1].lower().partition("*")[0]  # RFC 2231 allows `utf-8*en`
-        octets = _octets(word[2], word[3]) if _CHARSET.fullmatch(charset) else None
-        if octets is None:
+        octets = _octets(word[2], word[3])
+        if octets is None or (codec_of(charset) is None and decode_word(octets, charset) is None):
             continue
         between = text[end : word.start()]
         if end == 0 or not between.isspace():
@@ -184,7 +181,4 @@ def _octets(encoding: str, payload: str) -> bytes | None:
 def _decode(octets: bytes, charset: str) -> str:
     if charset == _LITERAL:
         return octets.decode("utf-8", "surrogatepass")
-    try:
-        return octets.decode(charset, "replace")
-    except (LookupError, UnicodeError):
-        return octets.decode("latin-1")
+    return decode_word(octets, charset) or ""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote_to_bytes
 
+from shared.domain.charsets import decode_labelled
 from shared.domain.headers import MAX_HEADER_BYTES
 from shared.domain.text import clean, decode_words
 
@@ -38,11 +39,6 @@ _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^;]*))
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NO_BASE64 = bytes(range(256)).translate(None, _BASE64)
-# A charset named by a stranger must reach neither the codecs that warn nor those that are no charset.
-_CHARSET = re.compile(
-    r"utf-?(?:7|8|16(?:le|be)?|32)|(?:us-)?ascii|latin-?1|iso-?8859-\d{1,2}|(?:windows|cp)-?\d{3,4}|koi8-[ru]"
-    r"|macintosh|gb2312|gbk|gb18030|big5|euc-(?:jp|kr)|shift_jis|iso-2022-(?:jp|kr)|ks_c_5601-1987|tis-620"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +81,7 @@ class Part:
 
     def text(self, most_bytes: int) -> str:
         """The beginning of the content as text, in its charset as far as that can be."""
-        return decode_text(self.content()[:most_bytes], self.charset)
+        return decode_labelled(self.content()[:most_bytes], self.charset)
 
 
 def root(mime: bytes) -> Part:
@@ -130,21 +126,6 @@ def decode_base64(body: bytes) -> bytes:
     except binascii.Error:
         letters = body.translate(None, _NO_BASE64)
         return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
-
-
-def decode_text(octets: bytes, charset: str | None) -> str:
-    """The text; a charset that is missing, unknown or wrong is UTF-8 where that fits, else Latin-1."""
-    name = (charset or "").strip().lower()
-    if _CHARSET.fullmatch(name) and name not in {"ascii", "us-ascii"}:
-        try:
-            return octets.decode(name, "replace")
-        except (LookupError, UnicodeError):
-            pass
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError as error:
-        is_cut_off = error.reason == "unexpected end of data"
-        return octets.decode("utf-8", "replace") if is_cut_off else octets.decode("latin-1")
 
 
 # --- Delimiters -----------------------------------------------------------------------------------------------------
@@ -317,4 +298,4 @@ def _percent_decoded(text: str) -> str:
     _, second_quote, encoded = rest.partition("'")
     is_whole = bool(quote and second_quote)
     octets = unquote_to_bytes((encoded if is_whole else text).encode("utf-8", "surrogateescape"))
-    return decode_text(octets, charset if is_whole else None)
+    return decode_labelled(octets, charset if is_whole else None)

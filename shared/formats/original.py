@@ -51,10 +51,14 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """Something that a mail or a wrapper carries, described as Graph describes the attachments of a report."""
+    """Something that a mail or a wrapper carries, described as Graph describes the attachments of a report.
+
+    `is_mail` is False for an Outlook item that is none, such as a contact.
+    """
 
     attachment: Attachment
     read: Callable[[], bytes]
+    is_mail: bool = True
 
 
 def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
@@ -113,9 +117,10 @@ def _in_outlook_msg(content: bytes) -> _Layer | Closed:
     from shared.formats.outlook_msg import read_outlook_msg  # noqa: PLC0415
 
     try:
-        return _Layer(write_mime(read_outlook_msg(content)), Form.OUTLOOK_MSG)
+        message = read_outlook_msg(content)
     except UnreadableOutlook as error:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
+    return _Layer(write_mime(message), Form.OUTLOOK_MSG) if message.is_mail else Closed(SkipReason.NOT_EMAIL)
 
 
 def _in_winmail(content: bytes) -> _Layer | Closed:
@@ -125,9 +130,12 @@ def _in_winmail(content: bytes) -> _Layer | Closed:
 
     try:
         message = read_winmail(content)
-        return _only_mail([_attached(one, number) for number, one in enumerate(message.attachments)], Form.WINMAIL)
     except UnreadableOutlook as error:
         return Closed(SkipReason.UNREADABLE_ORIGINAL, str(error))
+    found = _only_mail([_attached(one, number) for number, one in enumerate(message.attachments)], Form.WINMAIL)
+    if isinstance(found, Closed) and found.reason is SkipReason.NO_ORIGINAL and message.is_cut_off:
+        return Closed(SkipReason.UNREADABLE_ORIGINAL, "the winmail.dat cannot be read: it ends inside a value")
+    return found
 
 
 def _attached(one: OutlookAttachment, number: int) -> _Carried:
@@ -145,7 +153,7 @@ def _attached(one: OutlookAttachment, number: int) -> _Carried:
         )
         return _Carried(file, lambda: held)
     item = Attachment(id=str(number), name=one.name, content_type=None, size_bytes=0, is_inline=False, kind="item")
-    return _Carried(item, lambda: write_mime(held))
+    return _Carried(item, lambda: write_mime(held), is_mail=held.is_mail)
 
 
 def _in_cms(content: bytes) -> _Layer | Closed | None:
@@ -220,4 +228,6 @@ def _only_mail(carried: Sequence[_Carried], form: Form) -> _Layer | Closed:
         choice = choose_sniffed([key for key in choice.sniff_ids if looks_like_mail(by_id[key].read())])
     if choice.attachment_id is None:
         return Closed(choice.reason or SkipReason.NO_ORIGINAL)
+    if not by_id[choice.attachment_id].is_mail:
+        return Closed(SkipReason.NOT_EMAIL)
     return _Layer(by_id[choice.attachment_id].read(), form)

@@ -7,11 +7,13 @@ is only what a mail is made of (`Property`), so that a file of a million propert
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.formats.code_pages import DEFAULT_CHARSET, charset_of, decode
+from shared.domain.text import address
+from shared.formats.code_pages import charset_of, charset_of_family, charset_of_locale, decode
 
 MAX_DEPTH = 8
 """Messages within messages that are read; a file that nests deeper is refused."""
@@ -60,6 +62,7 @@ class Property(enum.IntEnum):
     ATTACHMENT_FLAGS = 0x3714
     SMTP_ADDRESS = 0x39FE
     INTERNET_CODE_PAGE = 0x3FDE
+    MESSAGE_LOCALE = 0x3FF1
     MESSAGE_CODE_PAGE = 0x3FFD
     SENDER_SMTP_ADDRESS = 0x5D01
     SENT_REPRESENTING_SMTP_ADDRESS = 0x5D02
@@ -67,6 +70,16 @@ class Property(enum.IntEnum):
 
 
 KEPT = frozenset(Property)
+
+_NO_MAIL = re.compile(
+    r"ipm\.(?:contact|distlist|abchperson|appointment|task|stickynote|activity"
+    r"|ole\.class\.\{00061055-0000-0000-c000-000000000046\})(?:\.|\Z)",  # an exception to a recurring appointment
+    re.IGNORECASE,
+)
+_LONGEST_ADDRESS = 2_000
+_ADDRESS_TYPE = re.compile(r"\A\s*(?:smtp|ex|mailto):\s*", re.IGNORECASE)
+_X500 = re.compile(r"[\s<'\"]*/[a-z]{1,5}=", re.IGNORECASE)
+_ENCAPSULATED = re.compile(r"imcea[a-z]*-|/[a-z]{1,5}=", re.IGNORECASE)
 
 
 class RecipientKind(enum.IntEnum):
@@ -105,11 +118,23 @@ class OutlookMessage:
     """A message: text as `str`, binary as `bytes`, numbers as `int` or `bool`, times as aware UTC `datetime`.
 
     The keys of `properties` are numbers of [MS-OXPROPS], such as 0x007D for the transport headers; see `Property`.
+    `is_cut_off` tells that the file ended within a value, which is left out.
     """
 
     properties: Mapping[int, object] = field(default_factory=dict)
     recipients: tuple[OutlookRecipient, ...] = ()
     attachments: tuple[OutlookAttachment, ...] = ()
+    is_cut_off: bool = False
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether its class is that of a message, as mails, posts, reports and meeting requests are.
+
+        A contact, group, appointment, task, note or journal entry is none (PidTagMessageClass: [MS-OXOCNTC] 2.2.1.12,
+        [MS-OXOCAL] 2.2.2.1, [MS-OXOTASK] 2.2.2.1, [MS-OXONOTE] 2.2.1.1, [MS-OXOJRNL] 2.2.2.1). A class may be refined
+        behind a dot ([MS-OXCMSG] section 2.2.1.3).
+        """
+        return _NO_MAIL.match(text_of(self.properties, Property.MESSAGE_CLASS).strip()) is None
 
 
 class Type(enum.IntEnum):
@@ -165,21 +190,42 @@ class Allowance:
             raise UnreadableOutlook(f"it nests more than {MAX_DEPTH} messages")
 
 
-def decode_properties(raw: Mapping[int, RawProperty], charset: str | None = None) -> dict[int, object]:
+def decode_properties(raw: Mapping[int, RawProperty], charset: str) -> dict[int, object]:
     """The values by number, as `OutlookMessage` holds them; what is of another type or out of range is left out.
 
-    8-bit text is in the code page that the properties themselves name, else in `charset`, else in windows-1252.
+    8-bit text is in `charset`. An HTML body stays octets: it is in PidTagInternetCodepage, and may name its own charset
+    ([MS-OXCMSG] section 2.2.1.58.9, PidTagHtml).
     """
-    text_charset = charset_of_texts(raw) or charset or DEFAULT_CHARSET
-    values = ((number, _value(piece, text_charset)) for number, piece in raw.items())
+    values = ((number, _value(number, piece, charset)) for number, piece in raw.items())
     return {number: value for number, value in values if value is not None}
 
 
-def charset_of_texts(raw: Mapping[int, RawProperty]) -> str | None:
-    """The character set of the 8-bit texts beside these properties, where they name one."""
-    pieces = (raw.get(number) for number in (Property.MESSAGE_CODE_PAGE, Property.INTERNET_CODE_PAGE))
-    pages = (_number(piece.octets[:4]) for piece in pieces if piece is not None and piece.type == Type.INTEGER_32)
-    return next((name for name in map(charset_of, pages) if name is not None), None)
+def charset_of_texts(raw: Mapping[int, RawProperty], outer: str | None = None) -> str | None:
+    """The character set of a message's 8-bit texts, where it tells: `outer` is what surrounds it says of them.
+
+    The message's own code page (PidTagMessageCodepage, 3FFD), else that of its locale (PidTagMessageLocaleId, 3FF1),
+    else `outer` (in TNEF, attOemCodepage: [MS-OXTNEF] section 2.1.3.3.8), else what Windows itself uses where mail goes
+    out in PidTagInternetCodepage (3FDE), which is the HTML body's and no more than a hint at the texts'.
+    """
+    told = (
+        charset_of(_integer(raw, Property.MESSAGE_CODE_PAGE)),
+        charset_of_locale(_integer(raw, Property.MESSAGE_LOCALE)),
+        outer,
+        charset_of_family(_integer(raw, Property.INTERNET_CODE_PAGE)),
+    )
+    return next(filter(None, told), None)
+
+
+def mail_address(text: str) -> str:
+    """The internet address that a property holds, alone or behind a name; empty where there is none.
+
+    An Exchange-internal address is none: an X.500 path, an @ in it or not ([MS-OXOABK] section 2.2.1.1), with or
+    without the address type before it, nor its form for the internet (IMCEA, [MS-OXCMAIL] section 2.2.3.1.1).
+    """
+    plain = _ADDRESS_TYPE.sub("", text[:_LONGEST_ADDRESS], count=1).strip()
+    is_one = "<" in plain or "(" in plain or not re.search(r"\s", plain)
+    found = address(plain) if is_one and not _X500.match(plain) else None
+    return found if found and not _ENCAPSULATED.match(found) else ""
 
 
 def recipient_of(properties: Mapping[int, object]) -> OutlookRecipient:
@@ -190,9 +236,10 @@ def recipient_of(properties: Mapping[int, object]) -> OutlookRecipient:
 
 
 def smtp_address_of(properties: Mapping[int, object]) -> str:
-    """The internet address of a row of the recipient table, empty where there is none."""
-    candidates = (text_of(properties, number) for number in (Property.SMTP_ADDRESS, Property.EMAIL_ADDRESS))
-    return next((candidate for candidate in candidates if "@" in candidate), "")
+    """What a row of the recipient table holds of an internet address, empty where that is none."""
+    candidates = [text_of(properties, number) for number in (Property.SMTP_ADDRESS, Property.EMAIL_ADDRESS)]
+    internal = next((candidate for candidate in candidates if "@" in candidate), "")
+    return next(filter(mail_address, candidates), internal)
 
 
 def attachment_of(properties: Mapping[int, object], content: bytes | OutlookMessage) -> OutlookAttachment:
@@ -226,7 +273,14 @@ def octets_of(properties: Mapping[int, object], number: int) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-def _value(piece: RawProperty, charset: str) -> object:
+def _integer(raw: Mapping[int, RawProperty], number: Property) -> int | None:
+    piece = raw.get(number)
+    return _number(piece.octets[:4]) if piece is not None and piece.type == Type.INTEGER_32 else None
+
+
+def _value(number: int, piece: RawProperty, charset: str) -> object:
+    if number == Property.HTML and piece.type == Type.STRING_8:
+        return bytes(piece.octets).rstrip(b"\0")
     decoder = _DECODERS.get(piece.type)
     return decoder(bytes(piece.octets), charset) if decoder is not None else None
 

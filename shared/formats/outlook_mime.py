@@ -17,12 +17,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from shared.domain.headers import Headers, read_headers
+from shared.domain.text import address
 from shared.formats.code_pages import charset_of
 from shared.formats.outlook_message import (
     OutlookAttachment,
     OutlookMessage,
     Property,
     RecipientKind,
+    mail_address,
     octets_of,
     text_of,
 )
@@ -51,14 +54,13 @@ _ID_HEADERS = {
     Property.IN_REPLY_TO: "In-Reply-To",
     Property.REFERENCES: "References",
 }
-_SENDERS = (
-    (
-        Property.SENT_REPRESENTING_NAME,
-        Property.SENT_REPRESENTING_SMTP_ADDRESS,
-        Property.SENT_REPRESENTING_ADDRESS,
-    ),
-    (Property.SENDER_NAME, Property.SENDER_SMTP_ADDRESS, Property.SENDER_ADDRESS),
-)
+_SENDERS = {
+    Property.SENT_REPRESENTING_SMTP_ADDRESS: Property.SENT_REPRESENTING_NAME,
+    Property.SENT_REPRESENTING_ADDRESS: Property.SENT_REPRESENTING_NAME,
+    Property.SENDER_SMTP_ADDRESS: Property.SENDER_NAME,
+    Property.SENDER_ADDRESS: Property.SENDER_NAME,
+}
+_NOBODY = "undisclosed:;"  # an empty group is a From without an address (RFC 6854 section 3)
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -70,8 +72,8 @@ MAX_RTF_BYTES = 1024 * 1024
 def write_mime(message: OutlookMessage) -> bytes:
     """The message as a mail. Total; its length is that of the contents in base64 plus the headers.
 
-    Without transport headers From, To, Cc, Date, Subject and Message-ID come from the properties: then no header of
-    Exchange vouches for any of them.
+    What the transport headers lack of From, To, Cc, Date, Subject and Message-ID comes from the properties: then no
+    header of Exchange vouches for it. Outlook keeps such fragments of what was never sent, or sent by itself.
     """
     writer = _Writer(_boundary_stem(message))
     writer.write_message(message)
@@ -87,10 +89,7 @@ class _Writer:
         self._boundaries = (f"{boundary_stem}_{number:06d}" for number in itertools.count())
 
     def write_message(self, message: OutlookMessage) -> None:
-        headers = transport_headers(message)
-        self.written.write(headers)
-        for line in () if headers else _headers_of_properties(message):
-            self._write_line(line)
+        self.written.write(_headers(message))
         self._write_line("MIME-Version: 1.0")
         signed = _signed_part(message)
         if signed is None:
@@ -286,43 +285,70 @@ def _file_name(name: str) -> str:
     return "".join(f";\r\n filename*{number}*={piece}" for number, piece in enumerate(pieces))
 
 
-def _headers_of_properties(message: OutlookMessage) -> Iterator[str]:
+def _headers(message: OutlookMessage) -> bytes:
+    """The transport headers, and behind them of the properties what they lack."""
+    told = transport_headers(message)
+    known = dict(_headers_of_properties(message))
+    if not told:
+        return _written({"From": _NOBODY, **known})
+    lacking = list(_lacking(read_headers(told), known))
+    replaced = "|".join(lacking).encode()
+    kept = re.sub(rb"(?mi)^(?:" + replaced + rb")[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", told) if lacking else told
+    return kept + _written({name: known[name] for name in lacking})
+
+
+def _lacking(told: Headers, known: Mapping[str, str]) -> Iterator[str]:
+    """The headers that are absent; From, and To with Cc, also where they hold names alone and properties addresses."""
+    for names in (("From",), ("To", "Cc")):
+        written = list(told.values(*(name.lower() for name in names)))
+        is_known = any(address(known.get(name, "")) for name in names)
+        if not written or (is_known and not any("@" in value for value in written)):
+            yield from (name for name in names if name in known)
+    yield from (name for name in ("Date", "Subject", "Message-ID") if name in known and name.lower() not in told.fields)
+
+
+def _written(fields: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("utf-8", "replace")
+
+
+def _headers_of_properties(message: OutlookMessage) -> Iterator[tuple[str, str]]:
+    """Header and value, folded, of what the properties know."""
     properties = message.properties
-    yield f"From: {_sender(properties)}"
+    sender = _sender(properties)
+    if sender:
+        yield "From", sender
     for kind, name in ((RecipientKind.TO, "To"), (RecipientKind.CC, "Cc")):
-        people = [_mailbox(one.name, one.address) for one in message.recipients if one.kind is kind]
+        people = [_mailbox(one.name, mail_address(one.address)) for one in message.recipients if one.kind is kind]
         if people:
-            yield f"{name}: " + ",\r\n ".join(people)
-    for number in (Property.CLIENT_SUBMIT_TIME, Property.DELIVERY_TIME):
-        time = properties.get(number)
-        if isinstance(time, datetime):
-            yield f"Date: {_date(time)}"
-            break
-    yield f"Subject: {_unstructured(text_of(properties, Property.SUBJECT))}"
+            yield name, ",\r\n ".join(people)
+    times = (properties.get(number) for number in (Property.CLIENT_SUBMIT_TIME, Property.DELIVERY_TIME))
+    yield from itertools.islice((("Date", _date(time)) for time in times if isinstance(time, datetime)), 1)
+    if Property.SUBJECT in properties:
+        yield "Subject", _unstructured(text_of(properties, Property.SUBJECT))
     for number, name in _ID_HEADERS.items():
         ids = _ids(text_of(properties, number))
         if ids:
-            yield f"{name}: " + "\r\n ".join(ids)
+            yield name, "\r\n ".join(ids)
 
 
 def _sender(properties: Mapping[int, object]) -> str:
-    """Whom the message says it is from, else who sent it; an Exchange-internal address is none."""
-    for name, *addresses in _SENDERS:
-        found = [text_of(properties, number) for number in addresses]
-        address = next((address for address in found if "@" in address), "")
-        if address or text_of(properties, name):
-            return _mailbox(text_of(properties, name), address)
-    return "undisclosed:;"
+    """Whom the message says it is from, else who sent it; the name alone where no address is known, else empty."""
+    for number, name in _SENDERS.items():
+        found = mail_address(text_of(properties, number))
+        if found:
+            return _mailbox(text_of(properties, name), found)
+    name = next(filter(None, (text_of(properties, name) for name in _SENDERS.values())), "")
+    return _mailbox(name, "") if name else ""
 
 
-def _mailbox(name: str, address: str) -> str:
+def _mailbox(name: str, mailbox: str) -> str:
     """`"Name" <address>`; without an address an empty group of that name (RFC 5322 section 3.4)."""
-    printable, plain = _printable(name[:_LONGEST_NAME]), _OUTSIDE_ADDRESS.sub("", address)[:_LONGEST_ID]
+    printable = _printable(name[:_LONGEST_NAME])
     is_plain = printable.isascii() and "=?" not in printable and len(printable) <= _LONGEST_PLAIN
     phrase = _quoted(printable) if is_plain else _encoded_words(printable)
-    if not plain:
+    if not mailbox:
         return f"{phrase}:;"
-    return f"{phrase} <{plain}>" if printable else f"<{plain}>"
+    return f"{phrase} <{mailbox}>" if printable else f"<{mailbox}>"
 
 
 def _unstructured(text: str) -> str:

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+from shared.formats.code_pages import DEFAULT_CHARSET
 from shared.formats.compound_file import BrokenCompoundFile, CompoundFile, Entry
 from shared.formats.outlook_message import (
     KEPT,
@@ -55,11 +56,9 @@ class _Reader:
         entries = self._entries(self._file.root)
         if _FIXED_PROPERTIES not in entries:
             raise UnreadableOutlook("it is an Office document, not a message")
-        return self._message(entries, _HEADER_BYTES_OF_ROOT, None, depth=1)
+        return self._message(entries, _HEADER_BYTES_OF_ROOT, DEFAULT_CHARSET, depth=1)
 
-    def _message(
-        self, entries: dict[str, Entry], header_bytes: int, outer_charset: str | None, depth: int
-    ) -> OutlookMessage:
+    def _message(self, entries: dict[str, Entry], header_bytes: int, outer_charset: str, depth: int) -> OutlookMessage:
         self._allowance.check_depth(depth)
         raw = self._raw_properties(entries, header_bytes)
         charset = charset_of_texts(raw) or outer_charset
@@ -71,7 +70,7 @@ class _Reader:
             attachments=tuple(self._attachment(part, charset, depth) for part in attachments),
         )
 
-    def _attachment(self, part: dict[str, Entry], charset: str | None, depth: int) -> OutlookAttachment:
+    def _attachment(self, part: dict[str, Entry], charset: str, depth: int) -> OutlookAttachment:
         properties = self._properties(part, charset)
         data = properties.get(Property.ATTACHMENT_DATA)
         content: bytes | OutlookMessage = data if isinstance(data, bytes) else b""
@@ -88,7 +87,7 @@ class _Reader:
     def _entries(self, storage: Entry) -> dict[str, Entry]:
         return {entry.name.lower(): entry for entry in self._file.entries(storage)}
 
-    def _properties(self, part: dict[str, Entry], charset: str | None) -> dict[int, object]:
+    def _properties(self, part: dict[str, Entry], charset: str) -> dict[int, object]:
         return decode_properties(self._raw_properties(part, _HEADER_BYTES_OF_PART), charset)
 
     def _raw_properties(self, entries: dict[str, Entry], header_bytes: int) -> dict[int, RawProperty]:

@@ -2,13 +2,14 @@
 
 It is a row of attributes, some holding property lists; an embedded message is an attachment whose data is another such
 row. Total: whatever the octets, there is a message or UnreadableOutlook, in time and memory proportional to the file.
-Every octet belongs to one value alone, so nothing can be counted twice.
+Every octet belongs to one value alone, so nothing can be counted twice. What is whole counts: mail systems cut off the
+last checksum, or add line breaks and footers behind the last attribute.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,13 +18,14 @@ from shared.formats.code_pages import DEFAULT_CHARSET, charset_of, decode
 from shared.formats.outlook_message import (
     KEPT,
     Allowance,
+    OutlookAttachment,
     OutlookMessage,
-    OutlookRecipient,
     Property,
     RawProperty,
     Type,
     UnreadableOutlook,
     attachment_of,
+    charset_of_texts,
     decode_properties,
     recipient_of,
 )
@@ -47,6 +49,8 @@ ATTRIBUTE_ATTACHMENT_PROPERTIES = 0x00069005
 
 _HEADER = struct.Struct("<IH")
 _ATTRIBUTE = struct.Struct("<BII")
+_LEVELS = frozenset({1, 2})  # of the message, of an attachment; whatever begins otherwise is no attribute
+_CHECKSUM_BYTES = 2  # a sum of the value's octets, which is not looked at: a wrong one spoils nothing
 _MULTIPLE = 0x1000
 _NAMED = 0x8000
 _SIZES_BYTES = {
@@ -56,6 +60,7 @@ _SIZES_BYTES = {
     0x0048: 16,  # GUID
 }
 _VARIABLE = {Type.OBJECT, Type.STRING_8, Type.STRING, Type.BINARY}
+_SMTP = re.compile(r"\Asmtp:", re.IGNORECASE)
 _OLD_CLASSES = {"IPM.Microsoft Mail.Note": "IPM.Note"}  # [MS-OXTNEF] section 2.1.3.3.1
 
 
@@ -74,8 +79,14 @@ def read_winmail(content: bytes) -> OutlookMessage:
 class _AttachmentDraft:
     """What the attributes since one `attAttachRenddata` told."""
 
-    properties: dict[int, object] = field(default_factory=dict)
+    names: dict[int, memoryview] = field(default_factory=dict)
+    raw: dict[int, RawProperty] = field(default_factory=dict)
     content: bytes | OutlookMessage = b""
+
+    def attachment(self, charset: str, old_charset: str) -> OutlookAttachment:
+        """What it became. A property outranks the attribute of older times that tells the same."""
+        names = {number: _text(octets, old_charset) for number, octets in self.names.items()}
+        return attachment_of(names | decode_properties(self.raw, charset), self.content)
 
 
 class _Cursor:
@@ -85,8 +96,11 @@ class _Cursor:
         self._octets = octets
         self._place = 0
 
-    def __bool__(self) -> bool:
-        return self._place < len(self._octets)
+    def left_bytes(self) -> int:
+        return len(self._octets) - self._place
+
+    def peek(self, size_bytes: int) -> memoryview | None:
+        return self._octets[self._place : self._place + size_bytes] if size_bytes <= self.left_bytes() else None
 
     def take(self, size_bytes: int) -> memoryview:
         end = self._place + size_bytes
@@ -112,14 +126,16 @@ class _Stream:
     def __init__(self, allowance: Allowance, depth: int) -> None:
         self._allowance = allowance
         self._depth = depth
-        self._charset = DEFAULT_CHARSET
+        self._oem_charset: str | None = None
+        self._is_cut_off = False
+        self._old_texts: dict[int, memoryview] = {}
         self._old: dict[int, object] = {}
-        self._properties: dict[int, object] = {}
-        self._recipients: list[OutlookRecipient] = []
+        self._raw: dict[int, RawProperty] = {}
+        self._recipients: list[dict[int, RawProperty]] = []
         self._attachments: list[_AttachmentDraft] = []
         self._readers: dict[int, Callable[[memoryview], None]] = {
             ATTRIBUTE_OEM_CODE_PAGE: self._read_code_page,
-            ATTRIBUTE_MESSAGE_CLASS: self._read_message_class,
+            ATTRIBUTE_MESSAGE_CLASS: lambda octets: self._read_text(Property.MESSAGE_CLASS, octets),
             ATTRIBUTE_SUBJECT: lambda octets: self._read_text(Property.SUBJECT, octets),
             ATTRIBUTE_FROM: self._read_from,
             ATTRIBUTE_DATE_SENT: self._read_date_sent,
@@ -138,26 +154,40 @@ class _Stream:
         if reader is not None:
             reader(octets)
 
+    def cut_off(self) -> None:
+        """Note that the file ends within an attribute; an attachment whose data did not come is left out."""
+        self._is_cut_off = True
+        if self._attachments and not self._attachments[-1].content:
+            self._attachments.pop()
+
     def message(self) -> OutlookMessage:
-        """The message so far. A property outranks the attribute of older times that tells the same."""
+        """The message so far. A property outranks the attribute of older times that tells the same.
+
+        Texts are decoded now, when all that tells of their code page is known, which may come behind them.
+        """
+        charset = charset_of_texts(self._raw, self._oem_charset) or DEFAULT_CHARSET
+        old_charset = self._oem_charset or charset
         return OutlookMessage(
-            properties=self._old | self._properties,
-            recipients=tuple(self._recipients),
-            attachments=tuple(attachment_of(draft.properties, draft.content) for draft in self._attachments),
+            properties=self._old_properties(old_charset) | decode_properties(self._raw, charset),
+            recipients=tuple(recipient_of(decode_properties(row, charset)) for row in self._recipients),
+            attachments=tuple(draft.attachment(charset, old_charset) for draft in self._attachments),
+            is_cut_off=self._is_cut_off,
         )
 
-    def _read_code_page(self, octets: memoryview) -> None:
-        self._charset = charset_of(int.from_bytes(octets[:4], "little")) or self._charset
+    def _old_properties(self, charset: str) -> dict[int, object]:
+        found: dict[int, object] = {number: _text(octets, charset) for number, octets in self._old_texts.items()}
+        if Property.MESSAGE_CLASS in found:
+            name = str(found[Property.MESSAGE_CLASS])
+            found[Property.MESSAGE_CLASS] = _OLD_CLASSES.get(name, name)
+        if Property.SENDER_ADDRESS in found:
+            found[Property.SENDER_ADDRESS] = _SMTP.sub("", str(found[Property.SENDER_ADDRESS]), count=1)
+        return found | self._old
 
-    def _text(self, octets: memoryview) -> str:
-        return decode(bytes(octets), self._charset).partition("\0")[0]
+    def _read_code_page(self, octets: memoryview) -> None:
+        self._oem_charset = charset_of(int.from_bytes(octets[:4], "little")) or self._oem_charset
 
     def _read_text(self, number: Property, octets: memoryview) -> None:
-        self._old[number] = self._text(octets)
-
-    def _read_message_class(self, octets: memoryview) -> None:
-        name = self._text(octets)
-        self._old[Property.MESSAGE_CLASS] = _OLD_CLASSES.get(name, name)
+        self._old_texts[number] = octets
 
     def _read_from(self, octets: memoryview) -> None:
         """Name and address, after four numbers of which the last two are their lengths ([MS-OXTNEF] 2.1.3.3.2)."""
@@ -165,8 +195,7 @@ class _Stream:
         cursor.take(4)
         name_bytes, address_bytes = struct.unpack("<HH", cursor.take(4))
         self._read_text(Property.SENDER_NAME, cursor.take(name_bytes))
-        address = self._text(cursor.take(address_bytes))
-        self._old[Property.SENDER_ADDRESS] = address[5:] if address[:5].upper() == "SMTP:" else address
+        self._read_text(Property.SENDER_ADDRESS, cursor.take(address_bytes))
 
     def _read_date_sent(self, octets: memoryview) -> None:
         try:
@@ -176,14 +205,13 @@ class _Stream:
             self._old.pop(Property.CLIENT_SUBMIT_TIME, None)
 
     def _read_message_properties(self, octets: memoryview) -> None:
-        self._properties |= decode_properties(self._property_list(_Cursor(octets)), self._charset)
+        self._raw |= self._property_list(_Cursor(octets))
 
     def _read_recipients(self, octets: memoryview) -> None:
         cursor = _Cursor(octets)
         for _ in range(cursor.number()):
             self._allowance.spend_part()
-            row = decode_properties(self._property_list(cursor), self._charset)
-            self._recipients.append(recipient_of(row))
+            self._recipients.append(self._property_list(cursor))
 
     def _start_attachment(self, _: memoryview) -> None:
         self._allowance.spend_part()
@@ -198,12 +226,12 @@ class _Stream:
         self._attachment().content = bytes(octets)
 
     def _read_name(self, number: Property, octets: memoryview) -> None:
-        self._attachment().properties.setdefault(number, self._text(octets))
+        self._attachment().names[number] = octets
 
     def _read_attachment_properties(self, octets: memoryview) -> None:
         draft = self._attachment()
         raw = self._property_list(_Cursor(octets))
-        draft.properties |= decode_properties(raw, self._charset)
+        draft.raw |= raw
         if Property.ATTACHMENT_DATA in raw:
             draft.content = self._content(raw[Property.ATTACHMENT_DATA])
 
@@ -247,24 +275,22 @@ def _read_stream(octets: memoryview, allowance: Allowance, depth: int) -> Outloo
     if signature != SIGNATURE:
         raise UnreadableOutlook("it does not begin as TNEF does")
     stream = _Stream(allowance, depth)
-    while cursor:
+    while (header := cursor.peek(_ATTRIBUTE.size)) is not None:
+        level, attribute, size_bytes = _ATTRIBUTE.unpack(header)
+        if level not in _LEVELS:
+            break
         allowance.spend_values(1)
-        _, attribute, size_bytes = _ATTRIBUTE.unpack(cursor.take(_ATTRIBUTE.size))
-        value = cursor.take(size_bytes)
-        if int.from_bytes(cursor.take(2), "little") != checksum(value):
-            raise UnreadableOutlook("a checksum is wrong")
-        stream.read(attribute, value)
+        if size_bytes > cursor.left_bytes() - _ATTRIBUTE.size:
+            stream.cut_off()
+            break
+        cursor.take(_ATTRIBUTE.size)
+        stream.read(attribute, cursor.take(size_bytes))
+        cursor.take(min(_CHECKSUM_BYTES, cursor.left_bytes()))
     return stream.message()
 
 
-def checksum(octets: memoryview) -> int:
-    """The sum of the octets modulo 65,536.
-
-    Adler-32 counts that sum in its lower half, exactly so for up to 256 octets (beyond, modulo 65,521), and does it
-    twenty times as fast as Python.
-    """
-    chunks = (octets[place : place + 256] for place in range(0, len(octets), 256))
-    return sum((zlib.adler32(chunk) & 0xFFFF) - 1 for chunk in chunks) & 0xFFFF
+def _text(octets: memoryview, charset: str) -> str:
+    return decode(bytes(octets), charset).partition("\0")[0]
 
 
 def _skip_name(cursor: _Cursor) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.formats.mime_parts import MAX_DEPTH, MAX_PARTS, decode_base64, decode_text, root, walk
+from shared.formats.mime_parts import MAX_DEPTH, MAX_PARTS, decode_base64, root, walk
 
 LEVELS = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level) for level in range(200))
 
@@ -132,24 +132,6 @@ def test_names_are_decoded(header: bytes, name: str) -> None:
 def test_transfer_encodings_are_taken_off_leniently(encoding: bytes, body: bytes, content: bytes) -> None:
     """Foreign characters, missing padding and wrong escapes cost no more than themselves."""
     assert root(b"Content-Transfer-Encoding: " + encoding + b"\n\n" + body).content() == content
-
-
-@pytest.mark.parametrize(
-    ("octets", "charset", "text"),
-    [
-        ("\u00fc".encode(), None, "\u00fc"),
-        (b"\xfc", None, "\u00fc"),
-        (b"\xfc", "iso-8859-1", "\u00fc"),
-        (b"\x80", "Windows-1252", "\u20ac"),
-        (b"ab\xe2\x82", None, "ab\ufffd"),
-        (b"ab", "rot13", "ab"),
-        (b"ab", "idna", "ab"),
-        ("\u00fc".encode(), "us-ascii", "\u00fc"),
-    ],
-)
-def test_text_is_decoded_by_its_charset_or_a_likely_one(octets: bytes, charset: str | None, text: str) -> None:
-    """No charset that a stranger names raises, or reaches a codec that is none of text."""
-    assert decode_text(octets, charset) == text
 
 
 def test_depth_is_bounded() -> None:
