@@ -22,7 +22,7 @@ from shared.domain.text import clean, domain_of, ip_address
 
 MAX_TEXT = 64 * 1024
 """Characters whose words are compared; what follows has to be equal."""
-_RULES = 2
+_RULES = 3
 """Goes into every bucket. Raise it with each change to what a fingerprint is made of: old ones then match nothing."""
 
 
@@ -39,17 +39,20 @@ def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
     network_message_id: str | None,
     recipient: str,
     reply_to: Sequence[str] = (),
+    exactly: Sequence[str] = (),
+    unseen: str = "",
 ) -> Fingerprint | None:
     """The fingerprint of an original; None where there is no sender or nothing but a subject to compare.
 
     `authentication` is what Exchange itself wrote about the sender, in any stable wording; `links` are the host names
     behind the links, those in the text among them; `attachments` are digests of their contents; `reply_to` are the
-    addresses that answers go to. Order does not matter.
+    addresses that answers go to. `exactly` is what has to be the same to the letter, as links whose host does not say
+    where they lead; of `unseen` text only that counts to which it leads. Order does not matter.
     """
     if not sender or not (text.strip() or links or attachments):
         return None
     organisation = sender_organisation(sender)
-    content = _read(subject or "", text, recipient)
+    content = _read(subject or "", text, recipient, unseen)
     answered = {*map(sender_organisation, reply_to)} - {organisation}
     targets = {*map(organisation_of_host, links), *content.targets, *answered} - {sender_organisation(recipient)}
     shingles = _shingles(content.words)
@@ -61,6 +64,7 @@ def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
                 organisation,
                 authentication.strip().casefold(),
                 sorted(targets),
+                sorted({*exactly, *content.exactly}),
                 sorted({digest.casefold() for digest in attachments}),
                 text[MAX_TEXT:],
                 content.words if _brand(organisation) in _PLATFORMS else None,
@@ -101,19 +105,33 @@ class _Content:
 
     words: list[str]
     targets: set[str]
+    exactly: set[str]
 
 
-def _read(subject: str, text: str, recipient: str) -> _Content:
+def _read(subject: str, text: str, recipient: str, unseen: str) -> _Content:
     title, body = _normalise(subject), _normalise(text)
     tokens = [*_tokens(title), _END, *_tokens(body)]
-    unusual = {token for token in tokens if len(token) > _LONGEST_WORD or not token.isalpha()}
-    placeholders = {token: _placeholder(token) for token in unusual} | _names(recipient)
+    unusual = _unusual(tokens)
+    names = _names(recipient)
+    placeholders = {token: _placeholder(token) for token in unusual} | names
     words = map(placeholders.get, tokens, tokens)
+    beside = _normalise(unseen) if unseen else ""
+    leading = unusual.union(_unusual(_tokens(beside))) - names.keys()
     return _Content(
         words=[word for word, _ in itertools.groupby(words)],
         # A number that stands in subject and text alike is a caller's, another one in each copy of a voice message.
-        targets={*_targets(unusual), *(_phones(title) ^ _phones(body)), *_accounts(title), *_accounts(body)},
+        targets={
+            *_targets(leading),
+            *(_phones(title) ^ _phones(f"{body} {beside}")),
+            *(account for text in (title, body, beside) for account in _accounts(text)),
+        },
+        exactly={*_folded(leading), *_HANDLE.findall(body), *_HANDLE.findall(beside)},
     )
+
+
+def _unusual(tokens: Iterable[str]) -> set[str]:
+    """The tokens that are no plain words."""
+    return {token for token in tokens if len(token) > _LONGEST_WORD or not token.isalpha()}
 
 
 def _tokens(normalised: str) -> list[str]:
@@ -125,7 +143,8 @@ def _normalise(text: str) -> str:
     begin = text[:MAX_TEXT]
     if begin.isascii():
         return begin.casefold()
-    return _JOINERS.sub("", clean(unicodedata.normalize("NFKC", begin), MAX_TEXT)).casefold()
+    one_form = unicodedata.normalize("NFKC", begin)
+    return _JOINERS.sub("", clean(one_form, len(one_form))).casefold()
 
 
 def _names(recipient: str) -> dict[str, str]:
@@ -158,8 +177,11 @@ def _shingles(words: list[str]) -> set[int]:
 # --- Where a mail leads ---------------------------------------------------------------------------------------------
 
 _LONGEST_HOST = 253
-_HOST = re.compile(r"(?!\d+\.)(?:[\w-]+\.)+(?:[a-z]{2}|app|biz|com|dev|info|net|online|org|shop|site|top|xyz)")
+_FILES = "docx?|eml|exe|gif|html?|jpe?g|js|json|msg|pdf|php|png|pptx?|rtf|svg|txt|vbs|xlsx?|xml"  # no top-level domains
+_HOST = re.compile(rf"(?:[\w-]+\.)+(?!(?:{_FILES})\Z)[^\W\d_]{{2,}}")
 _AFTER_HOST = re.compile(r"[/?#:]")
+_ID_OR_TIME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dt[\d:.+z-]+")  # lead nowhere
+_HANDLE = re.compile(r"(?<![\w.])@\w{3,}")  # a name on some platform
 # Telephone numbers are told from amounts, dates and order numbers by their grouping: international, North American,
 # with an area code that begins with 0, French.
 _DIGITS = re.compile(r"[+(0-9][0-9 ().\u2010/-]{7,}")
@@ -178,6 +200,17 @@ def _targets(tokens: Iterable[str]) -> set[str]:
     hosts = {_host_in(token) for token in tokens} - {""}
     addresses = {token.removeprefix("mailto:") for token in tokens if _placeholder(token) == _ADDRESS}
     return {*map(organisation_of_host, hosts), *map(sender_organisation, addresses)}
+
+
+def _folded(tokens: Iterable[str]) -> set[str]:
+    """What the words would hide: tokens too long for a word, and links of which the host does not say all."""
+    return {token for token in tokens if not ("@" in token or "://" in token) and _is_folded(token)}
+
+
+def _is_folded(token: str) -> bool:
+    if len(token) > _LONGEST_WORD:
+        return _ID_OR_TIME.fullmatch(token) is None
+    return bool(_AFTER_HOST.search(token) and _host_in(token))
 
 
 def _host_in(token: str) -> str:

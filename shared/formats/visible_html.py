@@ -1,28 +1,37 @@
-"""What a person sees of an HTML body, and what it refers to.
+"""What a person sees of an HTML body, what stands in it unseen, and what it refers to.
 
 No parser of the standard library: html.parser is slow and has had quadratic corners. Tags, comments and quoted values
 are found as the HTML standard (section 13.2.5) does, each unfinished one reaching to the end, so that every character
-is looked at once. Style sheets are not applied: hidden is what its own attributes hide.
+is looked at once. Style sheets are not applied: hidden is what its own attributes hide. Since mail programs differ in
+what they hide, what is taken for hidden is not dropped but told apart.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_RAW_CHARACTERS = 200_000
 """Characters of text that are collected, before character references and white space shrink."""
-MAX_REFERENCES = 2_000
+MAX_REFERENCES = 20_000
 
-_TOKEN = re.compile(
-    r"<(?:!--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>)?)"
-    r"|([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:\"[^\"]*+\"?|'[^']*+'?)?)*+)>?"
-    r"|/([a-zA-Z][^\s/>]*+)[^>]*+>?"
-    r"|[!?/][^>]*+>?)"
+_RAW = "script|style|title|xmp|iframe|noembed|noframes|textarea"
+_ATTRIBUTES = r"(?:[^>=]++|=\s*+(?:\"[^\"]*+\"?|'[^']*+'?)?)*+"
+_TOKEN, _TOKEN_IN_RAW = (
+    re.compile(
+        r"<(?:!(--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>)?))"
+        rf"|((?i:{raw}))(?=[\s/>])({_ATTRIBUTES})>?((?:[^<]++|<(?!/(?i:\2)(?:[\s/>]|\Z)))*+)"
+        rf"|([a-zA-Z][^\s/>]*+)({_ATTRIBUTES})>?"
+        r"|/([a-zA-Z][^\s/>]*+)[^>]*+>?"
+        r"|[!?/][^>]*+>?)"
+    )
+    for raw in (_RAW, "script|style")
 )
+_COMMENT, _RAW_ELEMENT, _NAME, _ELEMENT, _END = 1, 4, 5, 6, 7  # groups, the last one of each kind but for the name
 _ATTRIBUTE = re.compile(r"([^\s\"'=<>/]++)(?:\s*+=\s*+(?:\"([^\"]*+)|'([^']*+)|([^\s>\"']++)))?")
-_RAW_TEXT = frozenset({"script", "style", "title", "xmp", "iframe", "noembed", "noframes", "textarea"})
+_SHOWN_RAW = frozenset({"xmp", "textarea"})
+_PLAIN_TEXT = re.compile(r"<plaintext(?=[\s/>])[^>]*+>?", re.IGNORECASE)
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
@@ -31,44 +40,64 @@ _INLINE = frozenset(
     | {"label", "mark", "o:p", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var"}
     | {"wbr"}
 )
-_REFERRING = frozenset({"href", "src", "action", "background", "formaction", "xlink:href"})
-_HIDDEN = re.compile(
-    r"display\s*+:\s*+none|visibility\s*+:\s*+(?:hidden|collapse)|mso-hide\s*+:\s*+all"
-    r"|(?<![\w-])(?:opacity|max-height)\s*+:\s*+0*+(?:\.0*+)?(?:px|pt|em|%)?\s*+(?:[;!]|$)"
+_PICTURES = frozenset({"src", "background", "poster", "lowsrc", "dynsrc", "codebase", "archive", "icon", "movie"})
+_REFERRING = _PICTURES | frozenset(
+    {"href", "action", "formaction", "xlink:href", "o:href", "data", "cite", "ping", "longdesc"}
 )
+_TOLD = frozenset({"alt", "title", "value", "placeholder", "label", "summary", "content", "srcset", "srcdoc"})
+"""Attributes whose text some mail program shows, or that hold links among other things."""
+_NOT_DISPLAYED = re.compile(r"display\s*+:\s*+none")
+_TRANSPARENT = re.compile(r"(?<![\w-])opacity\s*+:\s*+0*+(?:\.0*+)?%?\s*+(?:[;!]|$)")
+_VISIBILITY = re.compile(r"visibility\s*+:\s*+(hidden|collapse|visible)")
+_NO_HEIGHT = re.compile(r"(?<![\w-])max-height\s*+:\s*+0*+(?:\.0*+)?(?:px|pt|em|%)?\s*+(?:[;!]|$)")
+_CUT = re.compile(r"(?<![\w-])overflow(?:-y)?\s*+:\s*+(?:hidden|clip)")
 _FONT_SIZE = re.compile(r"(?<![\w-])font(?:-size)?\s*+:\s*+([^;]*+)")
 _NO_SIZE = re.compile(r"0++(?:\.0*+)?(?:px|pt|em|rem|ex|%)?(?=[\s/!]|$)")
+_NO_FONT_SIZE = re.compile(r"font(?:-size)?\s*+:\s*+0")
 _STYLE_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_STYLE_REFERENCE = re.compile(r"url\(\s*+[\"']?+([^\"')]*+)|@import\s*+[\"']([^\"']*+)", re.IGNORECASE)
+_STYLE_TEXT = re.compile(r"content\s*+:\s*+[\"']([^\"']*+)", re.IGNORECASE)
 _LONG_REFERENCE = re.compile(r"&#0*([0-9]{8,})|&#0+(?=[0-9])")
+_MAY_LEAD = re.compile(r"//|@|\\\\|www\.|tel:|\d[\d ().-]{5}|&#", re.IGNORECASE)
 
 _MAX_OPEN = 512  # browsers stop nesting there, too
-_HIDDEN_FOR_GOOD, _WITHOUT_SIZE = 1, 2
+_MAX_DEPTH = 8
+_SHORTEST_ATTRIBUTE = len(" x=y")
+_LONGEST_KEPT, _MOST_KEPT = 400, 1_000
+_HIDDEN_FOR_GOOD, _WITHOUT_SIZE, _INVISIBLE = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
 class VisibleHtml:
-    """The text with a space between blocks, and what its attributes refer to, in order, as written."""
+    """The text with a space between blocks, what stands beside it unseen, and what its attributes refer to, as written.
+
+    With each reference stands whether it is a picture that is shown, not followed. `unseen` may be seen in some mail
+    program: hidden elements, what stands for pictures, comments for Outlook alone. `is_whole` is False where
+    a bound was reached and something was left out.
+    """
 
     text: str
-    references: tuple[str, ...]
+    references: tuple[tuple[str, bool], ...]
+    unseen: str = ""
+    is_whole: bool = True
 
 
 def read_html(html: str) -> VisibleHtml:
-    """What a person sees of this page."""
+    """What a person sees of this page, and what else it holds."""
     reader = _Reader()
-    position = 0
-    while (token := _TOKEN.search(html, position)) is not None:
-        if token.start() > position:
-            reader.read_text(html, position, token.start())
-        position = token.end()
-        name, attributes, closed_name = token.groups()
-        if name:
-            position = _after_raw_text(html, name.lower(), position)
-            reader.open(name.lower(), attributes)
-        elif closed_name:
-            reader.close(closed_name.lower())
-    reader.read_text(html, position, len(html))
-    return VisibleHtml(unescape("".join(reader.texts)), tuple(reader.references))
+    reader.read(html)
+    plain = _PLAIN_TEXT.search(html)
+    if plain is not None:  # all that follows is text (HTML standard, 13.2.5.5), whatever it looks like
+        reader.unseen += (" ", html[plain.end() :])
+    text, unseen = "".join(reader.texts), "".join(reader.unseen)
+    return VisibleHtml(
+        unescape(text[:MAX_RAW_CHARACTERS]),
+        tuple(reader.references[:MAX_REFERENCES]),
+        unescape(unseen[:MAX_RAW_CHARACTERS]),
+        reader.is_whole
+        and max(len(text), len(unseen)) <= MAX_RAW_CHARACTERS
+        and len(reader.references) <= MAX_REFERENCES,
+    )
 
 
 def unescape(text: str) -> str:
@@ -80,83 +109,199 @@ def unescape(text: str) -> str:
     return html.unescape(_LONG_REFERENCE.sub(lambda found: "\ufffd" if found[1] else "&#", text))
 
 
-def _after_raw_text(html: str, name: str, position: int) -> int:
-    """Where tags count again: scripts and their like hold none until their own end, which they may lack."""
-    if name not in _RAW_TEXT:
-        return position
-    found = re.compile(rf"</{name}(?=[\s/>]|\Z)", re.IGNORECASE).search(html, position)
-    return found.start() if found else len(html)
+class _Meaning(NamedTuple):
+    """What an element's attributes make of it."""
+
+    acts: bool = False
+    """Whether it does anything outside of what is hidden; there, the size of a style alone shows something."""
+    style: str = ""
+    is_hidden: bool = False
+    references: tuple[tuple[str, bool], ...] = ()
+    """With each, whether it is a picture."""
+    unseen: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
+
+
+_NOTHING = _Meaning()
 
 
 class _Reader:
-    """The elements that are open, as far as they decide what is hidden."""
+    """What of a page is shown so far, and the elements that are open within one that is hidden."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: int = 0, depth: int = 0, token: re.Pattern[str] = _TOKEN) -> None:
+        self._token = token
         self.texts: list[str] = []
-        self.references: list[str] = []
-        self._collected = 0
-        self._state = 0
-        self._open: list[tuple[str, int]] = []
-        self._open_count: Counter[str] = Counter()
+        self.unseen: list[str] = []
+        self.references: list[tuple[str, bool]] = []
+        self.is_whole = True
+        self._depth = depth
+        self._state = state
+        self._hidden: list[tuple[str, int]] = []  # what is open from the hidden element on, with the state outside
+        self._outside: dict[str, int] = {}  # how many of a name are open around it
+        self._meanings: dict[str, _Meaning] = {}
 
-    def read_text(self, html: str, start: int, end: int) -> None:
-        if self._state == 0 and self._collected < MAX_RAW_CHARACTERS:
-            text = html[start : min(end, start + MAX_RAW_CHARACTERS)]
-            self._collected += len(text)
-            self.texts.append(text)
+    def read(self, html: str) -> None:
+        position = 0
+        for token in self._token.finditer(html):
+            start, end = token.span()
+            if start > position:
+                (self.unseen if self._state else self.texts).append(html[position:start])
+            position = end
+            kind = token.lastindex
+            if kind == _ELEMENT:
+                self._begin(token[_NAME].lower(), token[_ELEMENT])
+            elif kind == _END:
+                self._end(token[_END].lower())
+            elif kind == _RAW_ELEMENT:
+                self._read_raw(token[2].lower(), token[3], token[4], is_ended=end < len(html))
+            elif kind == _COMMENT and "[if" in token[1]:
+                self._read_unseen(token[1].partition(">")[2])
+        if position < len(html):
+            (self.unseen if self._state else self.texts).append(html[position:])
 
-    def open(self, name: str, attributes: str) -> None:
+    def _begin(self, name: str, attributes: str) -> None:
         if name not in _INLINE:
-            self._separate()
-        if name == "p" and self._open and self._open[-1][0] == "p":
-            self.close("p")  # the one element whose end is left out all the time
-        state = self._state
-        if attributes and not attributes.isspace():
-            state = self._read_attributes(attributes)
+            self.texts.append(" ")
+        meaning = _NOTHING
+        if len(attributes) > _SHORTEST_ATTRIBUTE:
+            meaning = self._meanings.get(attributes) or self._read_attributes(attributes)
+        if meaning.acts or self._hidden or name == "template":
+            self._begin_with(name, meaning)
+        else:
+            self._outside[name] = self._outside.get(name, 0) + 1
+
+    def _begin_with(self, name: str, meaning: _Meaning) -> None:
+        """Begin an element that means something, or stands within one that is hidden."""
+        if name == "p" and self._hidden and self._hidden[-1][0] == "p":
+            self._end("p")  # the one element whose end is left out all the time
+        state = self._take(meaning)
         if name == "template":
             state |= _HIDDEN_FOR_GOOD
-        if name not in _VOID and len(self._open) < _MAX_OPEN:
-            self._open.append((name, self._state))
-            self._open_count[name] += 1
+        if name in _VOID:
+            return
+        if not state and not self._hidden:
+            self._outside[name] = self._outside.get(name, 0) + 1
+        elif len(self._hidden) < _MAX_OPEN:
+            self.unseen.append(" ")
+            self._hidden.append((name, self._state))
             self._state = state
+        else:
+            self.is_whole = False
 
-    def close(self, name: str) -> None:
+    def _end(self, name: str) -> None:
         """Close the innermost element of that name and all within; an end without a beginning counts for nothing."""
         if name not in _INLINE:
-            self._separate()
-        while self._open_count[name]:
-            last, self._state = self._open.pop()
-            self._open_count[last] -= 1
-            if last == name:
-                return
-
-    def _separate(self) -> None:
-        if self.texts and self.texts[-1] != " ":
             self.texts.append(" ")
+            if self._state:
+                self.unseen.append(" ")
+        if self._hidden and any(one == name for one, _ in self._hidden):
+            last = ""
+            while last != name:
+                last, self._state = self._hidden.pop()
+        elif self._outside.get(name):
+            self._outside[name] -= 1
+            if self._hidden:
+                self._state = self._hidden[0][1]
+                self._hidden.clear()
 
-    def _read_attributes(self, attributes: str) -> int:
-        """What these attributes make of the element's visibility; what they refer to is kept."""
-        state = self._state
-        for found in _ATTRIBUTE.finditer(attributes):
-            name = found[1].lower()
-            if name in _REFERRING and len(self.references) < MAX_REFERENCES:
-                self.references.append(unescape(_value(found)))
-            elif name == "style":
-                state = _styled(state, unescape(_value(found)))
-            elif name == "hidden":
-                state |= _HIDDEN_FOR_GOOD
-        return state
+    def _read_raw(self, name: str, attributes: str, content: str, *, is_ended: bool) -> None:
+        """A script or its like: text up to its own end, which it may lack."""
+        self._begin(name, attributes)
+        if name in _SHOWN_RAW:
+            (self.unseen if self._state else self.texts).append(content)
+        elif name == "style":
+            self.references += _style_references(content)
+            if "content" in content:
+                self.unseen += _STYLE_TEXT.findall(content)
+        if "<" in content and not (is_ended and name == "script"):
+            self._read_unseen(content, _TOKEN_IN_RAW)
+        elif name != "style" and _MAY_LEAD.search(content):
+            self.unseen.append(content)
+
+    def _read_unseen(self, html: str, token: re.Pattern[str] = _TOKEN) -> None:
+        """Read what some mail program may show for what it leads to."""
+        if not _MAY_LEAD.search(html):
+            return
+        if self._depth >= _MAX_DEPTH:
+            self.is_whole = False
+            return
+        inner = _Reader(_HIDDEN_FOR_GOOD, self._depth + 1, token)
+        inner.read(html)
+        self.references += inner.references
+        self.unseen += (" ", *inner.unseen, " ")
+        self.is_whole &= inner.is_whole
+
+    def _read_attributes(self, attributes: str) -> _Meaning:
+        meaning = _meaning(attributes)
+        if len(attributes) < _LONGEST_KEPT and len(self._meanings) < _MOST_KEPT:
+            self._meanings[attributes] = meaning
+        return meaning
+
+    def _take(self, meaning: _Meaning) -> int:
+        """The state within an element; what its attributes refer to is kept."""
+        self.references += meaning.references
+        for text in meaning.unseen:
+            self.unseen += (" ", text, " ")
+        for page in meaning.pages:
+            self._read_unseen(page)
+        state = self._state | _HIDDEN_FOR_GOOD if meaning.is_hidden else self._state
+        return _styled(state, meaning.style) if meaning.style else state
 
 
-def _value(attribute: re.Match[str]) -> str:
-    return attribute[2] or attribute[3] or attribute[4] or ""
+def _meaning(attributes: str) -> _Meaning:
+    style = ""
+    is_hidden = False
+    references: list[tuple[str, bool]] = []
+    unseen: list[str] = []
+    pages: list[str] = []
+    for name, quoted, single, bare in _ATTRIBUTE.findall(attributes):
+        name, value = name.lower(), quoted or single or bare  # noqa: PLW2901 - the one form in which names are known
+        if name == "style":
+            style = unescape(value).lower()
+            references += _style_references(unescape(value))
+        elif name in _REFERRING:
+            references.append((unescape(value), name in _PICTURES))
+        elif name == "hidden":
+            is_hidden = True
+        elif name == "srcdoc":
+            pages.append(unescape(value))
+        elif name in _TOLD and _MAY_LEAD.search(value):
+            unseen.append(unescape(value))
+    acts = bool(is_hidden or references or unseen or pages or (style and _may_hide(style)))
+    if not acts and "font" not in style and "visib" not in style:
+        return _NOTHING
+    return _Meaning(acts, style, is_hidden, tuple(references), tuple(unseen), tuple(pages))
+
+
+def _may_hide(style: str) -> bool:
+    return (
+        "none" in style
+        or "visib" in style
+        or "opacity" in style
+        or "max-height" in style
+        or "/*" in style
+        or ("font" in style and _NO_FONT_SIZE.search(style) is not None)
+    )
+
+
+def _style_references(style: str) -> list[tuple[str, bool]]:
+    if "(" not in style and "@" not in style:
+        return []
+    return [(one or other, True) for one, other in _STYLE_REFERENCE.findall(style)]
 
 
 def _styled(state: int, style: str) -> int:
     """The state within an element of this style: a size of nothing ends with the next size, the rest is for good."""
-    style = _STYLE_COMMENT.sub("", style).lower() if "/*" in style else style.lower()
-    if _HIDDEN.search(style):
-        return state | _HIDDEN_FOR_GOOD
+    style = _STYLE_COMMENT.sub("", style) if "/*" in style else style
+    if _NOT_DISPLAYED.search(style) or _TRANSPARENT.search(style) or _is_cut_off(style):
+        state |= _HIDDEN_FOR_GOOD
+    for visibility in _VISIBILITY.findall(style):
+        state = state & ~_INVISIBLE if visibility == "visible" else state | _INVISIBLE
     for size in _FONT_SIZE.findall(style):
         state = state | _WITHOUT_SIZE if _NO_SIZE.match(size) else state & ~_WITHOUT_SIZE
     return state
+
+
+def _is_cut_off(style: str) -> bool:
+    """Whether it has no height and hides what stands out of it; without the latter all of it shows (CSS 2.2, 11.1)."""
+    return bool(_NO_HEIGHT.search(style) and _CUT.search(style))
