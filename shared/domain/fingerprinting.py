@@ -90,6 +90,8 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 _MARKS = r"[-.@:/?=&%#~+]+"
 _TOKEN = re.compile(rf"[{_UNSPACED}]{{1,2}}|[^\W{_UNSPACED}]+(?:{_MARKS}[^\W{_UNSPACED}]+)*")
 _ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)  # the same, in half the time
+_LINK_RUN = re.compile(r"[a-z][a-z0-9+.-]*://[\w.:@%~-]*(?:[/?#][^\s<>\"`|{}^]*)?")
+_ANY_LINK = "x://x"
 _LONGEST_WORD = 24
 _SHORTEST_NAME = 3
 _NAME_PART = re.compile(r"[^\W\d_]+")
@@ -135,6 +137,8 @@ def _unusual(tokens: Iterable[str]) -> set[str]:
 
 
 def _tokens(normalised: str) -> list[str]:
+    if "://" in normalised:
+        normalised = _LINK_RUN.sub(_ANY_LINK, normalised)  # its pieces are no words; where it leads is in the links
     return (_ASCII_TOKEN if normalised.isascii() else _TOKEN).findall(normalised)
 
 

@@ -41,7 +41,11 @@ _WITHOUT_SCHEME = re.compile(r"www\.")
 _SCHEME_BEFORE = re.compile(r"[a-z][a-z0-9+.-]*+\Z", re.IGNORECASE)
 _LONGEST_SCHEME = 31
 _END_OF_RUN = re.compile(r"[\s<>\"`|{}^]")
-_LINK_IN_RUN = re.compile(r"(?:https?|ftp|file)://|(?<![\w.-])www\.|\\\\(?=\w)", re.IGNORECASE)
+_LINK_IN_RUN = re.compile(
+    r"(?:https?|ftp|file)://|(?<![\w.-])www\.|\\\\(?=\w)|(?<=[),;\]])(?=(?:[\w-]+\.)+[a-z]{2,}(?:[/?#),;\]]|\Z))",
+    re.IGNORECASE,
+)
+_BEFORE_EMBEDDED = "=/_"
 _IGNORED = re.compile(r"[\t\r\n]")  # browsers leave these out of a link before they read it
 _SURROUNDING = "".join(map(chr, range(0x21)))  # and these at its ends
 _HOST = re.compile(r"[^\s\x00-\x20<>\"'`|{}^%/\\?#@]{1,253}")
@@ -136,13 +140,26 @@ def _marks(text: str) -> list[int]:
 
 
 def _links_in_run(run: str) -> Iterator[str]:
-    starts = [found.start() for found in _LINK_IN_RUN.finditer(run)]
-    if starts[:1] != [0]:
-        starts.insert(0, 0)
-    if len(starts) > 1 and len(run) <= MAX_LINK:
-        yield _of_text(run)  # a rewritten link may hold its target as it was
-    for start, end in itertools.pairwise([*starts, len(run)]):
-        yield _of_text(run[start:end])
+    if len(run) > MAX_LINK:
+        yield run
+        return
+    starts = [0, *(found.start() for found in _LINK_IN_RUN.finditer(run) if found.start()), len(run)]
+    place = 0
+    while place < len(starts) - 1:
+        last = place + 1
+        while last < len(starts) - 1 and run[starts[last] - 1] in _BEFORE_EMBEDDED:
+            last += 1
+        link = _of_text(run[starts[place] : starts[last]])
+        yield link
+        if not _is_rewritten(link):
+            yield from (_of_text(run[one:end]) for one, end in itertools.pairwise(starts[place + 1 : last + 1]))
+        place = last
+
+
+def _is_rewritten(link: str) -> bool:
+    """Whether what stands embedded in the link is its target."""
+    web = _WEB.match(link[:MAX_LINK])
+    return web is not None and _target(_host(web[1]), web[2]) is not None
 
 
 def _of_text(link: str) -> str:
