@@ -36,6 +36,7 @@ _PAGE_IN_TEXT = re.compile(r"<(?:a|area|body|div|form|html|iframe|img|p|span|tab
 _PACKED_IN_TEXT = re.compile(
     r"^(?:begin(?:-base64)? [0-7]{3,4} |=ybegin |\(This file must be converted with)", re.MULTILINE
 )
+_ENCODED_TEXT = re.compile(r"(?<![!-~])(?:(?![!-~]*?://)[!-~]{50,} ){2}")
 _ENCODINGS = frozenset({"", "7bit", "8bit", "binary", "base64", "quoted-printable"})
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/ \t\r\n"
 _PADDING = frozenset({b"", b"=", b"=="})
@@ -47,7 +48,7 @@ _DELETES_SPACE = re.compile(
 )
 _SOFT_BREAK = re.compile(r"(?<!^--) \r?\n", re.MULTILINE)
 _DELIMITER_AND_HEADERS = re.compile(
-    rb"^--[^\n]*+\n?+(?:[^\s:]++[ \t]*+:[^\n]*+\n?+(?:[ \t]++[^\n]*+\n?+)*+)*+", re.MULTILINE
+    rb"^--[^\n]*--[ \t\r]*+$|^--[^\n]*+\n?+(?:[\w-]++[ \t]*+:(?!//)[^\n]*+\n?+(?:[ \t]++[^\n]*+\n?+)*+)*+", re.MULTILINE
 )
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*+(?=[^\r\n])")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -85,6 +86,7 @@ def read_content(mime: bytes) -> MailContent:
     reading = _Reading(parts)
     reading.read_heads(mime)
     text = reading.read_bodies()
+    reading.miss("text that looks encoded", is_so=_ENCODED_TEXT.search(text) is not None)
     unseen = reading.one_line(" ".join(reading.unseen)) if reading.unseen else ""
     links = reading.follow([*reading.references, *((link, False) for link in links_in(text))])
     unseen_links = reading.follow((link, False) for link in links_in(unseen))
@@ -121,7 +123,7 @@ class _Reading:
         self.addresses: dict[str, None] = {}
         self.gaps: dict[str, None] = {}
 
-    def _miss(self, gap: str, is_so: bool) -> None:
+    def miss(self, gap: str, *, is_so: bool) -> None:
         if is_so:
             self.gaps.setdefault(gap)
 
@@ -129,7 +131,7 @@ class _Reading:
 
     def read_heads(self, mime: bytes) -> None:
         """Read what stands before, between and behind the parts: their headers, and what no mail program shows."""
-        self._miss("a multipart that was not opened", any(part.is_multipart for part in self._parts))
+        self.miss("a multipart that was not opened", is_so=any(part.is_multipart for part in self._parts))
         blank_line = _BLANK_LINE.search(mime, _first_header(mime))
         start, end = 0, blank_line.end() if blank_line else len(mime)
         for part in self._parts:
@@ -142,10 +144,12 @@ class _Reading:
         if not octets or octets.isspace():
             return
         if len(octets) > _MOST_HEADER_BYTES:
-            self._miss("much outside of all parts", True)
+            self.miss("much outside of all parts", is_so=True)
             return
         beside = _DELIMITER_AND_HEADERS.sub(b"", octets).strip()
-        self._miss("much outside of all parts", len(beside) > _MOST_BESIDE_BYTES or bool(beside and not self._parts))
+        self.miss(
+            "much outside of all parts", is_so=len(beside) > _MOST_BESIDE_BYTES or bool(beside and not self._parts)
+        )
         if beside:
             self.unseen.append(beside.decode("latin-1"))
 
@@ -153,7 +157,7 @@ class _Reading:
         """The text that is shown, on one line; of more than `MAX_TEXT` characters the beginning."""
         bodies = [place for place, part in enumerate(self._parts) if _is_body(part)]
         pages = {place for place in bodies if self._parts[place].content_type == "text/html"}
-        self._miss("too many bodies", len(bodies) > MAX_BODIES)
+        self.miss("too many bodies", is_so=len(bodies) > MAX_BODIES)
         shown: list[str] = []
         for place in bodies[:MAX_BODIES]:
             if place in pages:
@@ -187,21 +191,23 @@ class _Reading:
     def _text_of(self, place: int) -> str:
         part = self._parts[place]
         content = part.content()
-        self._miss("a transfer encoding that does not decode to the end", not _decodes(part))
-        self._miss("a body of too many bytes", len(content) > MAX_BODY_BYTES)
+        self.miss("a transfer encoding that does not decode to the end", is_so=not _decodes(part))
+        self.miss("a body of too many bytes", is_so=len(content) > MAX_BODY_BYTES)
         charset = part.charset
         if not charset and part.content_type == "text/html":
             found = _META_CHARSET.search(content, 0, _META_WITHIN_BYTES)
             charset = found[1].decode("ascii", "replace") if found else None
         text = decode_labelled(content[:MAX_BODY_BYTES], charset)
         is_plain = content.isascii() and b"\x1b" not in content
-        self._miss("a charset that is not known", bool(charset) and codec_of(charset or "") is None and not is_plain)
-        self._miss("text that does not decode", "\ufffd" in text)
+        self.miss(
+            "a charset that is not known", is_so=bool(charset) and codec_of(charset or "") is None and not is_plain
+        )
+        self.miss("text that does not decode", is_so="\ufffd" in text)
         return text
 
     def _read_page(self, html: str) -> str:
         page = read_html(html)
-        self._miss("too much in a page", not page.is_whole)
+        self.miss("too much in a page", is_so=not page.is_whole)
         self.references += page.references
         if page.unseen:
             self.unseen += (" ", page.unseen)
@@ -211,7 +217,7 @@ class _Reading:
         text = self._text_of(place)
         if _DELETES_SPACE.search(self._heads[place]):
             text = _SOFT_BREAK.sub("", text)  # RFC 3676, 4.2
-        self._miss("a file packed into the text", _PACKED_IN_TEXT.search(text) is not None)
+        self.miss("a file packed into the text", is_so=_PACKED_IN_TEXT.search(text) is not None)
         if _PAGE_IN_TEXT.search(text):
             self.unseen += (" ", self._read_page(text))
         return text
@@ -223,7 +229,7 @@ class _Reading:
             piece = _SPACES.sub(" ", _INVISIBLE.sub("", text[start : start + _SLICE]))
             line += piece.removeprefix(" ") if line.endswith(" ") else piece
             if len(line) > MAX_TEXT:
-                self._miss("too much text", True)
+                self.miss("too much text", is_so=True)
                 break
         return line[1 : MAX_TEXT + 1].rstrip()
 
@@ -244,7 +250,7 @@ class _Reading:
             if lead.addresses:
                 self.addresses.setdefault(lead.addresses)
             if max(len(hosts), len(self.exactly), len(self.addresses)) > MAX_LINKS:
-                self._miss("too many links", True)
+                self.miss("too many links", is_so=True)
                 break
         return tuple(hosts)[:MAX_LINKS]
 

@@ -58,7 +58,7 @@ _STYLE_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _STYLE_REFERENCE = re.compile(r"url\(\s*+[\"']?+([^\"')]*+)|@import\s*+[\"']([^\"']*+)", re.IGNORECASE)
 _STYLE_TEXT = re.compile(r"content\s*+:\s*+[\"']([^\"']*+)", re.IGNORECASE)
 _LONG_REFERENCE = re.compile(r"&#0*([0-9]{8,})|&#0+(?=[0-9])")
-_MAY_LEAD = re.compile(r"//|@|\\\\|www\.|tel:|\d[\d ().-]{5}|&#", re.IGNORECASE)
+_MAY_LEAD = re.compile(r"//|@|\\\\|\w\.[^\W\d]{2}|tel:|\d[\d ().-]{5}|&#|href|action|\w{25}", re.IGNORECASE)
 
 _MAX_OPEN = 512  # browsers stop nesting there, too
 _MAX_DEPTH = 8

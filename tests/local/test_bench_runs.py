@@ -78,7 +78,7 @@ async def test_standstill() -> None:
 
 
 async def test_campaign() -> None:
-    """Sixty reports, more than a page: three submissions, sixty verdicts, lookups that do not grow, mails told apart."""
+    """Sixty reports, more than a page: three submissions, sixty verdicts, lookups that do not grow, no false pair."""
     rate, _, posts, verdicts, _, _, lookup, *told_apart = await campaign.measure(reports=60, old_campaigns=150)
     assert rate.unit == "reports/s"
     assert (posts.value, verdicts.value) == (3, 60)
