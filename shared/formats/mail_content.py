@@ -23,7 +23,7 @@ MAX_TEXT = 60_000
 """Characters of visible text that are kept."""
 MAX_LINKS = 2_000
 """Different hosts of links, and as many links that only the whole link tells apart."""
-MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_BODIES = 50
 
 _SLICE = 8_192

@@ -518,3 +518,28 @@ def test_who_answers_for_an_address(address: str, organisation: str) -> None:
 def test_who_answers_for_a_host(host: str, organisation: str) -> None:
     """The registrable domain, the whole host on shared hosting, an IP address as it is."""
     assert organisation_of_host(host) == organisation
+
+
+def test_a_fingerprint_by_older_rules_is_read_and_joins_nothing_new() -> None:
+    """What was stored before an update stays readable, but a lure that older rules let in must not be covered by it."""
+    mail: dict[str, Any] = {"claim": "spam", "sender": "a@b.example", "authentication": "pass", "recipient": "r@c.d"}
+    made = fingerprint(
+        **mail,
+        subject="S",
+        text="T 1",
+        links=["c.example"],
+        attachments=[],
+        internet_message_id="<1>",
+        network_message_id="2",
+    )
+    older = decode("BQAAAAJbKWrDNgM2MGh+vyklzIKBaKkBUsBFBfV6id73Xfiw9imnnyvmB4I4mifDOpTmoUbuMd5k")
+    assert made is not None
+    assert similarity(made, older) == 1
+    assert not belongs(made, older)
+
+
+def test_words_too_long_for_words_have_to_be_equal() -> None:
+    """A wallet, or what was never decoded, would hide behind one placeholder."""
+    one, other = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
+    assert belongs(make(f"{LETTER} {one}"), make(f"{LETTER} {one}"))
+    assert not belongs(make(f"{LETTER} {one}"), make(f"{LETTER} {other}"))

@@ -277,7 +277,7 @@ UNREAD: dict[str, Callable[[str], bytes]] = {
     "too many links of one host": lambda html: page("<a href=http://h.example>" * 30_000 + html),
     "much hidden": lambda html: page(f"<p hidden>{'word ' * 50_000}{html}</p>"),
     "much text": lambda html: page(f"{'word ' * 50_000}{html}"),
-    "much markup": lambda html: page(f"{'<b></b>' * (MAX_BODY_BYTES // 7)}{html}"),
+    "much markup": lambda html: page(f"<!--{'x' * MAX_BODY_BYTES}-->{html}"),
     "deep markup": lambda html: page(f"<div hidden>{'<div>' * 600}{html}"),
     "frames in frames": lambda html: page("<noframes>" * 12 + html),
 }
