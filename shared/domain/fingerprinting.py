@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.domain.campaigns import SKETCH, Fingerprint
-from shared.domain.text import clean, domain_of, ip_address
+from shared.domain.text import clean, domain_of
 
 MAX_TEXT = 64 * 1024
 """Characters whose words are compared; what follows has to be equal."""
@@ -299,7 +299,8 @@ def organisation_of_host(host: str) -> str:
     """Who answers for a host: its registrable domain; the whole name on shared hosting; an IP address as it is."""
     name = host.strip().casefold().strip(".")
     labels = name.split(".")
-    if ip_address(name) or any(".".join(labels[-count:]) in _SHARED_HOSTS for count in (2, 3)):
+    is_address = ":" in name or labels[-1][:1].isdecimal()  # no top-level domain begins with a digit
+    if is_address or any(".".join(labels[-count:]) in _SHARED_HOSTS for count in (2, 3)):
         return name
     is_below_registry = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL
     return ".".join(labels[-3 if is_below_registry else -2 :])

@@ -11,6 +11,7 @@ their links show. Links are read as browsers do (URL standard, 4.4), hosts of nu
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import re
@@ -60,6 +61,7 @@ _CISCO = "secure-web.cisco.com"
 _CHECK_POINT = frozenset({"protect.checkpoint.com", "url.avanan.click"})
 _ID = re.compile(r"/(?=[^/?#]*\d)[\w-]{8,}")
 _OPAQUE = re.compile(r"[\w~%+-]{40,}")  # long enough to hold a link
+_PATH_END = re.compile(r"[?#]")
 _READABLE = re.compile(r"/[^/]*?(?<![^/._-])[^\W\d_]{3,}(?![^/.?_-])")  # a word that a page may be called by
 _PICTURE_FILE = re.compile(r"\.(?:avif|bmp|gif|jpe?g|png|svg|webp)\Z", re.IGNORECASE)
 _SIGNS_OF_A_LINK = ("http:", "https:", "http%3a", "https%3a", "ahr0c")  # the last one is how base64 of one begins
@@ -89,7 +91,7 @@ def read_link(link: str, *, is_picture: bool = False) -> Lead:
 
     Nobody is led on by a picture: of one that is shown the whole link counts only where strangers' files share a host.
     """
-    text = _IGNORED.sub("", link).strip(_SURROUNDING)
+    text = link if link.isprintable() and not link.startswith(" ") and not link.endswith(" ") else _trimmed(link)
     if len(text) > MAX_LINK:
         return Lead(exactly=text)
     web = _WEB.match(text)
@@ -109,8 +111,13 @@ def read_link(link: str, *, is_picture: bool = False) -> Lead:
 
 def host_of(link: str) -> str | None:
     """The host in lower case; None where the text is no link to one over http or https."""
-    text = _IGNORED.sub("", link[:MAX_LINK]).strip(_SURROUNDING)
+    text = _trimmed(link[:MAX_LINK])
     return (read_link(text).host or None) if _WEB.match(text) else None
+
+
+def _trimmed(link: str) -> str:
+    """The link without what browsers leave out of it before they read it."""
+    return _IGNORED.sub("", link).strip(_SURROUNDING)
 
 
 def links_in(text: str) -> Iterator[str]:
@@ -185,7 +192,7 @@ def _read_web(text: str, web: re.Match[str], is_picture: bool) -> Lead:
         target = _target(host, rest)
         if target is None:
             return Lead(host, _exactly(host, rest, is_picture) if host else text)
-        inner = _WEB.match(_IGNORED.sub("", target).strip(_SURROUNDING))
+        inner = _WEB.match(_trimmed(target))
         if inner is None or "*" in inner[1]:  # Proofpoint's sign for a character that stands elsewhere
             return Lead(host, f"{host}{rest}")
         web = inner
@@ -197,7 +204,7 @@ def _host(authority: str) -> str:
     text = authority.rpartition("@")[2]
     text = unquote(text) if "%" in text else text
     name = text.partition("]")[0].lstrip("[") if text.startswith("[") else text.partition(":")[0]
-    name = name.translate(_DOTS).rstrip(".").lower()
+    name = (name if name.isascii() else name.translate(_DOTS)).rstrip(".").lower()
     if not _HOST.fullmatch(name):
         return ""
     return _address_of_numbers(name) if name.rpartition(".")[2][:1].isdecimal() else name
@@ -237,11 +244,31 @@ def _target(host: str, rest: str) -> str | None:
 
 
 def _target_parameters(host: str, rest: str) -> tuple[str, ...]:
-    for name in _with_parents(host):
-        path, parameters = TARGET_PARAMETERS.get(name, ("", ()))
-        if parameters and rest.startswith(path):
-            return parameters
+    path, parameters = _service(host).target
+    if parameters:
+        return parameters if rest.startswith(path) else ()
     return ("q", "url") if _is_google(host) and rest.startswith("/url?") else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What is known of whose links these are."""
+
+    target: tuple[str, tuple[str, ...]] = ("", ())
+    is_shortener: bool = False
+    is_named_by_path: bool = False
+    is_looked_up: bool = False
+
+
+@functools.lru_cache(maxsize=1_024)
+def _service(host: str) -> _Service:
+    parents = tuple(_with_parents(host))
+    return _Service(
+        next((TARGET_PARAMETERS[name] for name in parents if name in TARGET_PARAMETERS), ("", ())),
+        not SHORTENERS.isdisjoint(parents),
+        not NAMED_BY_PATH.isdisjoint(parents),
+        not LOOKED_UP.isdisjoint(parents),
+    )
 
 
 def _is_google(host: str) -> bool:
@@ -269,16 +296,15 @@ def _exactly(host: str, rest: str, is_picture: bool) -> str:
     """The whole link where its host does not say where it leads; else nothing."""
     if len(rest) <= 1:
         return ""
-    parents = tuple(_with_parents(host))
-    path = re.split(r"[?#]", rest, maxsplit=1)[0]
-    if not SHORTENERS.isdisjoint(parents):
+    service = _service(host)
+    path = _PATH_END.split(rest, maxsplit=1)[0]
+    if service.is_shortener:
         return f"{host}{path.rstrip('/')}"
-    if not NAMED_BY_PATH.isdisjoint(parents):
+    if service.is_named_by_path:
         return f"{host}{path.rstrip('/') if _ID.search(path) else rest}"
-    is_looked_up = not LOOKED_UP.isdisjoint(parents)
     if is_picture:
-        return f"{host}{path}" if is_looked_up and _PICTURE_FILE.search(path) else ""
-    return f"{host}{rest}" if is_looked_up or _looks_like_redirect(host, path, rest) else ""
+        return f"{host}{path}" if service.is_looked_up and _PICTURE_FILE.search(path) else ""
+    return f"{host}{rest}" if service.is_looked_up or _looks_like_redirect(host, path, rest) else ""
 
 
 def _looks_like_redirect(host: str, path: str, rest: str) -> bool:

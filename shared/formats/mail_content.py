@@ -27,11 +27,11 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_BODIES = 50
 
 _SLICE = 8_192
-_SPACES = re.compile(r"\s+")
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+_PLAIN_WORDS = re.compile(r"(?<!\S)(?:[^\W\d_]{1,24}[,.;:!?]?+(?!\S)\s*+)++")
 _PAGE_IN_TEXT = re.compile(r"<(?:a|area|body|div|form|html|iframe|img|p|span|table)(?=[\s>/])", re.IGNORECASE)
 _PACKED_IN_TEXT = re.compile(
     r"^(?:begin(?:-base64)? [0-7]{3,4} |=ybegin |\(This file must be converted with)", re.MULTILINE
@@ -87,7 +87,7 @@ def read_content(mime: bytes) -> MailContent:
     reading.read_heads(mime)
     text = reading.read_bodies()
     reading.miss("text that looks encoded", is_so=_ENCODED_TEXT.search(text) is not None)
-    unseen = reading.one_line(" ".join(reading.unseen)) if reading.unseen else ""
+    unseen = reading.one_line(_PLAIN_WORDS.sub("| ", " ".join(reading.unseen))) if reading.unseen else ""
     links = reading.follow([*reading.references, *((link, False) for link in links_in(text))])
     unseen_links = reading.follow((link, False) for link in links_in(unseen))
     attachments = tuple(map(reading.digest, (part for part in parts if not _is_body(part))))
@@ -226,8 +226,14 @@ class _Reading:
         """What people see of a text; by slices, since a list of all words is many times the size of the text."""
         line = " "
         for start in range(0, len(text), _SLICE):
-            piece = _SPACES.sub(" ", _INVISIBLE.sub("", text[start : start + _SLICE]))
-            line += piece.removeprefix(" ") if line.endswith(" ") else piece
+            piece = _INVISIBLE.sub("", text[start : start + _SLICE])
+            if not piece:
+                continue
+            if piece[0].isspace() and not line.endswith(" "):
+                line += " "
+            line += " ".join(piece.split())
+            if piece[-1].isspace() and not line.endswith(" "):
+                line += " "
             if len(line) > MAX_TEXT:
                 self.miss("too much text", is_so=True)
                 break

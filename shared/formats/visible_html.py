@@ -140,37 +140,43 @@ class _Reader:
         self._outside: dict[str, int] = {}  # how many of a name are open around it
         self._meanings: dict[str, _Meaning] = {}
 
-    def read(self, html: str) -> None:
+    def read(self, html: str) -> None:  # noqa: C901, PLR0912 - a call for each tag would take most of the time
+        """Read the page on."""
+        texts, hidden, outside, meanings = self.texts, self._hidden, self._outside, self._meanings
         position = 0
         for token in self._token.finditer(html):
             start, end = token.span()
             if start > position:
-                (self.unseen if self._state else self.texts).append(html[position:start])
+                (self.unseen if self._state else texts).append(html[position:start])
             position = end
             kind = token.lastindex
             if kind == _ELEMENT:
-                self._begin(token[_NAME].lower(), token[_ELEMENT])
+                name, attributes = token[_NAME].lower(), token[_ELEMENT]
+                if name not in _INLINE:
+                    texts.append(" ")
+                meaning = _NOTHING
+                if len(attributes) > _SHORTEST_ATTRIBUTE:
+                    meaning = meanings.get(attributes) or self._read_attributes(attributes)
+                if meaning.acts or hidden or name == "template":
+                    self._begin(name, meaning)
+                else:
+                    outside[name] = outside.get(name, 0) + 1
             elif kind == _END:
-                self._end(token[_END].lower())
+                name = token[_END].lower()
+                if name not in _INLINE:
+                    texts.append(" ")
+                if hidden:
+                    self._end(name)
+                elif outside.get(name):
+                    outside[name] -= 1
             elif kind == _RAW_ELEMENT:
                 self._read_raw(token[2].lower(), token[3], token[4], is_ended=end < len(html))
             elif kind == _COMMENT and "[if" in token[1]:
                 self._read_unseen(token[1].partition(">")[2])
         if position < len(html):
-            (self.unseen if self._state else self.texts).append(html[position:])
+            (self.unseen if self._state else texts).append(html[position:])
 
-    def _begin(self, name: str, attributes: str) -> None:
-        if name not in _INLINE:
-            self.texts.append(" ")
-        meaning = _NOTHING
-        if len(attributes) > _SHORTEST_ATTRIBUTE:
-            meaning = self._meanings.get(attributes) or self._read_attributes(attributes)
-        if meaning.acts or self._hidden or name == "template":
-            self._begin_with(name, meaning)
-        else:
-            self._outside[name] = self._outside.get(name, 0) + 1
-
-    def _begin_with(self, name: str, meaning: _Meaning) -> None:
+    def _begin(self, name: str, meaning: _Meaning) -> None:
         """Begin an element that means something, or stands within one that is hidden."""
         if name == "p" and self._hidden and self._hidden[-1][0] == "p":
             self._end("p")  # the one element whose end is left out all the time
@@ -190,23 +196,20 @@ class _Reader:
 
     def _end(self, name: str) -> None:
         """Close the innermost element of that name and all within; an end without a beginning counts for nothing."""
-        if name not in _INLINE:
-            self.texts.append(" ")
-            if self._state:
-                self.unseen.append(" ")
-        if self._hidden and any(one == name for one, _ in self._hidden):
+        if self._state and name not in _INLINE:
+            self.unseen.append(" ")
+        if any(one == name for one, _ in self._hidden):
             last = ""
             while last != name:
                 last, self._state = self._hidden.pop()
         elif self._outside.get(name):
             self._outside[name] -= 1
-            if self._hidden:
-                self._state = self._hidden[0][1]
-                self._hidden.clear()
+            self._state = self._hidden[0][1]
+            self._hidden.clear()
 
     def _read_raw(self, name: str, attributes: str, content: str, *, is_ended: bool) -> None:
         """A script or its like: text up to its own end, which it may lack."""
-        self._begin(name, attributes)
+        self._begin(name, self._read_attributes(attributes))
         if name in _SHOWN_RAW:
             (self.unseen if self._state else self.texts).append(content)
         elif name == "style":
@@ -275,7 +278,7 @@ def _meaning(attributes: str) -> _Meaning:
 
 def _may_hide(style: str) -> bool:
     return (
-        "none" in style
+        ("display" in style and "none" in style)
         or "visib" in style
         or "opacity" in style
         or "max-height" in style
@@ -292,12 +295,15 @@ def _style_references(style: str) -> list[tuple[str, bool]]:
 
 def _styled(state: int, style: str) -> int:
     """The state within an element of this style: a size of nothing ends with the next size, the rest is for good."""
-    style = _STYLE_COMMENT.sub("", style) if "/*" in style else style
-    if _NOT_DISPLAYED.search(style) or _TRANSPARENT.search(style) or _is_cut_off(style):
+    if "/*" in style:
+        style = _STYLE_COMMENT.sub("", style)
+    if "display" in style and _NOT_DISPLAYED.search(style):
         state |= _HIDDEN_FOR_GOOD
-    for visibility in _VISIBILITY.findall(style):
+    if ("opacity" in style and _TRANSPARENT.search(style)) or ("max-height" in style and _is_cut_off(style)):
+        state |= _HIDDEN_FOR_GOOD
+    for visibility in _VISIBILITY.findall(style) if "visib" in style else ():
         state = state & ~_INVISIBLE if visibility == "visible" else state | _INVISIBLE
-    for size in _FONT_SIZE.findall(style):
+    for size in _FONT_SIZE.findall(style) if "font" in style else ():
         state = state | _WITHOUT_SIZE if _NO_SIZE.match(size) else state & ~_WITHOUT_SIZE
     return state
 
