@@ -1,6 +1,6 @@
 """The character sets that mail names, and the text in them: the one place for MIME, `.msg` and TNEF.
 
-Labels and supersets are those of the WHATWG Encoding Standard (sections 4.2 and 10 to 14: what is called iso-8859-1 is
+Labels and supersets are those of the WHATWG Encoding Standard (sections 4.2 and 9 to 13: what is called iso-8859-1 is
 windows-1252, shift_jis is Windows' own code page 932, gb2312 is gb18030), and those that mail adds: numbers of Windows
 code pages, DOS pages, UTF-7, HZ and ISO-2022-KR, which the Web does without. The package `webencodings` knows the first
 half alone, and of iso-2022-jp and euc-jp not the rows that Microsoft added, so it would spare none of this.
@@ -111,6 +111,11 @@ def _codec(label: str) -> str | None:
     return codec
 
 
+def is_telling(label: str) -> bool:
+    """Whether the label names a charset. US-ASCII tells nothing: mailers write it that do not know."""
+    return codec_of(label) is not None and _key(label) not in _ASCII
+
+
 def decode(octets: bytes, codec: str) -> str:
     """The text, with U+FFFD for what is none; `codec` is one that `codec_of` gave."""
     decoder = _OWN_DECODERS.get(codec)
@@ -126,22 +131,23 @@ def decode_labelled(octets: bytes, label: str | None) -> str:
     A byte order mark counts more than a label (Encoding Standard section 6, "decode"). US-ASCII is what mailers write
     that do not know: text beyond it is looked at.
     """
-    for mark, codec in _MARKS:
-        if octets.startswith(mark):
-            return decode(octets[len(mark) :], codec)
-    codec_told = None if label is None or _key(label) in _ASCII else codec_of(label)
+    marked = _decode_marked(octets)
+    if marked is not None:
+        return marked
+    codec_told = codec_of(label) if label and is_telling(label) else None
     return decode(octets, codec_told) if codec_told is not None else _decode_likely(octets)
 
 
 def decode_word(octets: bytes, label: str) -> str | None:
     """The text of an encoded word, or of a parameter that names its charset; None where nobody can tell.
 
-    Under a label that nobody knows, as under `unknown-8bit` (RFC 1428 section 3), stands UTF-8 or windows-1252.
+    Under a label that nobody knows, as under `unknown-8bit` (RFC 1428), stands UTF-8 or windows-1252.
     """
     key = _key(label)
-    codec = None if key in _ASCII else codec_of(label)
+    codec = codec_of(label) if key not in _ASCII else None
     if codec is not None:
-        return decode(octets, codec)
+        marked = _decode_marked(octets) if codec.startswith(("utf_16", "utf_32")) else None
+        return decode(octets, codec) if marked is None else marked
     text = decode_unlabelled(octets)
     is_text = key in _ASCII or key in _UNTOLD or _CONTROL.search(text) is None
     return text if is_text else None
@@ -160,6 +166,14 @@ def decode_texts(octets: bytes, codec: str) -> str:
 def incremental_decoder(codec: str) -> codecs.IncrementalDecoder:
     """A decoder for text that comes in pieces."""
     return codecs.getincrementaldecoder(codec)(_ERRORS.get(codec, "replace"))
+
+
+def _decode_marked(octets: bytes) -> str | None:
+    """The text by the byte order mark that it begins with, without that; None where there is none."""
+    for mark, codec in _MARKS:
+        if octets.startswith(mark):
+            return decode(octets[len(mark) :], codec)
+    return None
 
 
 def _key(label: str) -> str:
@@ -200,7 +214,7 @@ def _euro(error: UnicodeError) -> tuple[str, int]:
 
 
 def _hong_kong(error: UnicodeError) -> tuple[str, int]:
-    """What code page 950 lacks may be of the Hong Kong Supplementary Character Set (Encoding Standard section 12.1)."""
+    """What code page 950 lacks may be of the Hong Kong Supplementary Character Set (Encoding Standard section 11.1)."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     try:
@@ -294,7 +308,7 @@ def _one_octet(piece: bytes) -> str:
 
 
 def _decode_euc_jp(octets: bytes) -> str:
-    """EUC-JP with Microsoft's characters (code page 51932; Encoding Standard section 13.1.1)."""
+    """EUC-JP with Microsoft's characters (code page 51932; Encoding Standard section 12.1)."""
     return "".join(_euc_text(found[0]) for found in _EUC_PIECE.finditer(octets))
 
 

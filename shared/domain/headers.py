@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.domain.charsets import decode_unlabelled
+
 MAX_HEADER_BYTES = 256 * 1024
 """How much of a mail is searched for headers. Exchange Online accepts 256 KB of headers (Exchange Online limits)."""
 MOST_VALUES = 100
@@ -47,9 +49,16 @@ _READ = frozenset(
         "x-sender-ip",
     }
 )
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_FIRST_LINE = re.compile(rb"[!-9;-~]+[ \t]*:|From ")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)\n?|.*+\n?")
+"""One header after the other: its name and all up to the next line that does not begin with white space; or a line
+that is none, without a name."""
+_NAME = re.compile(rb"[!-9;-~]{1,997}[ \t]*:")
+# What transports and mail stores put before the first header: a byte order mark, blank lines, the line that begins each
+# mail of an mbox file (RFC 4155), the number of octets that a store counted.
+_BEFORE = re.compile(rb"(?:\xef\xbb\xbf|[\s\0]+|>?From (?![ \t]*:)[^\n]{0,998}\n|\d{1,10}[ \t]*\r?\n){0,20}")
+_BANNER_LINE = re.compile(rb"(?!--|__|==|\*\*|>)[^\n]{0,998}\n")
+_MOST_BANNER_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +89,14 @@ def read_headers(mime: bytes, also: frozenset[str] = frozenset()) -> Headers:
     """
     block, is_cut_off = _header_block(mime)
     found: dict[str, list[str]] = {}
-    for field in _fields(also).finditer(block):
-        values = found.setdefault(field[1].decode("ascii").lower(), [])
+    read = _names(also)
+    for field in FIELD.finditer(block):
+        name = read.get(field[1].lower()) if field[1] else None
+        if name is None:
+            continue
+        values = found.setdefault(name, [])
         if len(values) < MOST_VALUES:
-            values.append(_decode(field[2].replace(b"\r", b"").replace(b"\n", b"").strip()))
+            values.append(decode_unlabelled(field[2].translate(None, b"\r\n").strip()))
     return Headers(found, is_cut_off, is_empty=not block)
 
 
@@ -104,29 +117,52 @@ def headers_of(pairs: Iterable[tuple[str, str]], also: frozenset[str] = frozense
 
 def begins_like_mail(content: bytes) -> bool:
     """Whether text begins with the headers of a mail: at least two of those that every mail has."""
-    block, _ = _header_block(content)
-    return _FIRST_LINE.match(block) is not None and len(ESSENTIAL & read_headers(content).fields.keys()) >= 2
+    return _NAME.match(content, _behind_marks(content)) is not None and _essentials(content) >= 2
+
+
+def start_of_mail(mime: bytes) -> int:
+    """Where the first header stands, which is where the mail begins (RFC 5322 section 2.1).
+
+    Mail stores and gateways put lines of their own before it. A banner of a few lines of text is passed over too, but
+    only where headers of a mail follow, and no line that divides a forwarded mail from what somebody wrote above it.
+    """
+    start = _behind_marks(mime)
+    if _NAME.match(mime, start):
+        return start
+    place = start
+    for _ in range(_MOST_BANNER_LINES):
+        line = _BANNER_LINE.match(mime, place)
+        if line is None:
+            break
+        place = _behind_marks(mime, line.end())
+        if _NAME.match(mime, place):
+            return place if _essentials(mime[place : place + MAX_HEADER_BYTES]) >= 2 else start
+    return start
+
+
+def _behind_marks(mime: bytes, start: int = 0) -> int:
+    before = _BEFORE.match(mime, start)
+    return before.end() if before else start
+
+
+def _essentials(mime: bytes) -> int:
+    return len(ESSENTIAL & read_headers(mime).fields.keys())
 
 
 def _header_block(mime: bytes) -> tuple[bytes, bool]:
-    """The headers as they stand, and whether the mail ends within them."""
-    head = mime[:MAX_HEADER_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n")
-    blank_line = _BLANK_LINE.search(head)
+    """The headers as they stand, and whether the mail ends within them.
+
+    Without a blank line behind them they are whole if their last line is: a body is optional (RFC 5322 section 3.5).
+    """
+    start = start_of_mail(mime)
+    blank_line = _BLANK_LINE.search(mime, start, start + MAX_HEADER_BYTES)
     if blank_line:
-        return head[: blank_line.start()], False
-    return head, len(mime) <= MAX_HEADER_BYTES
+        return mime[start : blank_line.start()], False
+    head = mime[start : start + MAX_HEADER_BYTES]
+    return head, len(mime) - start <= MAX_HEADER_BYTES and not head.endswith(b"\n")
 
 
 @functools.lru_cache(maxsize=8)
-def _fields(also: frozenset[str]) -> re.Pattern[bytes]:
-    names = "|".join(sorted(re.escape(name) for name in _READ | also))
-    return re.compile(
-        rb"^(" + names.encode("ascii", "ignore") + rb")[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
-    )
-
-
-def _decode(octets: bytes) -> str:
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
+def _names(also: frozenset[str]) -> Mapping[bytes, str]:
+    """The names that are read, by how they stand in a mail, in lower case."""
+    return {name.encode("ascii", "ignore"): name for name in _READ | also}

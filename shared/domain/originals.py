@@ -17,11 +17,13 @@ from typing import TypeVar
 from shared.domain.headers import DELIVERY, ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
 from shared.domain.model import SkipReason
 from shared.domain.tenant import Tenant
-from shared.domain.text import MAX_ADDRESS, address, addresses, clean, decode_words, guid, ip_address
+from shared.domain.text import MAX_ADDRESS, addresses, author, clean, decode_words, guid, ip_address
 
 _MAX_ENCODED = 4_096
 """Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""
 _MAX_DATE = 100
+_HALF_OF_DAY = re.compile(r"(?<=\d)\s?([AaPp])\.?[Mm]\b\.?")
+_INTERNAL = re.compile(r"(?:^|[\s<:])/o=[^<>]{1,500}/cn=", re.IGNORECASE)
 _GROUP = re.compile(r":[^:;]*;\s*\Z")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 _CONNECTING_IP = re.compile(r"(?:^|;)\s*CIP:([^;]{1,60})", re.IGNORECASE)
@@ -139,12 +141,15 @@ def _internet_message_id(headers: Headers) -> str | None:
 def _sender(text: str) -> str | None:
     """The address, or, where the header holds none, its text: forgers leave addresses that are none.
 
-    An empty group names nobody (RFC 6854), as of an Outlook file that knows no address: then what the report tells of
-    the sender stands in.
+    A name alone, an empty group (RFC 6854) and an Exchange-internal path name no address, as in what Outlook keeps of a
+    sent mail: then what the report tells of the sender stands in.
     """
-    if _GROUP.search(text):
-        return address(text)
-    return address(text) or clean(decode_words(text[:_MAX_ENCODED]), MAX_ADDRESS).strip()
+    if _INTERNAL.search(text):
+        return None
+    found = author(text)
+    if found or _GROUP.search(text) or not ("@" in text or "<" in text):
+        return found
+    return clean(decode_words(text[:_MAX_ENCODED]), MAX_ADDRESS).strip()
 
 
 def _sender_ips(headers: Headers) -> Iterator[str]:
@@ -155,8 +160,14 @@ def _sender_ips(headers: Headers) -> Iterator[str]:
 
 
 def _time(text: str) -> datetime | None:
+    """The time of a Date header; a year of three digits counts from 1900 (RFC 5322 section 4.3)."""
+    half = _HALF_OF_DAY.search(text[:_MAX_DATE])
     try:
-        at = email.utils.parsedate_to_datetime(text[:_MAX_DATE])
+        at = email.utils.parsedate_to_datetime(_HALF_OF_DAY.sub(" ", text[:_MAX_DATE]))
+        if at.year < 1000:
+            at = at.replace(year=at.year + 1900)
+        if half is not None:  # no standard has it; some mailers write their country's clock
+            at = at.replace(hour=at.hour % 12 + (12 if half[1] in "Pp" else 0))
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -134,7 +134,7 @@ _WRAPPED_TYPES = frozenset(
         "multipart/signed",
     }
 )
-_WRAPPED_EXTENSIONS = frozenset({"p7m", "rpmsg"})
+_WRAPPED_EXTENSIONS = frozenset({"p7m", "p7z", "rpmsg"})
 _UNTYPED = frozenset({"", "application/octet-stream"})
 _OTHER_EXTENSION = re.compile(
     "7z|avi|bat|bmp|cmd|csv|dat|doc|docm|docx|dotm|exe|gif|gz|hta|htm|html|ics|img|iso|"

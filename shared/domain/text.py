@@ -38,8 +38,20 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+# What the headers of mail name for an address is wider: letters of any script (RFC 6532 section 3.2), labels that begin
+# or end with - or _ . Exchange reads these (`header.from` of its Authentication-Results), and nothing wider.
+_WIDE_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
+_WIDE_LOCAL = re.compile(rf'{_WIDE_ATOM}(?:\.{_WIDE_ATOM})*|"[^"\\\x00-\x1f\x7f]+"')
+_WIDE_DOMAIN = re.compile(r"(?=[_-]*[^\W_])[\w-]{1,63}(?:\.(?=[_-]*[^\W_])[\w-]{1,63})*")
+_FOLD = re.compile(r"(?<!\s)\s*([.@])\s*")
+_FOLDED = re.compile(r"\s[.@]|[.@]\s")
+_SPACE = re.compile(r"\s")
+_MOST_CANDIDATE = 1_000
+# What ends or divides addresses elsewhere, and may stand in a quoted local part (RFC 5322 section 3.4.1).
+_SPECIALS = {ord(special): 0xE000 + ord(special) for special in " ,;:<>@()[]"}
+_SPECIALS_AGAIN = {private: special for special, private in _SPECIALS.items()}
 _HEADER_PIECE = re.compile(r'(?:\\.|[^\\"()])++|[\\"()]', re.DOTALL)
-_LIST_PART = re.compile(r"[^,;]++")
+_LIST_PART = re.compile(r"(?:<\s*@[^<>]*+>|[^,;])++")  # a route (RFC 5322 section 4.4) has commas of its own
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([BbQq])\?([^?]*)\?=")
 _QUOTED_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
 _LITERAL = ""
@@ -66,14 +78,44 @@ def address(text: str) -> str | None:
 def addresses(text: str) -> Iterator[str]:
     """Every mail address in a header value, in order; what is none is passed over.
 
-    Only plain ASCII addresses count (dot-atom and host name, RFC 5322 section 3.4.1); the domain is in lower case.
+    Folds within an address are taken out, and routes to it (RFC 5322 section 4.4). The domain is in lower case.
     """
+    return (found for found, _ in _mailboxes(text))
+
+
+def author(text: str) -> str | None:
+    """The address that a From header names, or None: one in angle brackets, where there is any, as Exchange reads it.
+
+    Text before it may hold somebody else's address and a comma, which RFC 5322 would take for two mailboxes; Exchange
+    names the one in brackets (`header.from` of its Authentication-Results). An address that is quoted as a whole,
+    `<"a@b.example">`, is none, there as here.
+    """
+    found = list(_mailboxes(text))
+    return next((one for one, is_bracketed in found if is_bracketed), found[0][0] if found else None)
+
+
+def _mailboxes(text: str) -> Iterator[tuple[str, bool]]:
+    """The addresses, each with whether it stands in angle brackets."""
     for found in _LIST_PART.finditer(_outside_quotes(text)):
         part = found[0]
-        candidate = _candidate(part) if "@" in part else ""
-        if candidate and is_address(candidate):
+        for candidate in _candidates(part) if "@" in part else ():
             local, _, domain = candidate.rpartition("@")
-            yield f"{local}@{domain.lower()}"
+            if _is_mailbox(local, domain):
+                yield f"{local.translate(_SPECIALS_AGAIN)}@{domain.lower()}", "<" in part
+                break
+
+
+def _is_mailbox(local: str, domain: str) -> bool:
+    if not local.isascii() or not domain.isascii():
+        is_plain = clean(local + domain) == local + domain and unicodedata.is_normalized("NFKC", domain)
+        if not is_plain:
+            return False
+    return (
+        len(local) + len(domain) < MAX_ADDRESS
+        and _WIDE_LOCAL.fullmatch(local) is not None
+        and len(domain) <= 255
+        and _WIDE_DOMAIN.fullmatch(domain) is not None
+    )
 
 
 def is_address(text: str) -> bool:
@@ -128,13 +170,15 @@ def _is_inside_cluster(text: str, index: int) -> bool:
 
 
 def _outside_quotes(text: str) -> str:
-    """The text without quoted strings and comments; unchanged if one of them never ends."""
+    """The text without quoted strings and comments, save a quoted local part; unchanged if one of them never ends."""
     kept: list[str] = []
-    is_quoted, depth = False, 0
+    is_quoted, depth, start = False, 0, 0
     for found in _HEADER_PIECE.finditer(text):
         piece = found[0]
         if piece == '"' and not depth:
-            is_quoted = not is_quoted
+            if is_quoted and text.startswith("@", found.end()):
+                kept.append(_local_part(text[start : found.start()]))
+            is_quoted, start = not is_quoted, found.end()
         elif piece == "(" and not is_quoted:
             depth += 1
         elif piece == ")" and depth:
@@ -144,12 +188,36 @@ def _outside_quotes(text: str) -> str:
     return text if is_quoted or depth else "".join(kept)
 
 
-def _candidate(part: str) -> str:
+def _local_part(quoted: str) -> str:
+    """What stood in quotes before an @, in one piece; without quotes that mean nothing (RFC 5321 section 4.1.2)."""
+    if _LOCAL.fullmatch(quoted):
+        return quoted
+    return '"' + quoted.translate(_SPECIALS) + '"' if len(quoted) <= MAX_ADDRESS else ""
+
+
+def _candidates(part: str) -> Iterator[str]:
+    """What may be the address in one part of a list: as it stands, then without folds."""
     start = part.rfind("<")
     if start >= 0:
-        return part[start + 1 :].partition(">")[0].strip()
-    words = {word for word in part.replace(":", " ").split() if "@" in word}
-    return words.pop() if len(words) == 1 else ""
+        bracketed = part[start + 1 : start + 1 + _MOST_CANDIDATE].partition(">")[0].strip()
+        plain = bracketed.rpartition(":")[2] if bracketed.startswith("@") else bracketed
+        yield plain
+        if _SPACE.search(plain):
+            yield _unfolded(plain)
+        return
+    yield from _bare(part)
+    if _FOLDED.search(part):
+        yield from _bare(_unfolded(part))
+
+
+def _unfolded(text: str) -> str:
+    return _FOLD.sub(lambda fold: fold[1], text)
+
+
+def _bare(text: str) -> Iterator[str]:
+    words = {word for word in text.replace(":", " ").split() if "@" in word}
+    if len(words) == 1:
+        yield words.pop()
 
 
 def _segments(text: str) -> Iterator[tuple[str, bytes]]:

@@ -8,13 +8,14 @@ depth, number of parts and the headers of each part are bounded. Any bytes have 
 from __future__ import annotations
 
 import binascii
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote_to_bytes
 
-from shared.domain.charsets import decode_labelled
-from shared.domain.headers import MAX_HEADER_BYTES
+from shared.domain.charsets import decode_labelled, decode_unlabelled, is_telling
+from shared.domain.headers import MAX_HEADER_BYTES, start_of_mail
 from shared.domain.text import clean, decode_words
 
 MAX_DEPTH = 20
@@ -23,22 +24,43 @@ MAX_PARTS = 1_000
 """How many entities of a mail are looked at, multiparts among them."""
 MAX_PART_HEADER_BYTES = 64 * 1024
 
-_MAX_FIELD = 4_096
-_MAX_BOUNDARY = 256  # RFC 2046 says 70; mailers in the wild exceed it
 _MAX_PADDING = 64
+_COMPARED_BYTES = 256  # of a line that may be a delimiter, before it is looked at whole
 _MAX_NAME = 255
-_ENCODED = frozenset({"base64", "quoted-printable"})
+_MOST_PADS = 10_000
+_ENCODINGS = {
+    "base64": "base64",
+    "quoted-printable": "quoted-printable",
+    **dict.fromkeys(("x-uuencode", "uuencode", "x-uue", "uue"), "uuencode"),
+}
+_ENCODED = frozenset(_ENCODINGS.values())
 _DIGEST = "multipart/digest"
+# In letters of both cases, since a search that begins with a line break is quick, and one that ignores case is not.
 _FIELD = re.compile(
-    rb"^content-(type|transfer-encoding|disposition|id)[ \t]*:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE | re.IGNORECASE
+    rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-([Tt][Yy][Pp][Ee]|[Tt][Rr][Aa][Nn][Ss][Ff][Ee][Rr]-[Ee][Nn][Cc][Oo][Dd][Ii][Nn][Gg]"
+    rb"|[Dd][Ii][Ss][Pp][Oo][Ss][Ii][Tt][Ii][Oo][Nn]|[Ii][Dd])[ \t]*+:(.*+(?:\n[ \t].*+)*+)"
 )
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_LEADING = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*")
-_MEDIA_TYPE = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)")
-_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^;]*))', re.DOTALL)
+# Any token will do for a type (RFC 2045 section 5.1), blanks around its parts included (RFC 822 section 3.1.4).
+_ATOM = r"[^\s()<>@,;:\\\"/\[\]?=]+"
+_MEDIA_TYPE = re.compile(rf'[\s"]*({_ATOM})\s*/\s*({_ATOM})')
+_TOKEN = re.compile(_ATOM)
+# A quoted value that never ends runs to the end of the field, as every mail program reads it.
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|([^;]*))', re.DOTALL)
+_NAMES = ("name", "filename")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_COMMENT_PIECE = re.compile(r'(?:\\.|[^\\"()])++|[\\"()]', re.DOTALL)
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NO_BASE64 = bytes(range(256)).translate(None, _BASE64)
+_NO_BASE64_OR_PAD = bytes(range(256)).translate(None, _BASE64 + b"=")
+_PIECE_OF_BASE64 = re.compile(rb"[^=]+")
+_STRAY_EQUALS = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+_PADDED_SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
+_BEGIN_UU = re.compile(rb"^begin [0-7]{3,4} [^\n]*\n", re.MULTILINE)
+_PRESCANNED_BYTES = 4_096
+_HTML_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
+_META_CHARSET = re.compile(rb"<meta\s[^>]{0,400}?charset\s*=\s*[\"']?\s*([^\s\"'/>;]{1,60})", re.IGNORECASE)
+_SOFT_BREAK = re.compile(r"(?<!^--) \r?\n>*+ ?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +81,8 @@ class Part:
     boundary: bytes | None
     body_start: int
     end: int
+    is_rejoined: bool = False
+    """Its lines were broken with a blank that is no part of the text (format=flowed; delsp=yes, RFC 3676)."""
     mime: bytes = field(repr=False, compare=False)
     within: str = ""
 
@@ -77,17 +101,26 @@ class Part:
         body = self.mime[self.body_start : self.end]
         if self.encoding == "base64":
             return decode_base64(body)
-        return binascii.a2b_qp(body) if self.encoding == "quoted-printable" else body
+        if self.encoding == "quoted-printable":
+            return decode_quoted_printable(body)
+        return decode_uuencoded(body) if self.encoding == "uuencode" else body
 
     def text(self, most_bytes: int) -> str:
         """The beginning of the content as text, in its charset as far as that can be."""
-        return decode_labelled(self.content()[:most_bytes], self.charset)
+        octets = self.content()[:most_bytes]
+        text = decode_labelled(octets, self._label(octets))
+        return _SOFT_BREAK.sub("", text) if self.is_rejoined else text
+
+    def _label(self, octets: bytes) -> str | None:
+        """The charset that the header names; of HTML that has none there, the one that it names itself."""
+        if self.content_type != "text/html" or (self.charset and is_telling(self.charset)):
+            return self.charset
+        return _charset_of_html(octets) or self.charset
 
 
 def root(mime: bytes) -> Part:
     """The mail itself as a part."""
-    leading = _LEADING.match(mime)
-    start = leading.end() if leading else 0
+    start = start_of_mail(mime)
     return _read_part(mime, start, _header_end(mime, start, MAX_HEADER_BYTES), "text/plain")
 
 
@@ -120,12 +153,79 @@ def walk(mime: bytes) -> Iterator[Part]:
 
 
 def decode_base64(body: bytes) -> bytes:
-    """The octets that base64 stands for; foreign characters are passed over and a cut-off end is left out."""
+    """The octets that base64 stands for; foreign characters are passed over and a cut-off end is left out.
+
+    A decoder may stop at padding (RFC 2045 section 6.8). This one goes on behind it, as MimeKit does: mailers encode
+    piece by piece, and what stands there must not be hidden from whoever looks for links.
+    """
+    pad = body.find(b"=")
+    if pad >= 0 and body[pad:].translate(None, _NO_BASE64):
+        return _decode_pieces(body.translate(None, _NO_BASE64_OR_PAD))
+    return _decode_piece(body)
+
+
+def decode_quoted_printable(body: bytes) -> bytes:
+    """The octets that quoted-printable stands for (RFC 2045 section 6.7).
+
+    Blanks behind the `=` of a soft line break are of transport (rule 3). An `=` that begins neither an octet nor a soft
+    line break stays as it stands; Python's decoder would drop all from one before a bare CR to the next line.
+    """
+    if _STRAY_EQUALS.search(body):
+        body = _STRAY_EQUALS.sub(b"=3D", _PADDED_SOFT_BREAK.sub(b"=", body))
+    return binascii.a2b_qp(body)
+
+
+def decode_uuencoded(body: bytes) -> bytes:
+    """The octets of a uuencoded file (POSIX) from its line `begin` on; the body itself where there is none."""
+    begin = _BEGIN_UU.search(body)
+    if begin is None:
+        return body
+    content = bytearray()
+    for line in io.BytesIO(memoryview(body)[begin.end() :]):
+        letters = line.rstrip(b"\r\n")
+        if letters == b"end":
+            break
+        content += _decode_uu_line(letters)
+    return bytes(content)
+
+
+def _decode_uu_line(letters: bytes) -> bytes:
+    """The first character tells how many octets there are; mailers add a checksum or cut off blanks behind them."""
+    if not letters:
+        return b""
+    size_bytes = (letters[0] - 32) & 63
+    try:
+        return binascii.a2b_uu(letters[: 1 + -(-size_bytes // 3) * 4])
+    except binascii.Error:
+        return b""
+
+
+def _decode_pieces(letters: bytes) -> bytes:
+    content = bytearray()
+    for number, piece in enumerate(_PIECE_OF_BASE64.finditer(letters)):
+        if number == _MOST_PADS:
+            content += _decode_piece(letters[piece.start() :].replace(b"=", b""))
+            break
+        content += _decode_piece(piece[0])
+    return bytes(content)
+
+
+def _decode_piece(body: bytes) -> bytes:
     try:
         return binascii.a2b_base64(body + b"==")  # surplus padding is ignored, missing padding is common
     except binascii.Error:
         letters = body.translate(None, _NO_BASE64)
         return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+
+
+def _charset_of_html(octets: bytes) -> str | None:
+    """What a `meta` element at the beginning of HTML names (HTML standard, section 13.2.3.2).
+
+    One that has come this far is no UTF-16, whatever it says.
+    """
+    found = _META_CHARSET.search(_HTML_COMMENT.sub(b"", octets[:_PRESCANNED_BYTES]))
+    label = found[1].decode("ascii", "replace") if found else None
+    return "utf-8" if label and label.lower().startswith("utf-16") else label
 
 
 # --- Delimiters -----------------------------------------------------------------------------------------------------
@@ -148,7 +248,7 @@ class _Nest:
         self._mime = mime
         self.levels: list[Part] = []
         self._by_boundary: Mapping[bytes, int] = {}
-        self._shortest = 0
+        self._shortest = self._longest = 0
         self._beginnings: frozenset[bytes] = frozenset()
 
     def can_open(self, part: Part) -> bool:
@@ -176,7 +276,8 @@ class _Nest:
     def _number(self) -> None:
         # Where a boundary is used again further in, a delimiter belongs to the innermost: so it nests as intended.
         self._by_boundary = {one.boundary or b"": level for level, one in enumerate(self.levels)}
-        self._shortest = min(map(len, self._by_boundary), default=0)
+        self._shortest = min(*map(len, self._by_boundary), _COMPARED_BYTES) if self._by_boundary else 0
+        self._longest = max(map(len, self._by_boundary), default=0)
         self._beginnings = frozenset(boundary[: self._shortest] for boundary in self._by_boundary)
 
     def find(self, position: int, end: int | None = None) -> _Delimiter | None:
@@ -194,7 +295,7 @@ class _Nest:
         return None
 
     def _delimiter(self, start: int) -> _Delimiter | None:
-        limit = start + 3 + _MAX_BOUNDARY + _MAX_PADDING
+        limit = start + 3 + self._longest + _MAX_PADDING
         end = self._mime.find(b"\n", start + 3, limit)
         text = self._mime[start + 3 : limit if end < 0 else end].rstrip()
         level, is_last = self._by_boundary.get(text), False
@@ -229,52 +330,107 @@ def _header_end(mime: bytes, start: int, limit_bytes: int) -> int:
 
 def _read_part(mime: bytes, start: int, body_start: int, default_type: str) -> Part:
     fields: dict[bytes, str] = {}
-    for one in _FIELD.finditer(mime[start:body_start]):
-        fields.setdefault(one[1].lower(), _unfold(one[2]))
-    content_type, type_parameters = _read_type(fields.get(b"type", ""), default_type)
-    disposition, _, _ = fields.get(b"disposition", "").partition(";")
+    for one in _fields(mime, start, body_start):
+        name = one[1].lower()
+        if name not in fields:
+            fields[name] = _unfold(one[2])
+    content_type, parameters = _read_type(fields.get(b"type", ""), default_type)
     return Part(
         content_type=content_type,
-        name=_name(_parameters(fields.get(b"disposition", "")), type_parameters),
-        charset=type_parameters.get("charset"),
-        disposition=disposition.strip().lower(),
+        name=_name(_parameters(fields.get(b"disposition", "")), parameters),
+        charset=_extended(parameters, "charset").partition(";")[0].strip() or None,
+        disposition=_read_token(fields.get(b"disposition", "")),
         content_id=fields.get(b"id", "").strip(" <>") or None,
-        encoding=fields.get(b"transfer-encoding", "").strip().lower(),
-        boundary=_boundary(content_type, type_parameters),
+        encoding=_read_encoding(fields.get(b"transfer-encoding", "")),
+        boundary=_boundary(content_type, parameters),
         body_start=body_start,
         end=len(mime),
+        is_rejoined=content_type == "text/plain" and _extended(parameters, "delsp").lower() == "yes",
         mime=mime,
     )
 
 
+def _fields(mime: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+    """The headers of the structure. Where the mail begins with one, no line break stands before it."""
+    return _FIELD.finditer(mime, start - 1, end) if start else _FIELD.finditer(b"\n" + mime[:end])
+
+
 def _unfold(octets: bytes) -> str:
-    text = octets[:_MAX_FIELD].decode("utf-8", "surrogateescape")
+    text = octets.decode("utf-8", "surrogateescape")
     return text.replace("\r", "").replace("\n", "").strip()
 
 
 def _read_type(value: str, default_type: str) -> tuple[str, Mapping[str, str]]:
-    found = _MEDIA_TYPE.match(value)
-    return (found[1].lower() if found else default_type), _parameters(value)
+    found = _MEDIA_TYPE.match(_without_comments(value))
+    return (f"{found[1]}/{found[2]}".lower() if found else default_type), _parameters(value)
+
+
+def _read_encoding(value: str) -> str:
+    token = _read_token(value)
+    return _ENCODINGS.get(token, token)
+
+
+def _read_token(value: str) -> str:
+    """The token, without comments, quotes and what no standard puts behind it (RFC 2045 section 6.1, RFC 2183)."""
+    found = _TOKEN.search(_without_comments(value))
+    return found[0].lower() if found else ""
 
 
 def _boundary(content_type: str, parameters: Mapping[str, str]) -> bytes | None:
-    text = parameters.get("boundary", "").rstrip()
+    text = _extended(parameters, "boundary").rstrip()
     if not text or not content_type.startswith("multipart/"):
         return None
-    return text.encode("utf-8", "surrogateescape")[:_MAX_BOUNDARY]
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _parameters(value: str) -> dict[str, str]:
-    """The parameters behind the first semicolon, those of RFC 2231 as they stand; the first of a name counts."""
+    """The parameters behind the first semicolon, those of RFC 2231 as they stand; the first of a name counts.
+
+    Comments may stand anywhere (RFC 2045 section 5.1), but what looks like one in a file's name is a part of it: few
+    mailers quote `report (1).pdf`.
+    """
+    if ";" not in value:
+        return {}
+    found = _read_parameters(_without_comments(value))
+    if "(" in value:
+        written = _read_parameters(value)
+        found |= {
+            name: written[name]
+            for name, text in found.items()
+            if name.startswith(_NAMES) and _without_comments(written.get(name, "")).strip() == text
+        }
+    return found
+
+
+def _read_parameters(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, quoted, plain in _PARAMETER.findall(value) if ";" in value else ():
+    for name, quoted, plain in _PARAMETER.findall(value):
         found.setdefault(name.lower(), _ESCAPED.sub(r"\1", quoted) if quoted else plain.strip())
     return found
 
 
+def _without_comments(value: str) -> str:
+    """The value without comments (RFC 822 section 3.4.3); one that never ends runs to the end."""
+    if "(" not in value:
+        return value
+    kept: list[str] = []
+    is_quoted, depth = False, 0
+    for found in _COMMENT_PIECE.finditer(value):
+        piece = found[0]
+        if piece == "(" and not is_quoted:
+            depth += 1
+        elif piece == ")" and depth:
+            depth -= 1
+        elif not depth:
+            is_quoted ^= piece == '"'
+            kept.append(piece)
+    return "".join(kept)
+
+
 def _name(disposition: Mapping[str, str], content_type: Mapping[str, str]) -> str:
     text = _extended(disposition, "filename") or _extended(content_type, "name")
-    return clean(decode_words(text), _MAX_NAME).strip()
+    written = text if text.isascii() else decode_unlabelled(text.encode("utf-8", "surrogateescape"))
+    return clean(decode_words(written), _MAX_NAME).strip()
 
 
 def _extended(parameters: Mapping[str, str], name: str) -> str:

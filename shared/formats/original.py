@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.domain.exchange import exchange_facts
-from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers
+from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers, start_of_mail
 from shared.domain.model import SkipReason
 from shared.domain.originals import Closed, Form, Opened
 from shared.domain.reports import (
@@ -68,14 +68,19 @@ def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
     for _ in range(MAX_DEPTH + 1):
         inner = _look_into(layer, tenant)
         if inner is None:
-            return Opened(layer.content, layer.form)
+            return _opened(layer)
         if isinstance(inner, Closed):
             # A wrapper without a mail in it makes no report: then the mail with the wrapper is what was delivered.
             return report if report and inner.reason is SkipReason.NO_ORIGINAL else inner
         if inner.form is Form.REPORT:
-            report = Opened(layer.content, layer.form)
+            report = _opened(layer)
         layer = inner
     return Closed(SkipReason.UNREADABLE_ORIGINAL, f"more than {MAX_DEPTH} wrappers lie around the original")
+
+
+def _opened(layer: _Layer) -> Opened:
+    """The mail from its first header on: what a mail store or gateway put before it is no part of it."""
+    return Opened(layer.content[start_of_mail(layer.content) :], layer.form)
 
 
 def _look_into(layer: _Layer, tenant: Tenant) -> _Layer | Closed | None:

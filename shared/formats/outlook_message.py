@@ -130,9 +130,9 @@ class OutlookMessage:
     def is_mail(self) -> bool:
         """Whether its class is that of a message, as mails, posts, reports and meeting requests are.
 
-        A contact, group, appointment, task, note or journal entry is none (PidTagMessageClass: [MS-OXOCNTC] 2.2.1.12,
-        [MS-OXOCAL] 2.2.2.1, [MS-OXOTASK] 2.2.2.1, [MS-OXONOTE] 2.2.1.1, [MS-OXOJRNL] 2.2.2.1). A class may be refined
-        behind a dot ([MS-OXCMSG] section 2.2.1.3).
+        A contact, group, appointment, task, note or journal entry is none (PidTagMessageClass, 001A; the classes are
+        those of [MS-OXOCNTC], [MS-OXOCAL], [MS-OXOTASK], [MS-OXONOTE] and [MS-OXOJRNL]). A class may be refined behind
+        a dot ([MS-OXCMSG] section 2.2.1.3).
         """
         return _NO_MAIL.match(text_of(self.properties, Property.MESSAGE_CLASS).strip()) is None
 
@@ -194,7 +194,7 @@ def decode_properties(raw: Mapping[int, RawProperty], charset: str) -> dict[int,
     """The values by number, as `OutlookMessage` holds them; what is of another type or out of range is left out.
 
     8-bit text is in `charset`. An HTML body stays octets: it is in PidTagInternetCodepage, and may name its own charset
-    ([MS-OXCMSG] section 2.2.1.58.9, PidTagHtml).
+    (PidTagHtml, 1013, in [MS-OXPROPS]).
     """
     values = ((number, _value(number, piece, charset)) for number, piece in raw.items())
     return {number: value for number, value in values if value is not None}
@@ -204,7 +204,7 @@ def charset_of_texts(raw: Mapping[int, RawProperty], outer: str | None = None) -
     """The character set of a message's 8-bit texts, where it tells: `outer` is what surrounds it says of them.
 
     The message's own code page (PidTagMessageCodepage, 3FFD), else that of its locale (PidTagMessageLocaleId, 3FF1),
-    else `outer` (in TNEF, attOemCodepage: [MS-OXTNEF] section 2.1.3.3.8), else what Windows itself uses where mail goes
+    else `outer` (in TNEF, attOemCodepage), else what Windows itself uses where mail goes
     out in PidTagInternetCodepage (3FDE), which is the HTML body's and no more than a hint at the texts'.
     """
     told = (
@@ -219,8 +219,8 @@ def charset_of_texts(raw: Mapping[int, RawProperty], outer: str | None = None) -
 def mail_address(text: str) -> str:
     """The internet address that a property holds, alone or behind a name; empty where there is none.
 
-    An Exchange-internal address is none: an X.500 path, an @ in it or not ([MS-OXOABK] section 2.2.1.1), with or
-    without the address type before it, nor its form for the internet (IMCEA, [MS-OXCMAIL] section 2.2.3.1.1).
+    An Exchange-internal address is none: an X.500 path, an @ in it or not ([MS-OXOABK]), with or
+    without the address type before it, nor its form for the internet (IMCEA, [MS-OXCMAIL]).
     """
     plain = _ADDRESS_TYPE.sub("", text[:_LONGEST_ADDRESS], count=1).strip()
     is_one = "<" in plain or "(" in plain or not re.search(r"\s", plain)

@@ -60,7 +60,7 @@ _SENDERS = {
     Property.SENDER_SMTP_ADDRESS: Property.SENDER_NAME,
     Property.SENDER_ADDRESS: Property.SENDER_NAME,
 }
-_NOBODY = "undisclosed:;"  # an empty group is a From without an address (RFC 6854 section 3)
+_NOBODY = "undisclosed:;"  # an empty group is a From without an address (RFC 6854)
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -337,8 +337,8 @@ def _sender(properties: Mapping[int, object]) -> str:
         found = mail_address(text_of(properties, number))
         if found:
             return _mailbox(text_of(properties, name), found)
-    name = next(filter(None, (text_of(properties, name) for name in _SENDERS.values())), "")
-    return _mailbox(name, "") if name else ""
+    alone = next(filter(None, (text_of(properties, number) for number in _SENDERS.values())), "")
+    return _mailbox(alone, "") if alone else ""
 
 
 def _mailbox(name: str, mailbox: str) -> str:

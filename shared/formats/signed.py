@@ -1,4 +1,4 @@
-"""What an opaque S/MIME signature holds: the mail inside CMS signed-data (RFC 5652, RFC 8551 section 3.5.2).
+"""What S/MIME wraps without a key: the mail in CMS signed-data or compressed-data (RFC 5652, 3274; RFC 8551 section 3).
 
 Nothing is verified; the signature is only taken off, as every mail program does before it shows the mail. Of BER
 (X.690) just enough is read to find the content: each octet is looked at once, lengths that claim more than there is
@@ -8,12 +8,14 @@ are cut to what is there, and nesting is bounded. Any bytes have an answer.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from shared.formats.mime_parts import decode_base64
 
 _SIGNED = bytes.fromhex("2a864886f70d010702")
+_COMPRESSED = bytes.fromhex("2a864886f70d0109100109")  # RFC 3274
 _ENVELOPED = frozenset(
     {
         bytes.fromhex("2a864886f70d010703"),  # enveloped-data
@@ -24,6 +26,8 @@ _ENVELOPED = frozenset(
 _SEQUENCE, _CONTEXT_0, _OBJECT_ID = 0x30, 0xA0, 0x06
 _OCTETS, _OCTETS_IN_PIECES = 0x04, 0x24
 _MAX_DEPTH = 16
+_GROWTH = 8
+_FREE_SIZE_BYTES = 512 * 1024
 _PEM = re.compile(rb"\s*-----BEGIN [A-Z0-9 ]{1,40}-----\s(.*?)(?:-----END|\Z)", re.DOTALL)
 _BASE64 = re.compile(rb"\s*M[A-Za-z0-9+/\s]{21}")
 
@@ -42,9 +46,9 @@ class _Element(NamedTuple):
 
 
 def is_cms(content: bytes) -> bool:
-    """Whether the bytes are signed or encrypted CMS, binary or in base64."""
+    """Whether the bytes are signed, compressed or encrypted CMS, binary or in base64."""
     kind = _kind(_binary(content))
-    return kind == _SIGNED or kind in _ENVELOPED
+    return kind in {_SIGNED, _COMPRESSED} or kind in _ENVELOPED
 
 
 def is_enveloped(p7m: bytes) -> bool:
@@ -53,11 +57,15 @@ def is_enveloped(p7m: bytes) -> bool:
 
 
 def content_of_signed(p7m: bytes) -> bytes | None:
-    """The MIME entity that was signed; None where the bytes are no signed-data or the content is detached."""
+    """The MIME entity that was signed or compressed; None where the bytes are neither, or the content is elsewhere.
+
+    Compressed content may grow by `_GROWTH`, or to `_FREE_SIZE_BYTES`: a few octets cannot become a gigabyte. What is
+    larger is left alone, as is what is damaged.
+    """
     ber = _binary(p7m)
     try:
-        return _signed_content(ber)
-    except _BrokenBer:
+        return _compressed_content(ber) if _kind(ber) == _COMPRESSED else _signed_content(ber)
+    except (_BrokenBer, zlib.error):
         return None
 
 
@@ -84,7 +92,21 @@ def _signed_content(ber: bytes) -> bytes | None:
     if _kind(ber) != _SIGNED:
         return None
     signed_data = _descend(ber, _read(ber, 0, len(ber)), _CONTEXT_0, _SEQUENCE)
-    encapsulated = _child(ber, signed_data, _SEQUENCE)
+    return _encapsulated(ber, _child(ber, signed_data, _SEQUENCE))
+
+
+def _compressed_content(ber: bytes) -> bytes | None:
+    """ContentInfo, [0], CompressedData, its third field EncapsulatedContentInfo: ZLIB (RFC 3274)."""
+    compressed_data = _descend(ber, _read(ber, 0, len(ber)), _CONTEXT_0, _SEQUENCE)
+    algorithm = _child(ber, compressed_data, _SEQUENCE)
+    rest = _Element(_SEQUENCE, _end(ber, algorithm), compressed_data.end, compressed_data.has_length)
+    packed = _encapsulated(ber, _child(ber, rest, _SEQUENCE))
+    inflater = zlib.decompressobj()
+    content = inflater.decompress(packed, max(_GROWTH * len(packed), _FREE_SIZE_BYTES))
+    return content if inflater.eof else None
+
+
+def _encapsulated(ber: bytes, encapsulated: _Element) -> bytes:
     wrapped = _child(ber, encapsulated, _CONTEXT_0)
     octets = _read(ber, wrapped.start, wrapped.end)
     content = bytearray()  # not joined from a list, which would cost more than the content where pieces are tiny

@@ -23,7 +23,9 @@ from local.sample_tenant import (
 from local.sample_tenant.directory import ACCOUNTS, BEN, ELIF
 from local.sample_tenant.oddities import cut_in_headers, grow
 from shared.domain.model import Category
+from shared.formats.outlook_message import OutlookMessage, Property
 from tests.support import report_formats as formats
+from tests.support.outlook_writer import write_msg
 from tests.support.stage import START
 
 RECEIVED_AT = START - timedelta(minutes=5)
@@ -130,6 +132,18 @@ def winmail_eml() -> Sample:
     return Sample(mail=report(winmail(formats.as_winmail_eml(ORIGINAL))))
 
 
+@sample
+def winmail_with_footer() -> Sample:
+    """A winmail.dat to which a relay added a footer."""
+    return Sample(mail=report(winmail(formats.as_winmail_item(ORIGINAL) + b"\r\n-- \r\nScanned by a relay\r\n")))
+
+
+@sample
+def line_of_a_mail_store() -> Sample:
+    """An .eml with the line that begins each mail of an mbox file."""
+    return Sample(mail=report(attach_as_file(b"From MAILER-DAEMON Mon Nov 23 09:00:00 2026\r\n" + ORIGINAL)))
+
+
 def msg(content: bytes) -> FileAttachment:
     """An Outlook file."""
     return FileAttachment("Original.msg", "application/vnd.ms-outlook", content)
@@ -226,6 +240,12 @@ def opaque_signed() -> Sample:
 
 
 @sample
+def compressed() -> Sample:
+    """A report that a mail program compressed."""
+    return Sample(mail=report(p7m(formats.as_compressed(ORIGINAL), "application/pkcs7-mime")))
+
+
+@sample
 def encrypted() -> Sample:
     """A report that only the reporting mailbox's owner could read."""
     return Sample(mail=report(p7m(formats.as_enveloped(ORIGINAL), "application/pkcs7-mime")))
@@ -276,6 +296,13 @@ def reference_attachment() -> Sample:
     """The original lies in the cloud, and the report has a link to it."""
     link = ReferenceAttachment("strange mail.eml", "https://files.contoso.example/strange-mail.eml")
     return Sample(mail=report(link))
+
+
+@sample
+def outlook_contact() -> Sample:
+    """A contact that was dragged out of Outlook."""
+    contact = OutlookMessage({Property.MESSAGE_CLASS: "IPM.Contact", Property.SUBJECT: "Parcel desk"})
+    return Sample(mail=report(msg(write_msg(contact))))
 
 
 @sample

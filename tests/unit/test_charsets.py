@@ -56,6 +56,7 @@ from shared.domain.charsets import (
         ("FC", "x-unheard-of", "ü"),
         ("C3BC", "us-ascii", "ü"),
         ("FF", None, "ÿ"),
+        ("6162E282", None, "ab\ufffd"),
         ("FFFE4100", None, "A"),
         ("FEFF0041", "us-ascii", "A"),
         ("FFFE000041000000", "utf-8", "A"),
@@ -103,6 +104,8 @@ def test_every_codec_exists_and_takes_any_octets() -> None:
     ("octets", "label", "text"),
     [
         (b"TEST", "NONE", "TEST"),
+        (b"\xfe\xff\0A", "utf-16", "A"),
+        (b"A\0", "utf-16", "A"),
         (b"J\xf6rg", "unknown-8bit", "Jörg"),
         ("Jörg".encode(), "unknown-8bit", "Jörg"),
         ("Jörg".encode(), "x-unheard-of", "Jörg"),

@@ -109,7 +109,13 @@ def test_parts_of_a_digest_are_mails() -> None:
         (b"Content-Disposition: attachment; filename*=utf-8'en'caf%C3%A9.eml", "caf\u00e9.eml"),
         (b"Content-Disposition: x; filename*0*=iso-8859-1''caf%E9; filename*1=.e;\n filename*2=ml", "caf\u00e9.eml"),
         (b"Content-Disposition: attachment; filename=a\xe2\x80\xaelme.exe", "almee.exe".replace("ee", "e")),
-        (b'Content-Disposition: attachment; filename="never closed.eml', '"never closed.eml'),
+        (b'Content-Disposition: attachment; filename="never closed.eml', "never closed.eml"),
+        (b"Content-Type: a/b; name=report (1).pdf", "report (1).pdf"),
+        (b"Content-Type: a/b (c; name=x) ; name=y", "y"),
+        ("Content-Type: a/b; name=Grüße.pdf".encode("latin-1"), "Grüße.pdf"),
+        ("Content-Type: a/b; name=Grüße.pdf".encode(), "Grüße.pdf"),
+        (b"Content-Disposition: x; filename*=iso-8859-1''%93a%94.txt", "“a”.txt"),
+        (b"Content-Type: a/b; x=" + b"y" * 9_000 + b"; name=far.pdf", "far.pdf"),
         (b"Content-Type: a/b", ""),
     ],
 )
@@ -118,20 +124,116 @@ def test_names_are_decoded(header: bytes, name: str) -> None:
     assert root(header + b"\n\n").name == name
 
 
+UU = b"begin 644 a.txt\n%:&5L;&\\\n`\nend\n"
+
+
 @pytest.mark.parametrize(
     ("encoding", "body", "content"),
     [
         (b"base64", b"aGVsbG8=", b"hello"),
         (b"BASE64 ", b"aGV\r\n!sbG8", b"hello"),
         (b"base64", b"aGVsbG8x2", b"hello1"),
+        (b"base64 (of a file)", b"aGVsbG8=", b"hello"),
+        (b"(x) base64", b"aGVsbG8=", b"hello"),
+        (b"base64;", b"aGVsbG8=", b"hello"),
+        (b"base64; charset=x", b"aGVsbG8=", b"hello"),
+        (b'"base64"', b"aGVsbG8=", b"hello"),
+        (b'"base64', b"aGVsbG8=", b"hello"),
+        (b"base64 (never ends", b"aGVsbG8=", b"hello"),
+        (b"base64", b"aGVsbG8gaA==\r\naGVsbG8=", b"hello hhello"),
+        (b"base64", b"aGVs=bG8=\r\nbG8", b"hellolo"),
+        (b"base64", b"aGVsbG8=\r\n\r\n", b"hello"),
         (b"quoted-printable", b"h=65llo=\r\n=XY", b"hello=XY"),
+        (b"quoted-printable;", b"h=65llo", b"hello"),
+        (b"quoted-printable", b"a=\rb\r\nc", b"a=\rb\r\nc"),
+        (b"quoted-printable", b"a=  \r\nb=\t\nc", b"abc"),
+        (b"quoted-printable", b"a==\r\n=3d=e9=", b"a==\xe9"),
+        (b"quoted-printable", b"a=\n\nb \n", b"a\nb \n"),
+        (b"x-uuencode", b"see\n" + UU + b"bye", b"hello"),
+        (b"uuencode", UU.replace(b"\n", b"\r\n"), b"hello"),
+        (b"x-uue", UU.replace(b"\\\n", b"\\`x\n"), b"hello"),
+        (b"X-UUEncode", b"no file", b"no file"),
         (b"8bit", b"h\xe9", b"h\xe9"),
         (b"unheard-of", b"hello", b"hello"),
     ],
 )
 def test_transfer_encodings_are_taken_off_leniently(encoding: bytes, body: bytes, content: bytes) -> None:
-    """Foreign characters, missing padding and wrong escapes cost no more than themselves."""
+    """Foreign characters, missing padding and wrong escapes cost no more than themselves, comments nothing."""
     assert root(b"Content-Transfer-Encoding: " + encoding + b"\n\n" + body).content() == content
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"multipart/mixed; boundary=bb",
+        b"multipart/*; boundary=bb",
+        b"multipart/x_y~z; boundary=bb",
+        b"multipart / mixed; boundary=bb",
+        b"(x) multipart/mixed (y); (z) boundary=bb (w)",
+        b"multipart/mixed; boundary=bb(w)",
+        b'multipart/mixed; boundary="bb',
+        b"multipart/mixed; boundary*=us-ascii'en'b%62",
+        b"multipart/mixed;\n boundary*0=b;\n boundary*1=b",
+        b"multipart/mixed; boundary*0*=us-ascii''%62; boundary*1=b",
+    ],
+)
+def test_a_multipart_is_opened_however_its_type_is_written(content_type: bytes) -> None:
+    """Any token is a subtype; comments, blanks, quotes that never end and RFC 2231 hide no boundary."""
+    assert bodies(b"Content-Type: " + content_type + b"\n\n--bb\n\none\n--bb\n\ntwo\n--bb--\n") == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("head", ["attachment", "(x) Attachment (y); z=1", '"attachment"', "attachment filename=a.pdf"])
+def test_a_disposition_is_its_first_token(head: str) -> None:
+    """What stands around it does not turn a file into a body."""
+    assert root(f"Content-Disposition: {head}\n\n".encode()).disposition == "attachment"
+
+
+@pytest.mark.parametrize("size_bytes", [70, 300, 998, 5_000])
+def test_a_long_boundary_is_one(size_bytes: int) -> None:
+    """RFC 2046 allows 70 characters; other readers open longer ones too."""
+    assert bodies(mixed(b"\none", b"\ntwo", boundary=b"b" * size_bytes, end=b"\n")) == [b"one", b"two"]
+
+
+RUSSIAN = "Привет".encode("koi8-r")
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"text/plain; charset=koi8-r", RUSSIAN),
+        (b"text/plain; charset=koi8-r (Russian)", RUSSIAN),
+        (b'text/plain; charset="koi8-r', RUSSIAN),
+        (b'text/plain; charset="koi8-r; format=flowed', RUSSIAN),
+        (b"text/plain; charset*=us-ascii'en'koi8-r", RUSSIAN),
+        (b"text/plain; charset*0=koi; charset*1=8-r", RUSSIAN),
+        (b"text/html", b"<meta charset=koi8-r>" + RUSSIAN),
+        (b"text/html; charset=us-ascii", b"<html><META  charset='koi8-r'/>" + RUSSIAN),
+        (b"text/html; charset=x-unknown", b'<meta http-equiv=x content="text/html; charset=koi8-r">' + RUSSIAN),
+        (b"text/html", b"<!-- <meta charset=big5> --><meta charset=koi8-r>" + RUSSIAN),
+        (b"text/html; charset=koi8-r", b"<meta charset=utf-8>" + RUSSIAN),
+        (b"text/html", b"<meta charset=utf-16>" + "Привет".encode()),
+        (b"text/plain; charset=koi8-r", b"\xef\xbb\xbf" + "Привет".encode()),
+        (b"text/plain", "Привет".encode("utf-16")),
+        (b"text/html; charset=utf-8", b"\xff\xfe\0\0" + "Привет".encode("utf-32-le")),
+    ],
+)
+def test_text_is_in_the_charset_that_is_told_best(head: bytes, body: bytes) -> None:
+    """A byte order mark, then the header, however it is written, then HTML's own `meta`."""
+    assert root(b"Content-Type: " + head + b"\n\n" + body).text(1_000).endswith("Привет")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        (b"; format=flowed; delsp=yes", "see https://evil.example/abc\n-- \nme"),
+        (b"; format=flowed", "see https://evil.exa \nmple/ab \nc\n-- \nme"),
+        (b"", "see https://evil.exa \nmple/ab \nc\n-- \nme"),
+    ],
+)
+def test_lines_that_were_broken_with_a_blank_are_joined(parameters: bytes, text: str) -> None:
+    """With `delsp=yes` the blank that ends a line is none of the text, which hides no link (RFC 3676 section 4.2)."""
+    body = b"see https://evil.exa \nmple/ab \nc\n-- \nme"
+    assert root(b"Content-Type: text/plain" + parameters + b"\n\n" + body).text(1_000) == text
 
 
 def test_depth_is_bounded() -> None:
@@ -153,9 +255,20 @@ def test_the_number_of_parts_is_bounded() -> None:
         b"Content-Type: multipart/mixed; boundary=b\n" + b'\n--b\nContent-Type: a/b;x="\\"' * 50_000,
         b"Content-Type: message/rfc822\n\n" * 40_000,
         b"Content-Type: a/b; x=" + b'"' * 1_000_000,
+        b"Content-Type: a/b; x=" + b"(" * 60_000 + b"\n\n",
+        b"Content-Type: multipart/mixed; boundary=" + b"b" * 60_000 + b"\n\n" + b"\n--b" * 200_000,
         b"Content-Type: a/b" + b"; x*%d=y" * 100_000,
     ],
-    ids=["nested", "dashes", "quotes", "mails in mails", "a long value", "many parameters"],
+    ids=[
+        "nested",
+        "dashes",
+        "quotes",
+        "mails in mails",
+        "a long value",
+        "comments",
+        "a long boundary",
+        "many parameters",
+    ],
 )
 def test_hostile_mail_costs_its_size(mime: bytes) -> None:
     """A mail made to be slow takes a fraction of a second."""
@@ -174,6 +287,24 @@ def test_any_bytes_have_parts(pieces: list[bytes]) -> None:
         end = part.end
         part.content()
         part.text(100)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (b"base64", b"QQ==" * 300_000),
+        (b"quoted-printable", b"= \t" * 300_000),
+        (b"quoted-printable", b"=" + b" " * 1_000_000),
+        (b"x-uuencode", b"begin 644 a\n" + b"M\n" * 300_000),
+        (b"x-uuencode", b"begin 644" * 100_000),
+    ],
+)
+def test_a_hostile_encoding_costs_its_size(encoding: bytes, body: bytes) -> None:
+    """A body made to be slow is decoded in a fraction of a second."""
+    part = root(b"Content-Transfer-Encoding: " + encoding + b"\n\n" + body)
+    start = time.process_time()
+    part.content()
+    assert time.process_time() - start < 1
 
 
 @given(st.binary())

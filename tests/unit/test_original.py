@@ -185,6 +185,76 @@ def test_what_cannot_be_read_has_a_reason(content: bytes, reason: SkipReason) ->
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        b"From desk@lure.test Mon Nov 23 09:00:00 2026\r\n",
+        b">From desk@lure.test Mon Nov 23 09:00:00 2026\n",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\r\n",
+        b"\r\n\n\r\n",
+        b" " * 80 + b"\r\n",
+        b" \t ",
+        b"2817\r\n",
+        b"* 1 FETCH (BODY[] {2817}\r\n",
+        b"Microsoft Mail Internet Headers Version 2.0\r\n",
+        b"This mail was released from quarantine.\r\nAsk the help desk.\r\n\r\n",
+        b"2817\n\xef\xbb\xbf\nFrom desk Mon Nov 23\n",
+    ],
+)
+def test_a_mail_begins_with_its_first_header(before: bytes) -> None:
+    """What transports, stores and gateways put before it is neither read nor submitted."""
+    assert opened(before + MAIL) == Opened(MAIL, Form.MIME)
+    assert opened(report_of_report(before + MAIL)) == Opened(MAIL, Form.REPORT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Please look.\r\n\r\n-----Original Message-----\r\n" + MAIL,
+        b"Please look.\r\n\r\n________________________________\r\n" + MAIL,
+        b"Hi,\r\n" * 20 + MAIL,
+        b"Hello\r\nFrom: me\r\n\r\nSubject: x",
+        b"From : Desk <desk@lure.test>\r\n" + MAIL,
+    ],
+)
+def test_text_around_a_mail_stays_where_it_is(content: bytes) -> None:
+    """A note above a quoted mail is no banner, and a header with a blank before its colon no line of a mail store."""
+    assert opened(content) == Opened(content, Form.MIME)
+
+
+OTHER_CLASSES = (
+    "IPM.Contact", "ipm.contact.Custom", "IPM.DistList", "IPM.Appointment", "IPM.Task", "IPM.StickyNote",
+    "IPM.Activity", "IPM.OLE.CLASS.{00061055-0000-0000-C000-000000000046}",
+)  # fmt: skip
+MAIL_CLASSES = (
+    "IPM.Note", "IPM.Note.Custom", "IPM.Post", "IPM.Schedule.Meeting.Request", "IPM.TaskRequest", "REPORT.IPM.Note.NDR",
+    "IPM.Contacted", "", "Custom",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_CLASSES + MAIL_CLASSES)
+def test_an_outlook_item_is_a_mail_by_its_class(name: str) -> None:
+    """Contacts, groups, appointments, tasks, notes and journal entries are none, alone or in a winmail.dat."""
+    item = OutlookMessage({Property.MESSAGE_CLASS: name, Property.SUBJECT: "x"})
+    wrapped = write_winmail(OutlookMessage({}, (), (OutlookAttachment(item),)))
+    for content in (write_msg(item), wrapped):
+        found = opened(content)
+        assert (found == Closed(SkipReason.NOT_EMAIL)) == (name in OTHER_CLASSES)
+        assert isinstance(found, Opened) == (name in MAIL_CLASSES)
+
+
+def test_a_cut_off_winmail_says_so() -> None:
+    """Where what is left holds no mail, it is the damage that hides it."""
+    whole = as_winmail_item(MAIL)
+    found = opened(whole[: len(whole) // 2])
+    assert isinstance(found, Closed)
+    assert (found.reason, found.detail) == (
+        SkipReason.UNREADABLE_ORIGINAL,
+        "the winmail.dat cannot be read: it ends inside a value",
+    )
+
+
+@pytest.mark.parametrize(
     "content", [b"hello", b"<html>Subject: x</html>", b"\xff" * 99, b"Content-Type: text/html\r\n\r\nx"]
 )
 def test_text_that_is_no_mail_is_left_to_the_reader_of_headers(content: bytes) -> None:

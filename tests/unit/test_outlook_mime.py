@@ -237,6 +237,67 @@ def test_without_transport_headers_the_properties_tell(path: Callable[[OutlookMe
     assert max(map(len, mime.split(b"\r\n"))) <= 78
 
 
+@pytest.mark.parametrize(
+    ("properties", "sender"),
+    [
+        ({"sender_smtp_address": "desk@lure.test", "sender_name": "Desk"}, '"Desk" <desk@lure.test>'),
+        ({"sender_address": "Parcel <desk@lure.test>"}, "<desk@lure.test>"),
+        ({"sender_address": "SMTP:desk@lure.test"}, "<desk@lure.test>"),
+        ({"sender_address": "/O=CONTOSO/OU=X (Y)/CN=RECIPIENTS/CN=ANNA", "sender_name": "Anna"}, '"Anna":;'),
+        ({"sender_address": "/o=Contoso/cn=Recipients/cn=anna@contoso.example", "sender_name": "Anna"}, '"Anna":;'),
+        ({"sender_address": "EX:/o=Two Words/cn=Users/cn=anna@contoso.example", "sender_name": "Anna"}, '"Anna":;'),
+        ({"sender_address": "IMCEAEX-_O=CONTOSO_CN=ANNA@contoso.example", "sender_name": "Anna"}, '"Anna":;'),
+        ({"sender_address": "someone at lure@lure.test", "sender_name": "Desk"}, '"Desk":;'),
+        ({"sent_representing_name": "Boss", "sender_smtp_address": "pa@lure.test"}, "<pa@lure.test>"),
+        ({}, "undisclosed:;"),
+    ],
+)
+def test_the_sender_is_an_address_or_a_name(properties: dict[str, object], sender: str) -> None:
+    """An address as it stands, never an X.500 path nor one that is cut out of something else."""
+    mime = write_mime(message(**properties))
+    assert mime.partition(b"\r\n")[0].decode() == f"From: {sender}"
+
+
+SENT = datetime(2024, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+@through
+@pytest.mark.parametrize(
+    ("fragment", "lines"),
+    [
+        (
+            "X-Mailer: y\r\n\r\n",
+            [
+                'From: "Desk" <desk@a.example>',
+                'To: "Ben" <ben@contoso.example>',
+                "Date: Sat, 03 Feb 2024 04:05:06 +0000",
+                "Subject: Hello",
+                "Message-ID: <1@a.example>",
+            ],
+        ),
+        ("From: Desk\r\nTo: Ben\r\nCc: Jo\r\nSubject: x\r\nDate: y\r\n\r\n", [
+            'From: "Desk" <desk@a.example>', 'To: "Ben" <ben@contoso.example>', "Message-ID: <1@a.example>"]),
+        ("From: x@b.example\r\nTo: undisclosed-recipients:;\r\nSubject: x\r\nDate: y\r\nMessage-ID: z\r\n\r\n", [
+            'To: "Ben" <ben@contoso.example>']),
+        ("from: x@b.example\r\nCC: y@b.example\r\nsubject:\r\ndate: y\r\nmessage-id: z\r\n\r\n", []),
+    ],
+    ids=["nothing told", "names alone", "nobody told", "all told"],
+)  # fmt: skip
+def test_properties_fill_in_what_headers_lack(
+    path: Callable[[OutlookMessage], OutlookMessage], fragment: str, lines: list[str]
+) -> None:
+    """Fragments of transport headers, as of a sent item, stay; what they do not tell comes behind them."""
+    known = message(
+        transport_headers=fragment, sender_name="Desk", sender_smtp_address="desk@a.example", subject="Hello",
+        client_submit_time=SENT, internet_message_id="<1@a.example>",
+    )  # fmt: skip
+    people = (OutlookRecipient(RecipientKind.TO, "Ben", "ben@contoso.example"),)
+    head = write_mime(path(OutlookMessage(known.properties, people))).decode().partition("\r\nMIME-Version")[0]
+    replaced = {line.partition(":")[0] for line in lines}
+    kept = [line for line in fragment.split("\r\n") if line and line.partition(":")[0] not in replaced]
+    assert head.split("\r\n") == kept + lines
+
+
 @given(st.text(max_size=40), st.text(max_size=300), st.sampled_from(["", "\u2028X-Forged: 1\x85X-Forged: 1"]))
 @example("", "", "")
 def test_no_property_brings_a_header(name: str, text: str, more: str) -> None:

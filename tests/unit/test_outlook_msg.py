@@ -110,12 +110,49 @@ def test_what_was_written_is_read(message: OutlookMessage) -> None:
     assert read_outlook_msg(write_msg(message)) == message
 
 
-def test_text_in_a_code_page_is_decoded() -> None:
-    """8-bit text is in the message's own code page, and in windows-1252 where it names none."""
-    page = struct.pack("<HHI8s", 0x0003, Property.MESSAGE_CODE_PAGE, 6, struct.pack("<Ixxxx", 1251))
-    for table, subject in ((bytes(32) + page, "При"), (bytes(32), "Ïðè")):
-        storage: Storage = {"__properties_version1.0": table, "__substg1.0_0037001E": "При".encode("cp1251")}
-        assert read_outlook_msg(write_compound_file(storage)).properties[Property.SUBJECT] == subject
+def storage_of(numbers: dict[int, int], **texts: bytes) -> Storage:
+    """A message with those numbers and 8-bit texts, the latter by the hexadecimal number of their property."""
+    rows = [struct.pack("<HHI8s", 0x0003, number, 6, struct.pack("<Ixxxx", value)) for number, value in numbers.items()]
+    streams: Storage = {f"__substg1.0_{name.removeprefix('p')}001E": octets for name, octets in texts.items()}
+    return {"__properties_version1.0": bytes(32) + b"".join(rows), **streams}
+
+
+PAGE, LOCALE, BODY_PAGE = Property.MESSAGE_CODE_PAGE, Property.MESSAGE_LOCALE, Property.INTERNET_CODE_PAGE
+
+
+@pytest.mark.parametrize(
+    ("numbers", "charset", "text"),
+    [
+        ({PAGE: 1251, LOCALE: 1041, BODY_PAGE: 65001}, "cp1251", "Привет"),
+        ({PAGE: 1200, LOCALE: 1041, BODY_PAGE: 50220}, "cp932", "日本語①"),
+        ({LOCALE: 1031, BODY_PAGE: 65001}, "cp1252", "Grüße €"),
+        ({LOCALE: 0x0C04, BODY_PAGE: 1252}, "cp950", "帳單"),
+        ({LOCALE: 0x0804}, "gbk", "朱镕基"),
+        ({LOCALE: 0x0C1A}, "cp1251", "Здраво"),
+        ({LOCALE: 0x041A}, "cp1250", "Čao"),
+        ({LOCALE: 1081, BODY_PAGE: 1251}, "cp1251", "Привет"),
+        ({BODY_PAGE: 20866}, "cp1251", "Привет"),
+        ({BODY_PAGE: 28592}, "cp1250", "Zażółć"),
+        ({BODY_PAGE: 50220}, "cp932", "日本語"),
+        ({BODY_PAGE: 20127}, "cp1252", "Grüße"),
+        ({BODY_PAGE: 65001}, "utf-8", "Grüße"),
+        ({BODY_PAGE: 65001}, "cp1252", "Grüße"),
+        ({}, "cp1252", "Grüße"),
+    ],
+)
+def test_text_in_a_code_page_is_decoded(numbers: dict[int, int], charset: str, text: str) -> None:
+    """8-bit text is in the message's own code page, its locale's, the Windows family of its body's, else 1252."""
+    storage = storage_of(numbers, p0037=text.encode(charset))
+    assert read_outlook_msg(write_compound_file(storage)).properties[Property.SUBJECT] == text
+
+
+def test_an_html_body_of_8_bits_is_in_the_code_page_of_the_body() -> None:
+    """It stays octets under the charset that goes with them, whatever page the other texts are in."""
+    html = "<p>Grüße</p>".encode()
+    storage = storage_of({LOCALE: 1031, BODY_PAGE: 65001}, p0037="Grüße".encode("cp1252"), p1013=html + b"\0")
+    message = read_outlook_msg(write_compound_file(storage))
+    assert (message.properties[Property.SUBJECT], message.properties[Property.HTML]) == ("Grüße", html)
+    assert b"Content-Type: text/html; charset=utf-8\r\n" in write_mime(message)
 
 
 def test_large_file_is_read() -> None:

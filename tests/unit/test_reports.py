@@ -325,6 +325,60 @@ def test_an_impossible_date_is_none(date: str) -> None:
     assert facts_of(mail(f"Date: {date}")).sent_at is None
 
 
+@pytest.mark.parametrize(
+    ("date", "hour", "year"),
+    [
+        ("Tue, 7 Jan 2020 03:43:59 PM +0000", 15, 2020),
+        ("Tue, 7 Jan 2020 03:43:59pm +0000", 15, 2020),
+        ("Tue, 7 Jan 2020 12:43:59 AM +0000", 0, 2020),
+        ("Tue, 7 Jan 2020 12:43:59 PM +0000", 12, 2020),
+        ("Tue, 7 Jan 2020 15:43:59 PM +0000", 15, 2020),
+        ("Tue, 7 Jan 120 15:43:59 +0000", 15, 2020),
+        ("Tue, 7 Jan 20 15:43:59 +0000", 15, 2020),
+        ("Tue, 7 Jan 1999 15:43:59 +0000", 15, 1999),
+    ],
+)
+def test_odd_dates_are_read(date: str, hour: int, year: int) -> None:
+    """Years of two and three digits as RFC 5322 section 4.3 says; halves of the day as people mean them."""
+    sent_at = facts_of(mail(f"Date: {date}")).sent_at
+    assert sent_at is not None
+    assert (sent_at.hour, sent_at.year) == (hour, year)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "\r\n Anna\r\n <anna@contoso.example>",
+        "Anna <anna@\r\n contoso.example>",
+        "anna\r\n @contoso.example",
+        "Anna <\r\n anna@contoso.\r\n example>",
+        '"A,\r\n B" <anna@contoso.example>',
+        "<@relay.example:anna@contoso.example>",
+    ],
+)
+def test_a_folded_address_is_the_recipient(to: str) -> None:
+    """A fold hides nobody: the reporter stands in only where nobody of the tenant is named."""
+    assert facts_of(mail(f"To: {to}")).recipient == "anna@contoso.example"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "undisclosed:;",
+        '"Angela" :;',
+        "Friends: ;",
+        "Angela Sample",
+        '"Angela"',
+        "Angela </O=CONTOSO/OU=X (Y)/CN=RECIPIENTS/CN=ANGELA>",
+        "</o=Contoso/cn=Recipients/cn=angela@contoso.example>",
+        "/o=Contoso/cn=Recipients/cn=angela@contoso.example",
+    ],
+)
+def test_a_from_without_an_address_is_no_sender(sender: str) -> None:
+    """Names, empty groups and paths within Exchange leave the sender to what the report tells."""
+    assert facts_of(f"From: {sender}\r\nSubject: x\r\n\r\n".encode()).sender is None
+
+
 def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     """`-0000` means that the zone is unknown: the time is taken as UTC, wherever this machine stands."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
@@ -333,6 +387,11 @@ def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     time.tzset()
     assert facts.sent_at == datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
+
+
+def test_a_mail_without_a_body_is_one() -> None:
+    """A body is optional (RFC 5322 section 3.5): only headers that end within a line are cut off."""
+    assert facts_of(b"From: x@evil.example\r\nSubject: y\r\n").subject == "y"
 
 
 def test_a_subject_is_harmless() -> None:
@@ -358,7 +417,7 @@ def test_a_malformed_line_hides_nothing() -> None:
         (b"X-Header: only\n\nbody", "none of the headers"),
         (bytes(range(256)) * 5_000, "none of the headers"),
         (MAIL[:200], "ends within its headers"),
-        (b"From: x\r\n", "ends within its headers"),
+        (b"From: x\r\nSubject: y", "ends within its headers"),
     ],
 )
 def test_what_cannot_be_read_has_a_reason(mime: bytes, words: str) -> None:

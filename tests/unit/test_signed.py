@@ -3,6 +3,7 @@
 import base64
 import time
 import tracemalloc
+import zlib
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,30 @@ def test_what_is_encrypted_is_told_and_not_read() -> None:
     sealed = as_enveloped(b"Subject: original\r\n\r\nx")
     assert (is_cms(sealed), is_enveloped(sealed), content_of_signed(sealed)) == (True, True, None)
     assert is_enveloped(base64.encodebytes(sealed))
+
+
+COMPRESSED, ZLIB = b"\x06\x0b*\x86H\x86\xf7\r\x01\x09\x10\x01\x09", b"\x06\x0b*\x86H\x86\xf7\r\x01\x09\x10\x03\x08"
+
+
+def compressed(packed: bytes) -> bytes:
+    """Compressed-data around these octets."""
+    return tlv(0x30, COMPRESSED, tlv(0xA0, tlv(0x30, VERSION, tlv(0x30, ZLIB), tlv(0x30, DATA, tlv(0xA0, packed)))))
+
+
+def test_a_compressed_mail_is_found() -> None:
+    """S/MIME may compress (RFC 8551 section 3.6), whole or in pieces; what is damaged gives nothing."""
+    packed = zlib.compress(MAIL)
+    for octets in (tlv(0x04, packed), tlv(0x24, tlv(0x04, packed[:9]), tlv(0x04, packed[9:]))):
+        p7z = compressed(octets)
+        assert (is_cms(p7z), is_enveloped(p7z), content_of_signed(p7z)) == (True, False, MAIL)
+    assert content_of_signed(compressed(tlv(0x04, packed[:-9]))) is None
+    assert content_of_signed(compressed(tlv(0x04, b"x" + packed))) is None
+
+
+def test_what_is_compressed_cannot_become_a_gigabyte() -> None:
+    """It may grow by a factor, or to what few mails exceed."""
+    assert content_of_signed(compressed(tlv(0x04, zlib.compress(bytes(500_000))))) == bytes(500_000)
+    assert content_of_signed(compressed(tlv(0x04, zlib.compress(bytes(600_000))))) is None
 
 
 @pytest.mark.parametrize(
