@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from shared.domain.charsets import codec_of, decode_labelled
+from shared.domain.charsets import codec_of
 from shared.formats.link_hosts import links_in, read_link
 from shared.formats.mime_parts import Part, walk
 from shared.formats.visible_html import read_html
@@ -41,12 +41,6 @@ _ENCODINGS = frozenset({"", "7bit", "8bit", "binary", "base64", "quoted-printabl
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/ \t\r\n"
 _PADDING = frozenset({b"", b"=", b"=="})
 _LOST_IN_QUOTED_PRINTABLE = re.compile(rb"=[ \t]*\r(?!\n)|=[ \t]+\r?\n")
-_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
-_META_WITHIN_BYTES = 1_024  # HTML standard, 13.2.3.2
-_DELETES_SPACE = re.compile(
-    rb"^content-type[ \t]*+:(?:[^\n]|\n[ \t])*?\bdelsp[ \t]*+=[ \t\"]*+yes", re.IGNORECASE | re.MULTILINE
-)
-_SOFT_BREAK = re.compile(r"(?<!^--) \r?\n", re.MULTILINE)
 _DELIMITER_AND_HEADERS = re.compile(
     rb"^--[^\n]*--[ \t\r]*+$|^--[^\n]*+\n?+(?:[\w-]++[ \t]*+:(?!//)[^\n]*+\n?+(?:[ \t]++[^\n]*+\n?+)*+)*+", re.MULTILINE
 )
@@ -160,12 +154,13 @@ class _Reading:
         self.miss("too many bodies", is_so=len(bodies) > MAX_BODIES)
         shown: list[str] = []
         for place in bodies[:MAX_BODIES]:
+            part = self._parts[place]
             if place in pages:
-                shown.append(self._read_page(self._text_of(place)))
+                shown.append(self._read_page(self._text_of(part)))
             elif self._has_alternative(place, pages):
-                self.unseen += (" ", self._read_plain(place))
+                self.unseen += (" ", self._read_plain(part))
             else:
-                shown.append(self._read_plain(place))
+                shown.append(self._read_plain(part))
         return self.one_line(" ".join(shown))
 
     def _has_alternative(self, place: int, pages: AbstractSet[int]) -> bool:
@@ -188,20 +183,13 @@ class _Reading:
 
     # --- Text -------------------------------------------------------------------------------------------------------
 
-    def _text_of(self, place: int) -> str:
-        part = self._parts[place]
-        content = part.content()
+    def _text_of(self, part: Part) -> str:
+        text = part.text(MAX_BODY_BYTES)
         self.miss("a transfer encoding that does not decode to the end", is_so=not _decodes(part))
-        self.miss("a body of too many bytes", is_so=len(content) > MAX_BODY_BYTES)
-        charset = part.charset
-        if not charset and part.content_type == "text/html":
-            found = _META_CHARSET.search(content, 0, _META_WITHIN_BYTES)
-            charset = found[1].decode("ascii", "replace") if found else None
-        text = decode_labelled(content[:MAX_BODY_BYTES], charset)
-        is_plain = content.isascii() and b"\x1b" not in content
-        self.miss(
-            "a charset that is not known", is_so=bool(charset) and codec_of(charset or "") is None and not is_plain
-        )
+        self.miss("a body of too many bytes", is_so=part.end - part.body_start > MAX_BODY_BYTES)
+        is_unknown = part.charset is not None and codec_of(part.charset) is None
+        is_plain = text.isascii() and "\x1b" not in text
+        self.miss("a charset that is not known", is_so=is_unknown and not is_plain)
         self.miss("text that does not decode", is_so="\ufffd" in text)
         return text
 
@@ -213,10 +201,8 @@ class _Reading:
             self.unseen += (" ", page.unseen)
         return page.text
 
-    def _read_plain(self, place: int) -> str:
-        text = self._text_of(place)
-        if _DELETES_SPACE.search(self._heads[place]):
-            text = _SOFT_BREAK.sub("", text)  # RFC 3676, 4.2
+    def _read_plain(self, part: Part) -> str:
+        text = self._text_of(part)
         self.miss("a file packed into the text", is_so=_PACKED_IN_TEXT.search(text) is not None)
         if _PAGE_IN_TEXT.search(text):
             self.unseen += (" ", self._read_page(text))
