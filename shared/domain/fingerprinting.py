@@ -8,7 +8,6 @@ numbers). The sketch is made of its words. Pure and total; the same mail has the
 from __future__ import annotations
 
 import hashlib
-import heapq
 import itertools
 import json
 import re
@@ -70,7 +69,7 @@ def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
                 content.words if _brand(organisation) in _PLATFORMS else None,
             ]
         ),
-        sketch=tuple(heapq.nsmallest(SKETCH, shingles)),
+        sketch=tuple(sorted(shingles)[:SKETCH]),
         size=len(shingles),
         ids=frozenset(_digest([one])[:16] for one in (internet_message_id, network_message_id) if one),
     )
@@ -89,8 +88,10 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 # Marks within a token keep URLs, addresses, numbers and ids in one piece.
 _MARKS = r"[-.@:/?=&%#~+]+"
 _TOKEN = re.compile(rf"[{_UNSPACED}]{{1,2}}|[^\W{_UNSPACED}]+(?:{_MARKS}[^\W{_UNSPACED}]+)*")
-_ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)  # the same, in half the time
-_LINK_RUN = re.compile(r"[a-z][a-z0-9+.-]*://[\w.:@%~-]*(?:[/?#][^\s<>\"`|{}^]*)?")
+_SPACED_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*")  # the same where there are none of them, in half the time
+_ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)
+_UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
+_LINK_RUN = re.compile(r"\b[a-z][a-z0-9+.-]*+://[\w.:@%~-]*(?:[/?#][^\s<>\"`|{}^]*)?")
 _ANY_LINK = "x://x"
 _LONGEST_WORD = 24
 _SHORTEST_NAME = 3
@@ -127,7 +128,7 @@ def _read(subject: str, text: str, recipient: str, unseen: str) -> _Content:
             *(_phones(title) ^ _phones(f"{body} {beside}")),
             *(account for text in (title, body, beside) for account in _accounts(text)),
         },
-        exactly={*_folded(leading), *_HANDLE.findall(body), *_HANDLE.findall(beside)},
+        exactly={*_folded(leading), *_handles(body), *_handles(beside)},
     )
 
 
@@ -139,7 +140,9 @@ def _unusual(tokens: Iterable[str]) -> set[str]:
 def _tokens(normalised: str) -> list[str]:
     if "://" in normalised:
         normalised = _LINK_RUN.sub(_ANY_LINK, normalised)  # its pieces are no words; where it leads is in the links
-    return (_ASCII_TOKEN if normalised.isascii() else _TOKEN).findall(normalised)
+    if normalised.isascii():
+        return _ASCII_TOKEN.findall(normalised)
+    return (_TOKEN if _UNSPACED_LETTER.search(normalised) else _SPACED_TOKEN).findall(normalised)
 
 
 def _normalise(text: str) -> str:
@@ -227,6 +230,10 @@ def _phones(text: str) -> set[str]:
     """The telephone numbers: who clones a mail may want to be called instead of the one who wrote it."""
     candidates = _DIGITS.findall(text)
     return {"".join(_DIGIT.findall(phone)) for candidate in candidates for phone in _PHONE.findall(candidate)}
+
+
+def _handles(text: str) -> list[str]:
+    return _HANDLE.findall(text) if "@" in text else []
 
 
 def _accounts(text: str) -> set[str]:

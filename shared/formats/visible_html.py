@@ -23,12 +23,20 @@ _TOKEN, _TOKEN_IN_RAW = (
         r"<(?:!(--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>)?))"
         rf"|((?i:{raw}))(?=[\s/>])({_ATTRIBUTES})>?((?:[^<]++|<(?!/(?i:\2)(?:[\s/>]|\Z)))*+)"
         rf"|([a-zA-Z][^\s/>]*+)({_ATTRIBUTES})>?"
-        r"|/([a-zA-Z][^\s/>]*+)[^>]*+>?"
+        r"|/([a-zA-Z][^\s/>]*+)[^>]*+>?((?:\s*+</[a-zA-Z][^>]*+>)*+)"
         r"|[!?/][^>]*+>?)"
     )
     for raw in (_RAW, "script|style")
 )
-_COMMENT, _RAW_ELEMENT, _NAME, _ELEMENT, _END = 1, 4, 5, 6, 7  # groups, the last one of each kind but for the name
+_COMMENT, _RAW_ELEMENT, _NAME, _ELEMENT, _END_NAME, _END = (
+    1,
+    4,
+    5,
+    6,
+    7,
+    8,
+)  # groups, the last one of each kind but for the name
+_TAG = re.compile(r"<(/?+)([a-zA-Z][^\s/>]*+)")
 _ATTRIBUTE = re.compile(r"([^\s\"'=<>/]++)(?:\s*+=\s*+(?:\"([^\"]*+)|'([^']*+)|([^\s>\"']++)))?")
 _SHOWN_RAW = frozenset({"xmp", "textarea"})
 _PLAIN_TEXT = re.compile(r"<plaintext(?=[\s/>])[^>]*+>?", re.IGNORECASE)
@@ -40,12 +48,14 @@ _INLINE = frozenset(
     | {"label", "mark", "o:p", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var"}
     | {"wbr"}
 )
+_SEPARATING = re.compile(rf"\s|</(?!(?i:{'|'.join(sorted(_INLINE))})[\s/>])")
 _PICTURES = frozenset({"src", "background", "poster", "lowsrc", "dynsrc", "codebase", "archive", "icon", "movie"})
 _REFERRING = _PICTURES | frozenset(
     {"href", "action", "formaction", "xlink:href", "o:href", "data", "cite", "ping", "longdesc"}
 )
 _TOLD = frozenset({"alt", "title", "value", "placeholder", "label", "summary", "content", "srcset", "srcdoc"})
 """Attributes whose text some mail program shows, or that hold links among other things."""
+_READ_ATTRIBUTES = _REFERRING | _TOLD | {"style", "hidden"}
 _NOT_DISPLAYED = re.compile(r"display\s*+:\s*+none")
 _TRANSPARENT = re.compile(r"(?<![\w-])opacity\s*+:\s*+0*+(?:\.0*+)?%?\s*+(?:[;!]|$)")
 _VISIBILITY = re.compile(r"visibility\s*+:\s*+(hidden|collapse|visible)")
@@ -137,12 +147,15 @@ class _Reader:
         self._depth = depth
         self._state = state
         self._hidden: list[tuple[str, int]] = []  # what is open from the hidden element on, with the state outside
-        self._outside: dict[str, int] = {}  # how many of a name are open around it
+        self._html = ""
+        self._hidden_from = self._counted = 0
+        self._outside: dict[str, int] = {}  # how many of a name are open, as far as they were counted
         self._meanings: dict[str, _Meaning] = {}
 
     def read(self, html: str) -> None:  # noqa: C901, PLR0912 - a call for each tag would take most of the time
         """Read the page on."""
-        texts, hidden, outside, meanings = self.texts, self._hidden, self._outside, self._meanings
+        texts, hidden, meanings = self.texts, self._hidden, self._meanings
+        self._html = html
         position = 0
         for token in self._token.finditer(html):
             start, end = token.span()
@@ -158,25 +171,21 @@ class _Reader:
                 if len(attributes) > _SHORTEST_ATTRIBUTE:
                     meaning = meanings.get(attributes) or self._read_attributes(attributes)
                 if meaning.acts or hidden or name == "template":
-                    self._begin(name, meaning)
-                else:
-                    outside[name] = outside.get(name, 0) + 1
+                    self._begin(name, meaning, start)
             elif kind == _END:
-                name = token[_END].lower()
-                if name not in _INLINE:
+                if token[_END_NAME].lower() not in _INLINE or (token[_END] and _SEPARATING.search(token[_END])):
                     texts.append(" ")
                 if hidden:
-                    self._end(name)
-                elif outside.get(name):
-                    outside[name] -= 1
+                    for tag in _TAG.finditer(html, start, end):
+                        self._end(tag[2].lower())
             elif kind == _RAW_ELEMENT:
-                self._read_raw(token[2].lower(), token[3], token[4], is_ended=end < len(html))
+                self._read_raw(token, is_ended=end < len(html))
             elif kind == _COMMENT and "[if" in token[1]:
                 self._read_unseen(token[1].partition(">")[2])
         if position < len(html):
             (self.unseen if self._state else texts).append(html[position:])
 
-    def _begin(self, name: str, meaning: _Meaning) -> None:
+    def _begin(self, name: str, meaning: _Meaning, start: int) -> None:
         """Begin an element that means something, or stands within one that is hidden."""
         if name == "p" and self._hidden and self._hidden[-1][0] == "p":
             self._end("p")  # the one element whose end is left out all the time
@@ -186,8 +195,9 @@ class _Reader:
         if name in _VOID:
             return
         if not state and not self._hidden:
-            self._outside[name] = self._outside.get(name, 0) + 1
-        elif len(self._hidden) < _MAX_OPEN:
+            return
+        if len(self._hidden) < _MAX_OPEN:
+            self._hidden_from = self._hidden_from if self._hidden else start
             self.unseen.append(" ")
             self._hidden.append((name, self._state))
             self._state = state
@@ -202,14 +212,22 @@ class _Reader:
             last = ""
             while last != name:
                 last, self._state = self._hidden.pop()
-        elif self._outside.get(name):
-            self._outside[name] -= 1
+        elif self._hidden and self._is_open_outside(name):
             self._state = self._hidden[0][1]
             self._hidden.clear()
 
-    def _read_raw(self, name: str, attributes: str, content: str, *, is_ended: bool) -> None:
+    def _is_open_outside(self, name: str) -> bool:
+        """Whether an element of that name is open around the one that is hidden; each tag is counted once."""
+        for tag in _TAG.finditer(self._html, self._counted, self._hidden_from):
+            one = tag[2].lower()
+            self._outside[one] = max(self._outside.get(one, 0) + (-1 if tag[1] else 1), 0)
+        self._counted = self._hidden_from
+        return self._outside.get(name, 0) > 0
+
+    def _read_raw(self, element: re.Match[str], *, is_ended: bool) -> None:
         """A script or its like: text up to its own end, which it may lack."""
-        self._begin(name, self._read_attributes(attributes))
+        name, attributes, content = element[2].lower(), element[3], element[4]
+        self._begin(name, self._read_attributes(attributes), element.start())
         if name in _SHOWN_RAW:
             (self.unseen if self._state else self.texts).append(content)
         elif name == "style":
@@ -258,10 +276,14 @@ def _meaning(attributes: str) -> _Meaning:
     unseen: list[str] = []
     pages: list[str] = []
     for name, quoted, single, bare in _ATTRIBUTE.findall(attributes):
-        name, value = name.lower(), quoted or single or bare  # noqa: PLW2901 - the one form in which names are known
+        name = name.lower()  # noqa: PLW2901 - the one form in which names are known
+        if name not in _READ_ATTRIBUTES:
+            continue
+        value = quoted or single or bare
         if name == "style":
-            style = unescape(value).lower()
-            references += _style_references(unescape(value))
+            written = unescape(value)
+            style = written.lower()
+            references += _style_references(written)
         elif name in _REFERRING:
             references.append((unescape(value), name in _PICTURES))
         elif name == "hidden":
