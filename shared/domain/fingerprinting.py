@@ -8,7 +8,6 @@ numbers). The sketch is made of its words. Pure and total; the same mail has the
 from __future__ import annotations
 
 import hashlib
-import heapq
 import itertools
 import json
 import re
@@ -18,11 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.domain.campaigns import SKETCH, Fingerprint
-from shared.domain.text import clean, domain_of, ip_address
+from shared.domain.text import clean, domain_of
 
 MAX_TEXT = 64 * 1024
 """Characters whose words are compared; what follows has to be equal."""
-_RULES = 2
+_RULES = 3
 """Goes into every bucket. Raise it with each change to what a fingerprint is made of: old ones then match nothing."""
 
 
@@ -39,17 +38,20 @@ def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
     network_message_id: str | None,
     recipient: str,
     reply_to: Sequence[str] = (),
+    exactly: Sequence[str] = (),
+    unseen: str = "",
 ) -> Fingerprint | None:
     """The fingerprint of an original; None where there is no sender or nothing but a subject to compare.
 
     `authentication` is what Exchange itself wrote about the sender, in any stable wording; `links` are the host names
     behind the links, those in the text among them; `attachments` are digests of their contents; `reply_to` are the
-    addresses that answers go to. Order does not matter.
+    addresses that answers go to. `exactly` is what has to be the same to the letter, as links whose host does not say
+    where they lead; of `unseen` text only that counts to which it leads. Order does not matter.
     """
     if not sender or not (text.strip() or links or attachments):
         return None
     organisation = sender_organisation(sender)
-    content = _read(subject or "", text, recipient)
+    content = _read(subject or "", text, recipient, unseen)
     answered = {*map(sender_organisation, reply_to)} - {organisation}
     targets = {*map(organisation_of_host, links), *content.targets, *answered} - {sender_organisation(recipient)}
     shingles = _shingles(content.words)
@@ -61,12 +63,13 @@ def fingerprint(  # noqa: PLR0913 - facts of a mail, all given by name
                 organisation,
                 authentication.strip().casefold(),
                 sorted(targets),
+                sorted({*exactly, *content.exactly}),
                 sorted({digest.casefold() for digest in attachments}),
                 text[MAX_TEXT:],
                 content.words if _brand(organisation) in _PLATFORMS else None,
             ]
         ),
-        sketch=tuple(heapq.nsmallest(SKETCH, shingles)),
+        sketch=tuple(sorted(shingles)[:SKETCH]),
         size=len(shingles),
         ids=frozenset(_digest([one])[:16] for one in (internet_message_id, network_message_id) if one),
     )
@@ -85,7 +88,11 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 # Marks within a token keep URLs, addresses, numbers and ids in one piece.
 _MARKS = r"[-.@:/?=&%#~+]+"
 _TOKEN = re.compile(rf"[{_UNSPACED}]{{1,2}}|[^\W{_UNSPACED}]+(?:{_MARKS}[^\W{_UNSPACED}]+)*")
-_ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)  # the same, in half the time
+_SPACED_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*")  # the same where there are none of them, in half the time
+_ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)
+_UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
+_LINK_RUN = re.compile(r"\b[a-z][a-z0-9+.-]*+://[\w.:@%~-]*(?:[/?#][^\s<>\"`|{}^]*)?")
+_ANY_LINK = "x://x"
 _LONGEST_WORD = 24
 _SHORTEST_NAME = 3
 _NAME_PART = re.compile(r"[^\W\d_]+")
@@ -101,23 +108,41 @@ class _Content:
 
     words: list[str]
     targets: set[str]
+    exactly: set[str]
 
 
-def _read(subject: str, text: str, recipient: str) -> _Content:
+def _read(subject: str, text: str, recipient: str, unseen: str) -> _Content:
     title, body = _normalise(subject), _normalise(text)
     tokens = [*_tokens(title), _END, *_tokens(body)]
-    unusual = {token for token in tokens if len(token) > _LONGEST_WORD or not token.isalpha()}
-    placeholders = {token: _placeholder(token) for token in unusual} | _names(recipient)
+    unusual = _unusual(tokens)
+    names = _names(recipient)
+    placeholders = {token: _placeholder(token) for token in unusual} | names
     words = map(placeholders.get, tokens, tokens)
+    beside = _normalise(unseen) if unseen else ""
+    leading = unusual.union(_unusual(_tokens(beside))) - names.keys()
     return _Content(
         words=[word for word, _ in itertools.groupby(words)],
         # A number that stands in subject and text alike is a caller's, another one in each copy of a voice message.
-        targets={*_targets(unusual), *(_phones(title) ^ _phones(body)), *_accounts(title), *_accounts(body)},
+        targets={
+            *_targets(leading),
+            *(_phones(title) ^ _phones(f"{body} {beside}")),
+            *(account for text in (title, body, beside) for account in _accounts(text)),
+        },
+        exactly={*_folded(leading), *_handles(body), *_handles(beside)},
     )
 
 
+def _unusual(tokens: Iterable[str]) -> set[str]:
+    """The tokens that are no plain words."""
+    return {token for token in tokens if len(token) > _LONGEST_WORD or not token.isalpha()}
+
+
 def _tokens(normalised: str) -> list[str]:
-    return (_ASCII_TOKEN if normalised.isascii() else _TOKEN).findall(normalised)
+    if "://" in normalised:
+        normalised = _LINK_RUN.sub(_ANY_LINK, normalised)  # its pieces are no words; where it leads is in the links
+    if normalised.isascii():
+        return _ASCII_TOKEN.findall(normalised)
+    return (_TOKEN if _UNSPACED_LETTER.search(normalised) else _SPACED_TOKEN).findall(normalised)
 
 
 def _normalise(text: str) -> str:
@@ -125,7 +150,8 @@ def _normalise(text: str) -> str:
     begin = text[:MAX_TEXT]
     if begin.isascii():
         return begin.casefold()
-    return _JOINERS.sub("", clean(unicodedata.normalize("NFKC", begin), MAX_TEXT)).casefold()
+    one_form = unicodedata.normalize("NFKC", begin)
+    return _JOINERS.sub("", clean(one_form, len(one_form))).casefold()
 
 
 def _names(recipient: str) -> dict[str, str]:
@@ -158,8 +184,11 @@ def _shingles(words: list[str]) -> set[int]:
 # --- Where a mail leads ---------------------------------------------------------------------------------------------
 
 _LONGEST_HOST = 253
-_HOST = re.compile(r"(?!\d+\.)(?:[\w-]+\.)+(?:[a-z]{2}|app|biz|com|dev|info|net|online|org|shop|site|top|xyz)")
+_FILES = "docx?|eml|exe|gif|html?|jpe?g|js|json|msg|pdf|php|png|pptx?|rtf|svg|txt|vbs|xlsx?|xml"  # no top-level domains
+_HOST = re.compile(rf"(?:[\w-]+\.)+(?!(?:{_FILES})\Z)[^\W\d_]{{2,}}")
 _AFTER_HOST = re.compile(r"[/?#:]")
+_ID_OR_TIME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dt[\d:.+z-]+")  # lead nowhere
+_HANDLE = re.compile(r"(?<![\w.])@\w{3,}")  # a name on some platform
 # Telephone numbers are told from amounts, dates and order numbers by their grouping: international, North American,
 # with an area code that begins with 0, French.
 _DIGITS = re.compile(r"[+(0-9][0-9 ().\u2010/-]{7,}")
@@ -180,6 +209,17 @@ def _targets(tokens: Iterable[str]) -> set[str]:
     return {*map(organisation_of_host, hosts), *map(sender_organisation, addresses)}
 
 
+def _folded(tokens: Iterable[str]) -> set[str]:
+    """What the words would hide: tokens too long for a word, and links of which the host does not say all."""
+    return {token for token in tokens if not ("@" in token or "://" in token) and _is_folded(token)}
+
+
+def _is_folded(token: str) -> bool:
+    if len(token) > _LONGEST_WORD:
+        return _ID_OR_TIME.fullmatch(token) is None
+    return bool(_AFTER_HOST.search(token) and _host_in(token))
+
+
 def _host_in(token: str) -> str:
     """The host that a link without a scheme begins with; empty where the token is none."""
     host = _AFTER_HOST.split(token, 1)[0]
@@ -190,6 +230,10 @@ def _phones(text: str) -> set[str]:
     """The telephone numbers: who clones a mail may want to be called instead of the one who wrote it."""
     candidates = _DIGITS.findall(text)
     return {"".join(_DIGIT.findall(phone)) for candidate in candidates for phone in _PHONE.findall(candidate)}
+
+
+def _handles(text: str) -> list[str]:
+    return _HANDLE.findall(text) if "@" in text else []
 
 
 def _accounts(text: str) -> set[str]:
@@ -262,7 +306,8 @@ def organisation_of_host(host: str) -> str:
     """Who answers for a host: its registrable domain; the whole name on shared hosting; an IP address as it is."""
     name = host.strip().casefold().strip(".")
     labels = name.split(".")
-    if ip_address(name) or any(".".join(labels[-count:]) in _SHARED_HOSTS for count in (2, 3)):
+    is_address = ":" in name or labels[-1][:1].isdecimal()  # no top-level domain begins with a digit
+    if is_address or any(".".join(labels[-count:]) in _SHARED_HOSTS for count in (2, 3)):
         return name
     is_below_registry = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL
     return ".".join(labels[-3 if is_below_registry else -2 :])

@@ -8,19 +8,20 @@ from shared.domain.fingerprinting import fingerprint
 from shared.domain.model import Category
 from shared.domain.originals import OriginalFacts
 from shared.domain.text import addresses
-from shared.formats.mail_content import MAX_TEXT, read_content
+from shared.formats.mail_content import read_content
 
 UNDECIDED = "none"
 """What stands for the sender's authentication where Exchange said nothing of it."""
 
 
 def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> Fingerprint | None:
-    """By what an original's campaign is known; None where there is nothing to compare by, or too much.
+    """By what an original's campaign is known; None where there is nothing to compare by, or it is not understood.
 
-    What stands behind a text's first `MAX_TEXT` characters is not read, so it could be anything.
+    What a reader left out or could not decode may lead anywhere. So such a mail stands alone and is submitted: nothing
+    that its sender hides from the reader can hide behind another mail's verdict.
     """
     content = read_content(mime)
-    if len(content.text) >= MAX_TEXT:
+    if content.gaps:
         return None
     return fingerprint(
         claim=category,
@@ -28,7 +29,9 @@ def mail_fingerprint(category: Category, facts: OriginalFacts, mime: bytes) -> F
         authentication=exchange_facts(facts.headers).dmarc or UNDECIDED,
         subject=facts.subject,
         text=content.text,
-        links=content.links,
+        links=(*content.links, *content.unseen_links),
+        exactly=content.exactly,
+        unseen=content.unseen,
         attachments=content.attachments,
         internet_message_id=facts.internet_message_id,
         network_message_id=facts.network_message_id,

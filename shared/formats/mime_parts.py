@@ -72,7 +72,8 @@ class Part:
     """One part of a mail and where it stands.
 
     `content_type`, `disposition` and `encoding` are in lower case; `name` is decoded and empty where there is none;
-    `content_id` is without angle brackets. The part's body is `mime[body_start:end]`.
+    `content_id` is without angle brackets. The part's body is `mime[body_start:end]`. `within` is the content type of
+    the multipart that it stands in, empty where there is none.
     """
 
     content_type: str
@@ -87,6 +88,7 @@ class Part:
     is_rejoined: bool = False
     """Its lines were broken with a blank that is no part of the text (format=flowed; delsp=yes, RFC 3676)."""
     mime: bytes = field(repr=False, compare=False)
+    within: str = ""
 
     @property
     def is_mail(self) -> bool:
@@ -142,7 +144,8 @@ def walk(mime: bytes) -> Iterator[Part]:
             position = nest.enter(part)
         delimiter = nest.find(position)
         if open_part is not None and (delimiter is None or delimiter.level < outside):
-            yield open_part if delimiter is None else replace(open_part, end=max(delimiter.start, open_part.body_start))
+            end = len(mime) if delimiter is None else max(delimiter.start, open_part.body_start)
+            yield replace(open_part, end=end, within=nest.levels[outside - 1].content_type if outside else "")
             open_part = None
         if delimiter is None or (count >= MAX_PARTS and open_part is None):
             return

@@ -57,6 +57,8 @@ class Copy:
     tricks: frozenset[str]
     safe_links_for: str
     """The address of the mailbox, which Safe Links writes into each link."""
+    through: Callable[[str, Chance], str] | None = None
+    """A service that rewrites all links, if one does."""
 
     @property
     def charset(self) -> str:
@@ -128,6 +130,8 @@ class Copy:
 
     def _link(self, target: str) -> str:
         url = self._own_link(target) if target.startswith("/") else self.fill(target)
+        if self.through is not None:
+            return self.through(url, self.chance)
         return self._rewrite(url) if "safelinks" in self.tricks else url
 
     def _own_link(self, page: str) -> str:

@@ -78,11 +78,12 @@ async def test_standstill() -> None:
 
 
 async def test_campaign() -> None:
-    """Sixty reports, more than a page: three submissions, sixty verdicts, lookups that do not grow."""
-    rate, _, posts, verdicts, _, _, lookup = await campaign.measure(reports=60, old_campaigns=150)
+    """Sixty reports, more than a page: three submissions, sixty verdicts, lookups that do not grow, no false pair."""
+    rate, _, posts, verdicts, _, _, lookup, *told_apart = await campaign.measure(reports=60, old_campaigns=150)
     assert rate.unit == "reports/s"
     assert (posts.value, verdicts.value) == (3, 60)
     assert lookup.ratio == 1
+    assert [figure.is_met for figure in told_apart] == [True] * 4
 
 
 async def test_memory() -> None:
