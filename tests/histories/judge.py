@@ -154,7 +154,7 @@ class _Judge:
             return "by a row that is not there"
         if first is second:
             return f"both by {first['RowKey']}"
-        if self._is_unknown_item(first) or self._is_unknown_item(second):
+        if self._is_unknown_item(first, one.at) or self._is_unknown_item(second, other.at):
             return None
         if "Disputes" in second:  # what disputes a verdict is never covered
             return None
@@ -162,9 +162,11 @@ class _Judge:
             return f"{first['RowKey']} spoke for it when {second['RowKey']} was sent"
         return None
 
-    def _is_unknown_item(self, row: Entity) -> bool:
-        """Whether it asked for a mail by its place in a mailbox, and nobody could look it up."""
-        return row.get("Kind") == "email" and row.get("Source") == "manual" and "NetworkMessageId" not in row
+    def _is_unknown_item(self, row: Entity, at: datetime) -> bool:
+        """Whether it asked for a mail by its place in a mailbox, and nobody could look it up until then."""
+        known, _ = self._state_at(str(row.get("RowKey")), at)
+        told = row if known is None else known.entity
+        return told.get("Kind") == "email" and told.get("Source") == "manual" and "NetworkMessageId" not in told
 
     def _speaks_at(self, row: Entity, at: datetime) -> bool:
         """Whether a row that was submitted spoke for its item: it was open, or had been settled within 24 hours."""
@@ -217,12 +219,12 @@ class _Judge:
             yield Finding("POST of nothing", submission_id)
         for post in self.microsoft.item_refusals:
             row = self.by_id.get(post.submission_id, {})
-            earlier = [
-                self.by_id.get(one.row or "", {})
+            sent = [(row, post.at)] + [
+                (self.by_id.get(one.row or "", {}), one.at)
                 for one in self.own_effects
                 if one.item_key == post.item and post.at - DAY < one.at <= post.at
             ]
-            if not any(self._is_unknown_item(one) for one in (row, *earlier)):
+            if not any(self._is_unknown_item(*one) for one in sent):
                 near = [f"{one.at:%H:%M:%S}" for one in self.own_effects if one.item_key == post.item]
                 yield Finding("too early for its item", f"{post.submission_id} at {post.at:%H:%M:%S}, before: {near}")
 
