@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 from local.bench import scenes
-from local.bench.builds import TIMERS, Build
+from local.bench.builds import TIMERS, Build, DrivenApp
 from local.bench.figures import Figure, Target
 from local.bench.scenes import FEED, with_verdicts
 from local.bench.side_by_side import (
@@ -15,7 +15,7 @@ from local.bench.side_by_side import (
     SideBySide,
     calls,
     grow,
-    ratio_of_pairs,
+    least_of_pairs,
     rows_read,
     start_cold,
     summed,
@@ -198,23 +198,27 @@ async def measure_processor(benches: SideBySide, reports: int = 100, rounds: int
     """The app's processor time for a report, over HTTP: collect (with its dispatch), and submit."""
 
     async def run(build: Build) -> tuple[float, float]:
-        stage = benches.stage
-        async with stage.app(build) as app:
-            _deliver(stage, reports)
-            collected = await app.run_timer("collect_reports")
-            await app.run_timer("dispatch")
-            submitted = await stage.submit_all(app)
-            if submitted is None or stage.states() != {"submitted": reports}:
-                raise RuntimeError(f"{build.name} has not submitted every report: {stage.states()}")
-            return 1000 * collected.processor_s / reports, 1000 * submitted.processor_s / reports
+        async with benches.stage.app(build) as app:
+            await live(app, 1)  # imports what only a report needs
+            return await live(app, reports)
+
+    async def live(app: DrivenApp, count: int) -> tuple[float, float]:
+        stage, before = benches.stage, sum(benches.stage.states().values())
+        _deliver(stage, count, after=before)
+        collected = await app.run_timer("collect_reports")
+        await app.run_timer("dispatch")
+        submitted = await stage.submit_all(app)
+        if submitted is None or stage.states() != {"submitted": before + count}:
+            raise RuntimeError(f"{app.build.name} has not submitted every report: {stage.states()}")
+        return 1000 * collected.processor_s / count, 1000 * submitted.processor_s / count
 
     pairs = [await benches.both(run) for _ in range(rounds)]
     note = f"{reports} reports of 20 KB"
     collect = [(today[0], base[0]) for today, base in pairs]
     submit = [(today[1], base[1]) for today, base in pairs]
     return [
-        ratio_of_pairs("collect and dispatch a report, processor time", "ms", collect, Target("<=", 0.7), note),
-        ratio_of_pairs("submit a row, processor time", "ms", submit, Target("<=", 0.75), note),
+        least_of_pairs("collect and dispatch a report, processor time", "ms", collect, Target("<=", 0.7), note),
+        least_of_pairs("submit a row, processor time", "ms", submit, Target("<=", 0.75), note),
     ]
 
 
@@ -223,7 +227,7 @@ async def measure_cold_start(benches: SideBySide, rounds: int = 7) -> list[Figur
     await benches.both(lambda build: start_cold(benches.stage, build))  # writes what byte code is missing
     pairs = [await benches.both(lambda build: start_cold(benches.stage, build)) for _ in range(rounds)]
     name = "cold start, imports and first collection, processor time"
-    return [ratio_of_pairs(name, "s", pairs, Target("<=", 0.85))]
+    return [least_of_pairs(name, "s", pairs, Target("<=", 0.85))]
 
 
 async def measure_idle_day(benches: SideBySide) -> list[Figure]:

@@ -169,7 +169,7 @@ class WireStage:
     def states(self) -> dict[str, int]:
         """How many outcome rows are in each state."""
         found: dict[str, int] = {}
-        for entity in self.storage.state.tables["outcomes"]:
+        for entity in self.storage.state.tables.get("outcomes", ()):
             state = str(entity.properties()["State"])
             found[state] = found.get(state, 0) + 1
         return found
