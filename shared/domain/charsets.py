@@ -281,7 +281,7 @@ def _decode_iso_2022_jp(octets: bytes) -> str:
     if octets.count(b"\x1b") > _MOST_PIECES:
         return octets.decode("iso2022_jp_ext", "replace").translate(_AS_MICROSOFT)
     written: list[str] = []
-    decoder = _one_octet
+    decoder: Callable[[bytes], str] = _one_octet
     for found in _JIS_PIECE.finditer(octets):
         piece = found[0]
         if piece[:1] == b"\x1b":
