@@ -1,8 +1,8 @@
 """The connections to Graph: the SDK's client over aiohttp, which storage and sign-in are reached through anyway.
 
 Microsoft's SDK sends through an httpx client, whose connections are exchangeable. The usual ones bring a second HTTP
-stack along (httpcore, anyio, h2, certifi), to be imported at every cold start, and spend most of a request's processor
-time. Errors leave here as httpx's own, told apart by whether Graph can have seen the request
+stack along (httpcore, anyio, h2, certifi), to be imported at every cold start, and spend over a third of a request's
+processor time. Errors leave here as httpx's own, told apart by whether Graph can have seen the request
 (docs/decisions/0022-one-http-stack.md).
 """
 
