@@ -192,7 +192,7 @@ SHOWN: dict[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("link", ["https://{}/a.png", "https://bit.ly/{}", "https://i.imgur.com/{}.png"])
 @pytest.mark.parametrize("place", SHOWN)
 def test_what_is_shown_from_elsewhere_counts(place: str, link: str) -> None:
-    """Of pictures the host counts, and the path where strangers' pictures share it, but no pixel that counts readers."""
+    """Of pictures the host counts, and the path where strangers' pictures share it; no pixel counts."""
     write = SHOWN[place]
     assert not are_one_campaign(write(link.format("harmless.example")), write(link.format("lure.click")))
     pixels = (write(f"https://u1.ct.sendgrid.net/wf/open?upn={number}") for number in ("1a", "2b"))
