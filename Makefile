@@ -61,8 +61,8 @@ histories: setup ## 200 random histories (N, FIRST), or one again (SEED): three 
 demo: setup ## forty reports from the mailbox to their verdicts, on this machine
 	$(RUN) -m local.demo
 
-bench: setup ## speed, memory and quota figures against a baseline of the same run
-	$(RUN) -m local.bench
+bench: setup ## speed, memory and quota figures against a baseline of the same run; BASE=commit: against that commit
+	$(RUN) -m local.bench $(if $(BASE),--base $(BASE))
 
 wheels: setup ## download what the deployment package is made of; a second run skips what stands
 	@$(RUN) -m local.package --python $(PACKAGE_PYTHON) --wheels-only

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from shared.adapters.system_clock import SystemClock
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, StoredBlob, Write
+from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Write
 
 _FORBIDDEN = set("/\\#?%") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 MOST_PROPERTIES = 252
@@ -152,19 +152,14 @@ class MemoryBlobs:
         found = self.blobs.get(name)
         return None if found is None else found[: limit_bytes + 1]
 
-    async def before_day(self, day: str) -> list[StoredBlob]:
-        """The blobs under every day prefix that sorts before `day`."""
-        old = [name for name in self.blobs if "/" in name and f"{name.split('/')[0]}/" < day]
-        return [StoredBlob(name, self._written_at[name]) for name in sorted(old)]
-
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on; one that is gone stays away."""
         if name in self.blobs:
             self._written_at[name] = self._clock.now()
 
-    async def drop(self, name: str) -> None:
-        """Delete a blob; one that is gone does not matter."""
-        self.blobs.pop(name, None)
+    def written_at(self, name: str) -> datetime:
+        """When a blob was last written, for tests."""
+        return self._written_at[name]
 
     def drop_not_written_since(self, at: datetime) -> None:
         """What the account's lifecycle rule does: delete every blob that was not written since then."""

@@ -26,6 +26,7 @@ from shared.stores.ledger import Ledger
 from shared.stores.looks import LookStore
 from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QuotaStore
+from shared.stores.renewals import Renewals
 from shared.stores.replays import Replays
 from shared.stores.worklist import Worklist
 from shared.usecases.arrivals.collect import CollectReports
@@ -239,7 +240,7 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         quota=parts.quota,
         sweeper=parts.sweeper,
         replay=replay,
-        reconciler=Reconciler(parts.ledger, parts.quota, ports.clock),
+        reconciler=Reconciler(parts.ledger, parts.quota, parts.trouble, ports.clock),
         second_chances=SecondChances(
             parts.ledger, Replays(ports.tables["runstate"], ports.clock), parts.trouble, ports.clock
         ),
@@ -249,6 +250,7 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         submissions=ports.submissions,
         evidence=EvidenceKeeper(
             parts.evidence,
+            Renewals(ports.tables["runstate"]),
             days=settings.evidence_days,
             ledger=parts.ledger,
             clock=ports.clock,
@@ -346,17 +348,18 @@ async def open_storage(
     from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415
     from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415
 
+    from shared.adapters.proxies import ProxiedTransport  # noqa: PLC0415
     from shared.adapters.storage import API_VERSION  # noqa: PLC0415
 
-    text = access.connection_string
-    if text is not None:
-        tables = TableServiceClient.from_connection_string(text)
-        queues = QueueServiceClient.from_connection_string(text, api_version=API_VERSION)
-        blobs = BlobServiceClient.from_connection_string(text, api_version=API_VERSION)
-    else:
-        tables = TableServiceClient(access.table_service_uri or "", credential=credential)
-        queues = QueueServiceClient(access.queue_service_uri or "", credential=credential, api_version=API_VERSION)
-        blobs = BlobServiceClient(access.blob_service_uri or "", credential=credential, api_version=API_VERSION)
+    def opened(kind: Any, uri: str | None, **options: Any) -> Any:
+        options["transport"] = ProxiedTransport()
+        if access.connection_string is not None:
+            return kind.from_connection_string(access.connection_string, **options)
+        return kind(uri or "", credential=credential, **options)
+
+    tables = opened(TableServiceClient, access.table_service_uri)
+    queues = opened(QueueServiceClient, access.queue_service_uri, api_version=API_VERSION)
+    blobs = opened(BlobServiceClient, access.blob_service_uri, api_version=API_VERSION)
     for client in (tables, queues, blobs):
         await resources.enter_async_context(client)
     return ServiceClients(tables, queues, blobs)

@@ -116,14 +116,6 @@ class WorkQueue(Protocol):
         """Put a message that becomes visible after `delay_s` seconds and stays until it is handled, however long."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
-    """A blob without its content: its name, and when it was written last (storage's clock)."""
-
-    name: str
-    written_at: datetime
-
-
 class BlobStore(Protocol):
     """One container of the data account."""
 
@@ -136,14 +128,8 @@ class BlobStore(Protocol):
         Content over `limit_bytes` comes back cut to `limit_bytes` + 1 bytes, so that the caller can tell.
         """
 
-    async def before_day(self, day: str) -> list[StoredBlob]:
-        """The blobs under every day prefix (`yyyymmdd/`) that sorts before `day`."""
-
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on; one that is gone stays away."""
-
-    async def drop(self, name: str) -> None:
-        """Delete a blob; one that is gone does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +162,17 @@ class MessageFacts:
     sender: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class MailOutline:
+    """What a mail holds, without its text and its attachments' content.
+
+    `headers` are as transport left them, name and value in their order; none for a mail that was put there directly.
+    """
+
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
 class MailSource(Protocol):
     """Mailboxes, read through Graph v1.0. Every method may raise any `GraphError`."""
 
@@ -195,14 +192,14 @@ class MailSource(Protocol):
     async def head(self, mailbox: str, message_id: str) -> ReportHead | None:
         """A mail by its immutable id, wherever in the mailbox it stands; or None."""
 
-    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
-        """The headers of a mail as transport left them, name and value; none for one that was put there directly."""
-
-    async def text(self, mailbox: str, message_id: str) -> str:
-        """The body of a mail as plain text."""
+    async def outline(self, mailbox: str, message_id: str) -> MailOutline:
+        """The headers of a mail and what is attached to it."""
 
     async def attachments(self, mailbox: str, message_id: str) -> list[Attachment]:
         """The attachments of a mail, without their content."""
+
+    async def text(self, mailbox: str, message_id: str) -> str:
+        """The body of a mail as plain text."""
 
     async def attachment_content(
         self, mailbox: str, message_id: str, attachment_id: str, limit_bytes: int

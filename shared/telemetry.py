@@ -76,7 +76,11 @@ FIELDS = {
 class Event(enum.Enum):
     """Log level, fields in the order in which they are told, and what it means when it is seen."""
 
-    REPORTS_COLLECTED = logging.INFO, "count mailbox", "`count` new rows from one reporting mailbox folder"
+    REPORTS_COLLECTED = (
+        logging.INFO,
+        "count mailbox",
+        "`count` new rows from one reporting mailbox folder, told where there are any",
+    )
     REPORT_DEFERRED = (
         logging.WARNING,
         "submission_id status code request_id error where",
@@ -205,7 +209,6 @@ class Event(enum.Enum):
         "message_hash error lost",
         "a poison message went back to a queue, to be tried again: storage failed",
     )
-    EVIDENCE_DROPPED = logging.INFO, "count", "`count` originals passed EVIDENCE_DAYS and were deleted"
     BACKLOG = (
         logging.INFO,
         "lane count oldest_s",

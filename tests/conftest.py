@@ -17,6 +17,11 @@ import pytest
 from local.azurite import Azurite
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Hundreds of tests start a Python process that imports the product: without bytecode each would compile it anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 OUR_LOGGERS = ("shared", "defender_submissions")
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)

@@ -137,7 +137,7 @@ var grants Grant[] = [
     role: 'Storage Blob Data Contributor'
     scope: 'container'
     name: 'evidence'
-    reason: 'Keep originals, read them to submit them, delete them after EVIDENCE_DAYS'
+    reason: 'Keep originals, read them to submit them, renew what an open row needs; no smaller built-in role may write'
   }
   {
     who: 'app'

@@ -19,7 +19,7 @@ param replication 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_G
 @description('Whether the account is closed to the internet.')
 param isPrivate bool
 
-@description('Days that the app keeps originals.')
+@description('Days that originals are kept after they were last written.')
 @minValue(1)
 @maxValue(365)
 param evidenceDays int
@@ -48,9 +48,9 @@ var tableNames = [
 var containers = [
   // An upload is read within minutes of its request; after 30 days Microsoft would not take the mail any more.
   { name: 'submission-content', days: 30 }
-  // A net below the app, which deletes each original itself and writes anew, once a day, what an open row still needs:
-  // a week later it catches what is left behind. So the app may stand still for a week without losing an original.
-  { name: 'evidence', days: evidenceDays + 7 }
+  // The app deletes no original: it writes anew, each day of its last week, what an open row still needs. So it may stand
+  // still for a week, or for as long as originals are kept, without losing one.
+  { name: 'evidence', days: evidenceDays }
   // Long enough for a quarter's review of what operators got wrong; the app never deletes one.
   { name: 'rejected-messages', days: 90 }
 ]

@@ -1,4 +1,4 @@
-"""Ten thousand reports of one campaign on Azurite: three are submitted, and every one has its verdict.
+"""Three thousand reports of one campaign on Azurite: three are submitted, and every one has its verdict.
 
 Storage is reached over HTTP, as in production; Graph answers within the process, so that what is timed is reading,
 comparing and storing the reports. A lookup is counted with no campaign on record and with 5,000. Precision and recall
@@ -40,7 +40,7 @@ from tests.campaigns.labelled_mails import LabelledMail, labelled_mails
 from tests.campaigns.rewritten_mails import rewritten_mails
 from tests.campaigns.scoring import recognise, score
 
-REPORTS = 10_000
+REPORTS = 3_000
 OLD_CAMPAIGNS = 5_000
 REPRESENTATIVES = 3
 REPORTS_A_SECOND = Target(">=", 100)

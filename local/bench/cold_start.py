@@ -55,7 +55,7 @@ WHOLE_APP = (
     "shared.codecs.submission_message",
 )
 """The app with everything it imports later, at the first invocation of each function."""
-INTERPRETERS = 9
+INTERPRETERS = 5
 AT_MOST = Target("<=", 1.3)
 
 _PROGRAM = """

@@ -37,7 +37,7 @@ class Size:
     waiting: int = 300
     long_backlog: int = 5_000
     starts: int = 9
-    rounds: int = 5
+    rounds: int = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on a figure: on its ratio to the baseline where it has one, else on its value."""
+    """A bound on a figure: on its ratio to the baseline where it has one, else, or if `of_value`, on its value."""
 
     sense: Literal["<=", ">="]
     bound: float
+    of_value: bool = False
 
     def is_met_by(self, value: float) -> bool:
         """Whether the value keeps the bound."""
@@ -42,7 +43,10 @@ class Figure:
     @property
     def is_met(self) -> bool:
         """Whether the target is kept; a figure without a target always is."""
-        return self.target is None or self.target.is_met_by(self.value if self.ratio is None else self.ratio)
+        if self.target is None:
+            return True
+        judged = self.value if self.ratio is None or self.target.of_value else self.ratio
+        return self.target.is_met_by(judged)
 
 
 def median_ratio(values: Sequence[float], baselines: Sequence[float]) -> float:
@@ -66,7 +70,9 @@ def write_line(figure: Figure) -> str:
     if figure.ratio is not None:
         parts.append(f"baseline {_number(figure.baseline or 0)}, ratio {figure.ratio:.3f}")
     if figure.target is not None:
-        parts.append(f"target {figure.target.sense} {figure.target.bound:g} {'OK' if figure.is_met else 'MISSED'}")
+        bound = f"{figure.target.sense} {_number(figure.target.bound)}"
+        parts.append(f"target {bound} {figure.unit if figure.target.of_value else ''}".rstrip())
+        parts[-1] += " OK" if figure.is_met else " MISSED"
     return "; ".join(parts) + (f"  ({figure.note})" if figure.note else "")
 
 

@@ -13,7 +13,7 @@ from local.sample_tenant import DOMAINS
 from shared.domain.model import Kind
 from shared.domain.reports import Attachment
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
-from shared.ports import MessageFacts, ReportHead, ReportPage
+from shared.ports import MailOutline, MessageFacts, ReportHead, ReportPage
 
 SIZE_BYTES = 20_000
 _LURE = (
@@ -34,6 +34,7 @@ class CampaignMailbox:
     reports: int
     page: int
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
+    size_bytes: int = SIZE_BYTES
 
     async def changes(self, mailbox: str, folder: str, resume: str | None) -> ReportPage:
         """The next page; `resume` counts the reports read so far."""
@@ -47,10 +48,10 @@ class CampaignMailbox:
         del mailbox, folder, since, resume
         return ReportPage((), "", is_last=True)
 
-    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
-        """What Exchange writes into mail from inside."""
-        del mailbox, message_id
-        return [("X-MS-Exchange-Organization-AuthAs", "Internal")]
+    async def outline(self, mailbox: str, message_id: str) -> MailOutline:
+        """What Exchange writes into mail from inside, and the one original."""
+        attachments = await self.attachments(mailbox, message_id)
+        return MailOutline((("X-MS-Exchange-Organization-AuthAs", "Internal"),), tuple(attachments))
 
     async def text(self, mailbox: str, message_id: str) -> str:
         """No text."""
@@ -62,7 +63,12 @@ class CampaignMailbox:
         del mailbox, message_id
         return [
             Attachment(
-                id="original", name="original", content_type=None, size_bytes=SIZE_BYTES, is_inline=False, kind="item"
+                id="original",
+                name="original",
+                content_type=None,
+                size_bytes=self.size_bytes,
+                is_inline=False,
+                kind="item",
             )
         ]
 
@@ -71,7 +77,7 @@ class CampaignMailbox:
     ) -> bytes | None:
         """The original."""
         del mailbox, attachment_id, limit_bytes
-        return _original(int(message_id))
+        return _original(int(message_id), self.size_bytes)
 
     async def find_by_id(self, mailbox: str, message_id: str) -> MessageFacts | None:
         """No mail: only reports stand here."""
@@ -126,7 +132,7 @@ def _person(number: int) -> str:
     return f"employee{number}@{DOMAINS[0]}"
 
 
-def _original(number: int) -> bytes:
+def _original(number: int, size_bytes: int) -> bytes:
     person = _person(number)
     headers = (
         f"Received: from mail.parcels.example (192.0.2.7) by mx.{DOMAINS[0]}; Mon, 23 Nov 2026 08:00:00 +0000\r\n"
@@ -136,4 +142,4 @@ def _original(number: int) -> bytes:
         "Content-Type: text/html; charset=utf-8\r\n\r\n"
     )
     start = headers + _LURE.format(name=person, number=number)
-    return (start + _MARKUP * ((SIZE_BYTES - len(start)) // len(_MARKUP))).encode()
+    return (start + _MARKUP * ((size_bytes - len(start)) // len(_MARKUP))).encode()

@@ -36,6 +36,8 @@ MARKUP = (
     b"Thank you.</td></tr></table>\r\n"
 )
 """Most of a mail is what nobody sees."""
+FROM_INSIDE = (("X-MS-Exchange-Organization-AuthAs", "Internal"),)
+"""What Exchange writes into mail from inside; no mail is without headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def _report(number: int, size_bytes: int, now: datetime) -> MailItem:
         subject=f"3|{network_message_id}|192.0.2.7|{sender}|({subject})",
         received_at=received_at,
         internet_message_id=f"<report-{number}@{DOMAINS[0]}>",
+        headers=FROM_INSIDE,
         attachments=(ItemAttachment(subject, _original(number, network_message_id, sender, subject, size_bytes)),),
     )
 

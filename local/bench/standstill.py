@@ -38,6 +38,8 @@ EVERY_S = 120.0
 """The schedule as it is deployed by now."""
 MOST_RUNS = 60
 PAGE, LIST_PAGE = 50, 200
+SIZE_BYTES = 2_000
+"""Small, since reading a mail takes no simulated time."""
 WITHIN_MIN = Target("<=", 30)
 LONGEST_RUN_S = Target("<=", 300)
 
@@ -54,7 +56,7 @@ class BusyMailbox:
     refusals: int = 0
 
     def __post_init__(self) -> None:
-        self._mails = CampaignMailbox(self.reports + 1, PAGE, START - STANDSTILL)
+        self._mails = CampaignMailbox(self.reports + 1, PAGE, START - STANDSTILL, SIZE_BYTES)
 
     async def changes(self, mailbox: str, folder: str, resume: str | None) -> ReportPage:
         """A page of the feed."""

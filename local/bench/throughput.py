@@ -27,7 +27,7 @@ from shared.domain.pace import CONCURRENT_READS
 from shared.settings import Settings
 
 HALF = Target(">=", 0.5)
-ROUNDS = 4
+ROUNDS = 3
 SIZE_BYTES = 20_000
 
 

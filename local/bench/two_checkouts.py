@@ -15,13 +15,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local.bench.builds import template_settings
 from local.bench.figures import Figure, Target, paired, write_line
 from local.bench.stand_ins import ROOT, StandIns, start_stand_ins
 
 TURNS = 15
 NO_SLOWER = Target("<=", 1.03)
 """What is left between two runs of one and the same checkout is less."""
-_SNAPSHOT = Path("infra", "production.snapshot.json")
 _OF_THE_PLATFORM = ("APPLICATIONINSIGHTS_CONNECTION_STRING", "PYTHON_")
 _NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
 _PROGRAM = """
@@ -60,9 +60,7 @@ async def measure(earlier: Path, later: Path, python: str, turns: int = TURNS) -
 
 def platform_settings(checkout: Path) -> dict[str, str]:
     """Return what a checkout's template sets for the platform's worker; what is sent to Azure goes nowhere."""
-    told = json.loads((checkout / _SNAPSHOT).read_text(encoding="utf-8"))
-    sites = (one for one in told["predictedResources"] if one["type"] == "Microsoft.Web/sites")
-    settings = {one["name"]: one["value"] for site in sites for one in site["properties"]["siteConfig"]["appSettings"]}
+    settings = template_settings(checkout)
     found = {name: value for name, value in settings.items() if name.startswith(_OF_THE_PLATFORM)}
     return found | ({"APPLICATIONINSIGHTS_CONNECTION_STRING": _NOWHERE} if found else {})
 

@@ -11,7 +11,8 @@ assessment and for the portal), 45 hunting queries a minute.
 
 Unconfirmed, never seen on a tenant: that the limits of submissions and a 429 with `Retry-After` hold for
 threatSubmission, the 4 MiB body limit, the error codes for a bad recipient, message or category, the shape of
-`createdBy` for an app, whether `messageUrl` takes an immutable id, whether late `detail` values need the header too,
+`createdBy` for an app, whether `messageUrl` takes an immutable id, whether a
+selection inside `$expand` holds files' bytes back, whether late `detail` values need the header too,
 the ids in alerts, page sizes, and all timings. Each of these is a field of `SubmissionTraps`, `MailTraps`,
 `AlertTraps`, `QuotaLimits` or `HuntingLimits`, or a `Fault`.
 """

@@ -22,10 +22,13 @@ from local.graph_simulator.call import GraphCall, read_count_option, require_opt
 from local.graph_simulator.mail_delta import DeltaRound, MailTraps, read_page, seal_round, unseal_round
 from local.graph_simulator.mail_item import FileAttachment, ReferenceAttachment
 from local.graph_simulator.mail_rendering import (
+    Expansion,
     Json,
     parse_attachment_select,
+    parse_expand,
     parse_select,
     render_attachment,
+    render_attachments,
     render_message,
     show_id,
 )
@@ -96,7 +99,7 @@ class MailApi:
                 return self._list_messages(call, mailbox, mailbox.messages)
             case ("messages", _, *rest) | ("mailfolders", _, "messages", _, *rest):
                 place = len(segments) - len(rest) - 1
-                return _answer_message(call, _open_message(mailbox, segments[place]), segments[place + 1 :])
+                return self._answer_message(call, _open_message(mailbox, segments[place]), segments[place + 1 :])
         raise unknown_segment(segments[-1])
 
     def _link(self, call: GraphCall, path: str, query: str) -> str:
@@ -122,6 +125,38 @@ class MailApi:
             path = "/".join(quote(segment) for segment in call.target.segments)
             payload["@odata.nextLink"] = self._link(call, path, _encode(options))
         return answer_json(payload)
+
+    def _answer_message(self, call: GraphCall, message: StoredMessage, rest: tuple[str, ...]) -> Answer:
+        match tuple(map(str.lower, rest)):
+            case ():
+                return self._answer_one(call, message)
+            case ("$value",):
+                return Answer(200, message.item.mime, "text/plain")
+            case ("attachments",):
+                return _list_attachments(call, message)
+            case ("attachments", _):
+                return _answer_attachment(call, message, rest[1])
+            case ("attachments", _, "$value"):
+                return _answer_content(message, rest[1])
+        raise unknown_segment(rest[-1])
+
+    def _answer_one(self, call: GraphCall, message: StoredMessage) -> Answer:
+        require_options(call, frozenset({"$select", "$expand"}))
+        query = call.target.query
+        shown = render_message(message, parse_select(query.get("$select")), call.prefer)
+        expansion = self._read_expand(query.get("$expand"))
+        if expansion is not None:
+            owner = show_id(message, call.prefer)
+            shown["attachments@odata.context"] = f"{call.base_url}/v1.0/$metadata#users/messages('{owner}')/attachments"
+            shown["attachments"] = render_attachments(message, None if self.traps.expand_whole else expansion.select)
+        return answer_json(shown)
+
+    def _read_expand(self, text: str | None) -> Expansion | None:
+        if text is None:
+            return None
+        if self.traps.refuse_expand:
+            raise bad_request("The query parameter '$expand' is not supported.", _BAD_QUERY)
+        return parse_expand(text)
 
     def _answer_delta(self, call: GraphCall, mailbox: Mailbox, folder: Folder) -> Answer:
         tokens = _TOKEN_OPTIONS & call.target.query.keys()
@@ -256,31 +291,14 @@ def _render_change(change: Change, select: tuple[str, ...] | None, call: GraphCa
     return {"@odata.type": "#microsoft.graph.message", "id": shown, "@removed": {"reason": "deleted"}}
 
 
-def _answer_message(call: GraphCall, message: StoredMessage, rest: tuple[str, ...]) -> Answer:
-    match tuple(map(str.lower, rest)):
-        case ():
-            require_options(call, frozenset({"$select"}))
-            return answer_json(render_message(message, parse_select(call.target.query.get("$select")), call.prefer))
-        case ("$value",):
-            return Answer(200, message.item.mime, "text/plain")
-        case ("attachments",):
-            return _list_attachments(call, message)
-        case ("attachments", _):
-            return _answer_attachment(call, message, rest[1])
-        case ("attachments", _, "$value"):
-            return _answer_content(message, rest[1])
-    raise unknown_segment(rest[-1])
-
-
 def _list_attachments(call: GraphCall, message: StoredMessage) -> Answer:
     require_options(call, frozenset({"$select"}))
     select = parse_attachment_select(call.target.query.get("$select"))
-    pairs = zip(message.attachment_ids, message.item.attachments, strict=True)
     owner = show_id(message, call.prefer)
     return answer_json(
         {
             "@odata.context": f"{call.base_url}/v1.0/$metadata#users/messages('{owner}')/attachments",
-            "value": [render_attachment(message, key, attachment, select) for key, attachment in pairs],
+            "value": render_attachments(message, select),
         }
     )
 

@@ -23,6 +23,8 @@ class MailTraps:
     `default_page_size`: without `$top` or `odata.maxpagesize`. `empty_pages`: the pages of every round, counted from 1,
     that come empty and with a nextLink. `replayed_changes`: how many of the last round's changes a round repeats.
     `refuse_received_filter`: answer `$filter` on delta with 400 ErrorInvalidUrlQuery, as some tenants do.
+    `refuse_expand`: answer `$expand` on a message with 400. `expand_whole`: show files' bytes although the selection
+    inside `$expand` leaves them out, as was seen on change feeds (microsoft-graph-docs-contrib, issue 8431).
     `filter_cap`: how many messages, the newest, a filtered first round shows. `hide_moved_from_immutable`: with
     immutable ids, messages moved into a folder are missing from its delta. `concurrent_requests`: how many a mailbox
     serves at a time. `link_base_url`: where nextLink and deltaLink point instead of the simulator (hostile if set).
@@ -32,6 +34,8 @@ class MailTraps:
     empty_pages: tuple[int, ...] = ()
     replayed_changes: int = 0
     refuse_received_filter: bool = False
+    refuse_expand: bool = False
+    expand_whole: bool = False
     filter_cap: int = 5000
     hide_moved_from_immutable: bool = False
     concurrent_requests: int = 4

@@ -101,7 +101,7 @@ class SubmissionDesk:
         if exhaustion is not None:
             raise self._throttle(exhaustion, at)
         submission = self._judge(request, at, by, "administrator")
-        self._keep(submission)
+        self.keep(submission)
         return submission
 
     def submit_as_user(self, report: UserSubmission, now: datetime) -> Submission:
@@ -117,7 +117,7 @@ class SubmissionDesk:
             attack_simulation_id=report.attack_simulation_id,
             shape=report.shape,
         )
-        self._keep(submission)
+        self.keep(submission)
         return submission
 
     def find(self, kind: Kind, submission_id: str) -> Submission:
@@ -152,6 +152,12 @@ class SubmissionDesk:
             return submission.shape.message_id != "always"
         return int(submission.id[:8], 16) < self.traps.empty_message_id_share * 0x1_0000_0000
 
+    def keep(self, submission: Submission) -> None:
+        """Let a submission stand here as it is, in place of one with the same id: nothing is checked or counted."""
+        if submission.id not in self._submissions:
+            insort(self._order[submission.request.kind], submission.id)
+        self._submissions[submission.id] = submission
+
     def clear(self) -> None:
         """Forget all submissions, the quota they used and the verdicts set for them."""
         self._submissions.clear()
@@ -184,10 +190,6 @@ class SubmissionDesk:
             result_detail=verdict.detail,
             final_status=verdict.status,
         )
-
-    def _keep(self, submission: Submission) -> None:
-        self._submissions[submission.id] = submission
-        insort(self._order[submission.request.kind], submission.id)
 
     def _throttle(self, exhaustion: Exhaustion, at: datetime) -> RefusedError:
         shown = {

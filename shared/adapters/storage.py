@@ -7,25 +7,24 @@ makes the host repeat the message. One storage API version is fixed, so that emu
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import (
     HttpResponseError,
     ResourceExistsError,
-    ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.data.tables.aio import TableClient, TableServiceClient
-from azure.storage.blob.aio import BlobPrefix, BlobServiceClient, ContainerClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
+from shared.adapters.table_writes import Answer, TableRequest, answers_in, code_in, request_of, transaction
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Delete, Entity, Insert, Merge, Row, StoredBlob, Write
+from shared.ports import Entity, Row, Write
 
 API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""
@@ -33,9 +32,14 @@ PAGE_ROWS = 1_000
 """The most rows that the table service gives, or may be asked for, at a time."""
 NEVER_EXPIRES = -1
 """As a queue message's time to live (Azure documentation, "Put Message", since version 2017-07-29)."""
-_EXISTS = frozenset({"EntityAlreadyExists"})
-_CHANGED = frozenset({"UpdateConditionNotSatisfied", "ConditionNotMet"})
-_MISSING = frozenset({"ResourceNotFound", "EntityDoesNotExist", "TableNotFound"})
+_REFUSALS = {
+    "EntityAlreadyExists": AlreadyExists,
+    "UpdateConditionNotSatisfied": Changed,
+    "ConditionNotMet": Changed,
+    "ResourceNotFound": Missing,
+    "EntityDoesNotExist": Missing,
+    "TableNotFound": Missing,
+}
 
 
 class AzureTable:
@@ -53,16 +57,25 @@ class AzureTable:
 
     async def write(self, write: Write) -> str:
         """Do one write; see the port."""
-        with _translated():
-            return _etag(await self._write(write))
+        request = request_of(self._client.table_name, write)
+        response = await self._send(request)
+        code = str(response.headers.get("x-ms-error-code") or code_in(response.content))
+        answer = Answer(response.status_code, str(response.headers.get("etag") or ""), code)
+        if not answer.is_done:
+            raise _refusal(answer, response)
+        return answer.etag
 
     async def write_all(self, writes: Sequence[Write]) -> list[str]:
         """Do 1 to 100 writes to one partition, all or none; see the port."""
         if len(writes) == 1:
             return [await self.write(writes[0])]
-        with _translated():
-            done = await self._client.submit_transaction([_operation(write) for write in writes])
-        return [_etag(one) for one in done]
+        requests = [request_of(self._client.table_name, write) for write in writes]
+        response = await self._send(transaction(self._client.url, requests))
+        answers = answers_in(response.content)
+        if len(answers) == len(writes) and all(answer.is_done for answer in answers):
+            return [answer.etag for answer in answers]
+        whole = Answer(response.status_code, code=code_in(response.content))
+        raise _refusal(next((answer for answer in answers if not answer.is_done), whole), response)
 
     async def scan(
         self,
@@ -101,17 +114,13 @@ class AzureTable:
             if seen == limit:
                 return
 
-    async def _write(self, write: Write) -> Mapping[str, Any]:
-        if isinstance(write, Insert):
-            return await self._client.create_entity(write.entity)
-        if isinstance(write, Merge):
-            return await self._client.update_entity(write.entity, mode=UpdateMode.MERGE)
-        if isinstance(write, Delete):
-            # On its own the library takes a row that is not there for deleted; in a transaction it says so.
-            return (await self._client.submit_transaction([_operation(write)]))[0]
-        if write.etag is None:
-            return await self._client.upsert_entity(write.entity, mode=UpdateMode.REPLACE)
-        return await self._client.update_entity(write.entity, mode=UpdateMode.REPLACE, **_only_if(write.etag))
+    async def _send(self, request: TableRequest) -> AsyncHttpResponse:
+        """Send a write through the client's own pipeline, which signs it in and repeats it as the library's own."""
+        url = f"{self._client.url}/{request.path}"
+        message = HttpRequest(request.method, url, headers=request.headers, content=request.content)
+        response: AsyncHttpResponse = await self._client._client.send_request(message, stream=True)  # noqa: SLF001
+        await response.read()
+        return response
 
 
 class AzureQueue:
@@ -152,65 +161,19 @@ class AzureBlobs:
                 return b""
             raise
 
-    async def before_day(self, day: str) -> list[StoredBlob]:
-        """The blobs under every day prefix that sorts before `day`."""
-        found: list[StoredBlob] = []
-        async for prefix in self._client.walk_blobs(delimiter="/"):
-            if isinstance(prefix, BlobPrefix) and prefix.name < day:
-                blobs = self._client.list_blobs(name_starts_with=prefix.name)
-                found += [StoredBlob(blob.name, blob.last_modified.astimezone(UTC)) async for blob in blobs]
-        return found
-
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on, without its content: any change of its metadata is a change of it."""
         with suppress(ResourceNotFoundError):
             await self._client.get_blob_client(name).set_blob_metadata({})
 
-    async def drop(self, name: str) -> None:
-        """Delete a blob; one that is gone does not matter."""
-        with suppress(ResourceNotFoundError):
-            await self._client.delete_blob(name)
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the library's refusals into the errors that the port names."""
-    try:
-        yield
-    except TableTransactionError as error:
-        raise _named(str(getattr(error, "error_code", ""))) or error from None
-    except ResourceExistsError:
-        raise AlreadyExists from None
-    except ResourceNotFoundError:
-        raise Missing from None
-    except ResourceModifiedError:
-        raise Changed from None
-    except HttpResponseError as error:
-        raise _named(str(getattr(error, "error_code", ""))) or error from None
-
-
-def _named(code: str) -> Exception | None:
-    code = code.rsplit(".", 1)[-1].replace("_", "").lower()
-    for known, error in ((_EXISTS, AlreadyExists), (_CHANGED, Changed), (_MISSING, Missing)):
-        if code in {name.lower() for name in known}:
-            return error()
-    return None
-
-
-def _only_if(etag: str | None) -> dict[str, Any]:
-    return {} if etag is None else {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _operation(write: Write) -> tuple[Any, ...]:
-    if isinstance(write, Insert):
-        return ("create", write.entity)
-    if isinstance(write, Merge):
-        return ("update", write.entity, {"mode": UpdateMode.MERGE})
-    if isinstance(write, Delete):
-        return ("delete", {"PartitionKey": write.partition, "RowKey": write.row}, _only_if(write.etag))
-    if write.etag is None:
-        return ("upsert", write.entity, {"mode": UpdateMode.REPLACE})
-    return ("update", write.entity, {"mode": UpdateMode.REPLACE, **_only_if(write.etag)})
+def _refusal(answer: Answer, response: AsyncHttpResponse) -> Exception:
+    """The error that the port names for a refusal; for any other, the library's, with the service's code."""
+    if answer.code in _REFUSALS:
+        return _REFUSALS[answer.code]()
+    error = HttpResponseError(f"table write refused: {answer.status} {answer.code}", response)
+    error.error_code = answer.code  # type: ignore[attr-defined]  # where the storage libraries keep it
+    return error
 
 
 def _row(entity: Any) -> Row:
@@ -226,10 +189,6 @@ def _plain(value: Any) -> Any:
         return value
     at = value.astimezone(UTC)
     return datetime(at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond, UTC)
-
-
-def _etag(done: Mapping[str, Any]) -> str:
-    return str(done.get("etag") or "")
 
 
 async def make_missing(

@@ -131,10 +131,10 @@ async def read_condition(worklist: Table, runstate: Table, clock: Clock) -> Cond
     listed = Worklist(worklist)
     timers = await read_heartbeats(runstate)
     quota = await QuotaStore(worklist, clock).quota()
-    lanes = await count_lanes(listed.entries(), now)
+    lanes = await count_lanes(listed, now)
     kept, oldest = 0, now
-    async for item in listed.all_kept():
-        kept, oldest = kept + 1, min(oldest, item.outcome.received_at)
+    async for row in listed.kept_standing():
+        kept, oldest = kept + 1, min(oldest, row.since)
     return Condition(
         at=now,
         lanes=[*lanes, Lane(KEPT, kept, int((now - oldest).total_seconds()))],

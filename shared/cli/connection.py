@@ -139,6 +139,9 @@ class Connection:
         return self._services[kind.__name__]
 
     def _made(self, kind: Any, uri: str | None, options: Mapping[str, Any]) -> Any:
+        from shared.adapters.proxies import ProxiedTransport  # noqa: PLC0415 - as above
+
+        options = {**options, "transport": ProxiedTransport()}
         if self._access.connection_string is not None:
             return kind.from_connection_string(self._access.connection_string, **options)
         if uri is None:

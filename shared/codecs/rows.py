@@ -8,9 +8,10 @@ that no other place has to remember it.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from shared.domain import keys
@@ -47,8 +48,12 @@ _PRIVATE = {"previous_state": "PreviousState"}
 _FIELDS = tuple(field.name for field in fields(Outcome) if field.name != "key" and field.name not in _PRIVATE)
 COLUMNS = {name: "".join(part[:1].upper() + part[1:] for part in name.split("_")) for name in _FIELDS}
 """Field name to column name, in the contract's order."""
-_READ = COLUMNS | _PRIVATE
-_COUNTS = {"attempts", "revision"}
+_NAMES = {column: name for name, column in (COLUMNS | _PRIVATE).items()}
+_UNKNOWN: dict[str, Any] = {
+    field.name: None for field in fields(Outcome) if field.name != "key" and field.default is MISSING
+}
+"""What every row has: None where a row lacks it all the same."""
+_values = attrgetter(*COLUMNS)
 
 
 def outcome_entity(outcome: Outcome) -> Entity:
@@ -67,7 +72,8 @@ def outcome_entity(outcome: Outcome) -> Entity:
 def read_outcome(entity: Entity) -> Outcome:
     """The outcome that a row holds; the inverse of `outcome_entity`."""
     key = OutcomeKey(str(entity["PartitionKey"]), str(entity["RowKey"]))
-    return Outcome(key=key, **{name: _field(name, entity.get(column)) for name, column in _READ.items()})
+    known = {_NAMES[column]: value for column, value in entity.items() if column in _NAMES and value is not None}
+    return Outcome(key=key, **_UNKNOWN | {name: _field(name, value) for name, value in known.items()})
 
 
 def log_entity(outcome: Outcome, previous: State | None, at: datetime, sequence: int) -> Entity:
@@ -100,22 +106,20 @@ def read_snapshot(text: str) -> Outcome:
 
 
 def _properties(outcome: Outcome) -> Entity:
-    values = ((column, _value(getattr(outcome, name))) for name, column in COLUMNS.items())
-    known = {column: value for column, value in values if value is not None}
+    values = zip(COLUMNS.values(), _values(outcome), strict=True)
+    known = {column: _value(value) for column, value in values if value is not None}
     if not outcome.revision:
         del known["Revision"]
     return known
 
 
-def _value(value: Value | None) -> Value | None:
-    if isinstance(value, StrEnum):
-        return value.value
-    return clean(value) if isinstance(value, str) else value
+def _value(value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    return value.value if isinstance(value, StrEnum) else clean(value)
 
 
 def _field(name: str, value: Any) -> Any:
-    if value is None:
-        return 0 if name in _COUNTS else None
     if name in _WORDS:
         return _WORDS[name](value)
     return _time(value) if name.endswith("_at") else value

@@ -16,6 +16,7 @@ from typing import Any
 from azure.data.tables.aio import TableServiceClient
 
 from shared.adapters.graph.identity import managed_credential
+from shared.adapters.proxies import ProxiedTransport
 from shared.adapters.storage import AzureTable
 from shared.adapters.system_clock import SystemClock
 from shared.doctor.findings import Finding, Mark
@@ -118,9 +119,10 @@ async def open_examinations(access: StorageAccess) -> AsyncIterator[Examinations
     """The row in the data account, with the administrator's own sign-in or, for local work, a connection string."""
     async with AsyncExitStack() as resources:
         if access.connection_string is not None:
-            service = TableServiceClient.from_connection_string(access.connection_string)
+            service = TableServiceClient.from_connection_string(access.connection_string, transport=ProxiedTransport())
         else:
             credential = await resources.enter_async_context(managed_credential(None, None))
-            service = TableServiceClient(access.table_service_uri or "", credential=credential)
+            uri = access.table_service_uri or ""
+            service = TableServiceClient(uri, credential=credential, transport=ProxiedTransport())
         await resources.enter_async_context(service)
         yield Examinations(AzureTable(service.get_table_client("runstate")), SystemClock())

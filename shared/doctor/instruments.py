@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-import httpx
-
 from shared.adapters.graph.mail import GraphMail
 from shared.adapters.storage import AzureTable
 from shared.adapters.system_clock import SystemClock
@@ -26,10 +24,9 @@ async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Ins
     transport = await open_graph(settings, credential, resources)
     clients = await open_storage(settings.submissions_storage, credential, resources)
     tokens = CredentialTokens(credential)
-    client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False))
     return Instruments(
         clock=SystemClock(),
-        web=HttpWeb(client, settings.graph_base_url, tokens),
+        web=HttpWeb(settings.graph_base_url, tokens),
         tokens=tokens,
         graph=transport,
         mail=GraphMail(transport),

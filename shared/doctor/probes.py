@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.adapters.graph.connections import GraphConnections
 from shared.adapters.graph.identity import LOCAL_TOKEN
 from shared.adapters.storage import AzureTable
 from shared.doctor.ports import Effects, NoAnswerError, NoTokenError, Reply, StorageRefusedError, Tokens
@@ -42,10 +43,9 @@ _UNREAD_CODE = re.compile(r'(?:"code": ?"|<Code>)(\w{1,60})')
 
 
 class HttpWeb:
-    """The `Web` port over httpx. Redirects are not followed: a token belongs to one host."""
+    """The `Web` port over httpx, by the way that the app takes. No redirect is followed: a token is for one host."""
 
-    def __init__(self, client: httpx.AsyncClient, graph_base_url: str, tokens: Tokens) -> None:
-        self._client = client
+    def __init__(self, graph_base_url: str, tokens: Tokens) -> None:
         self._graph_base_url = graph_base_url
         self._tokens = tokens
 
@@ -61,7 +61,8 @@ class HttpWeb:
 
     async def _get(self, url: str, headers: dict[str, str]) -> Reply:
         try:
-            answer = await self._client.get(url, headers=headers, timeout=_TIMEOUT_S)
+            async with httpx.AsyncClient(transport=GraphConnections(url)) as client:
+                answer = await client.get(url, headers=headers, timeout=_TIMEOUT_S)
         except httpx.HTTPError as error:
             raise NoAnswerError(type(error).__name__) from None
         return Reply(

@@ -118,11 +118,16 @@ def is_telling(label: str) -> bool:
 
 def decode(octets: bytes, codec: str) -> str:
     """The text, with U+FFFD for what is none; `codec` is one that `codec_of` gave."""
-    decoder = _OWN_DECODERS.get(codec)
+    if codec in _OWN_DECODERS:
+        return _OWN_DECODERS[codec](octets)
     try:
-        return decoder(octets) if decoder is not None else octets.decode(codec, _ERRORS.get(codec, "replace"))
+        text = octets.decode(codec, "replace")
+        # Mending costs a call for each place: what is no text of this charset at all is left as it is.
+        if codec in _ERRORS and 0 < text.count("\ufffd") <= _MOST_MENDED:
+            text = octets.decode(codec, _ERRORS[codec])
     except UnicodeError:  # a few codecs raise whatever they are told
         return octets.decode("ascii", "replace")
+    return text
 
 
 def decode_labelled(octets: bytes, label: str | None) -> str:
@@ -195,6 +200,7 @@ _LIKELY = "defender_submissions.windows_1252"
 _GAPS = "defender_submissions.gaps"
 _EURO = "defender_submissions.euro"
 _BIG5 = "defender_submissions.big5"
+_MOST_MENDED = 10_000
 
 
 def _gap(error: UnicodeError) -> tuple[str, int]:
@@ -249,7 +255,12 @@ _TRAILS = tuple(
 )  # fmt: skip
 _JIS_PIECE = re.compile(rb"\x1b(?:\$\(?[@BD]|\([BJIH])|[^\x1b]+|\x1b")
 _EUC_PIECE = re.compile(rb"(?:[\xa1-\xfe]{2})+|\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2}|[\x00-\x8d]+|.", re.DOTALL)
-_HALF_WIDTH = {octet: octet | 0x80 for octet in range(0x21, 0x60)}
+_SEVEN_BITS = bytes(octet & 0x7F for octet in range(256))
+_JIS_RUN = re.compile(r"[\x21-\x7e]+")
+_MOST_PIECES = 30_000
+_HALF_WIDTH = bytes(octet | 0x80 if 0x21 <= octet < 0x60 else octet for octet in range(256))
+# Six characters of JIS X 0208 that Microsoft maps to full-width forms.
+_AS_MICROSOFT = {0x301C: 0xFF5E, 0x2016: 0x2225, 0x2212: 0xFF0D, 0xA2: 0xFFE0, 0xA3: 0xFFE1, 0xAC: 0xFFE2}
 
 
 def _jis_text(jis: bytes) -> str:
@@ -264,27 +275,26 @@ def _jis_text(jis: bytes) -> str:
 def _decode_iso_2022_jp(octets: bytes) -> str:
     """ISO-2022-JP (RFC 1468) with Microsoft's characters; half-width katakana by escape, SO or the eighth bit.
 
-    JIS X 0212 is of ISO-2022-JP-1 (RFC 2237). A line break ends no mode here: mail folds within one.
+    JIS X 0212 is of ISO-2022-JP-1 (RFC 2237). A line break ends no mode here: mail folds within one. Text that changes
+    its mode too often is left to Python's codec, which has none of Microsoft's characters.
     """
+    if octets.count(b"\x1b") > _MOST_PIECES:
+        return octets.decode("iso2022_jp_ext", "replace").translate(_AS_MICROSOFT)
     written: list[str] = []
-    mode = b"\x1b(B"
+    decoder: Callable[[bytes], str] = _one_octet
     for found in _JIS_PIECE.finditer(octets):
         piece = found[0]
         if piece[:1] == b"\x1b":
-            mode = piece
-        elif mode in {b"\x1b$@", b"\x1b$B", b"\x1b$(B", b"\x1b$(@"}:
-            written.append(_two_octets(piece))
-        elif mode in {b"\x1b$(D", b"\x1b$D"}:
-            written.append(_supplementary(piece))
-        elif mode == b"\x1b(I":
-            written.append(bytes(_HALF_WIDTH.get(octet, octet) for octet in piece).decode("cp932", "replace"))
+            decoder = _JIS_MODES.get(piece, _one_octet)
         else:
-            written.append(_one_octet(piece))
+            written.append(decoder(piece))
     return "".join(written)
 
 
 def _two_octets(piece: bytes) -> str:
     """What stands in a mode of two octets, where line breaks and blanks are themselves."""
+    if len(piece) > _MOST_PIECES and len(piece.split(maxsplit=_MOST_PIECES)) > _MOST_PIECES:
+        return (b"\x1b$B" + piece).decode("iso2022_jp", "replace").translate(_AS_MICROSOFT)
     return _JIS_RUN.sub(_jis_run, piece.decode("latin-1"))
 
 
@@ -292,35 +302,51 @@ def _jis_run(run: re.Match[str]) -> str:
     return _jis_text(run[0].encode("latin-1")) + ("\ufffd" if len(run[0]) % 2 else "")
 
 
-_JIS_RUN = re.compile(r"[\x21-\x7e]+")
-
-
 def _supplementary(piece: bytes) -> str:
-    euc = b"".join(b"\x8f" + bytes((one | 0x80, two | 0x80)) for one, two in zip(piece[::2], piece[1::2], strict=False))
-    return euc.decode("euc_jp", "replace")
+    return (b"\x1b$(D" + piece).decode("iso2022_jp_ext", "replace")
+
+
+def _half_width(piece: bytes) -> str:
+    return piece.translate(_HALF_WIDTH).decode("cp932", "replace")
 
 
 def _one_octet(piece: bytes) -> str:
-    if b"\x0e" not in piece:
+    if not 0 < piece.count(b"\x0e") <= _MOST_PIECES:
         return piece.decode("cp932", "replace")
-    shifted = re.sub(rb"\x0e([^\x0f]*)\x0f?", lambda run: bytes(octet | 0x80 for octet in run[1]), piece)
+    shifted = re.sub(rb"\x0e([^\x0f]*)\x0f?", lambda run: run[1].translate(_HALF_WIDTH), piece)
     return shifted.decode("cp932", "replace")
 
 
+_JIS_MODES: Mapping[bytes, Callable[[bytes], str]] = {
+    **dict.fromkeys((b"\x1b$@", b"\x1b$B", b"\x1b$(B", b"\x1b$(@"), _two_octets),
+    **dict.fromkeys((b"\x1b$(D", b"\x1b$D"), _supplementary),
+    b"\x1b(I": _half_width,
+}
+
+
 def _decode_euc_jp(octets: bytes) -> str:
-    """EUC-JP with Microsoft's characters (code page 51932; Encoding Standard section 12.1)."""
-    return "".join(_euc_text(found[0]) for found in _EUC_PIECE.finditer(octets))
+    """EUC-JP with Microsoft's characters (code page 51932; Encoding Standard section 12.1), where there are any.
+
+    Of text that is cut into very many pieces, the rest is left to Python's codec, which has none of these.
+    """
+    try:
+        return octets.decode("euc_jp").translate(_AS_MICROSOFT)
+    except UnicodeDecodeError:
+        written: list[str] = []
+        for number, found in enumerate(_EUC_PIECE.finditer(octets)):
+            if number == _MOST_PIECES:
+                written.append(octets[found.start() :].decode("euc_jp", "replace"))
+                break
+            written.append(_euc_text(found[0]))
+        return "".join(written)
 
 
 def _euc_text(piece: bytes) -> str:
     if piece[0] < 0x8E:
         return piece.decode("ascii", "replace")
     if piece[0] > 0xA0 and len(piece) > 1:
-        return _jis_text(bytes(octet & 0x7F for octet in piece))
+        return _jis_text(piece.translate(_SEVEN_BITS))
     return piece.decode("euc_jp", "replace")
 
 
-_OWN_DECODERS: Mapping[str, Callable[[bytes], str]] = {
-    "iso2022_jp": _decode_iso_2022_jp,
-    "euc_jp": _decode_euc_jp,
-}
+_OWN_DECODERS: Mapping[str, Callable[[bytes], str]] = {"iso2022_jp": _decode_iso_2022_jp, "euc_jp": _decode_euc_jp}

@@ -22,6 +22,8 @@ ROW_COMES_WITHIN = timedelta(hours=1)
 MOST_CLAIMS = 100
 """Claims that are remembered of one item; beyond it the oldest are forgotten, which costs at most another submission.
 A sender may put one network message id on as many mails as he likes; a row of the table holds some 200 claims."""
+MOST_OVERRULED = 10
+"""Rows from which disputes took one claim; of more than so many that wait together the oldest are sent themselves."""
 NEVER_RECONCILED = "never_reconciled"
 
 
@@ -38,12 +40,12 @@ class Item:
     """What is claimed of an item.
 
     Holders of `kept` claims are submitted themselves, whatever their campaign does. `overruled` are the rows from which
-    a dispute took a claim: one that still waits then follows the dispute.
+    disputes took a claim, the latest last: one that still waits then follows the dispute that is sent.
     """
 
     claims: Mapping[str, Held] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
-    overruled: Mapping[str, OutcomeKey] = field(default_factory=dict)
+    overruled: Mapping[str, tuple[OutcomeKey, ...]] = field(default_factory=dict)
 
     def holder_of(self, claim: str) -> OutcomeKey | None:
         """The row that holds the claim, or None."""
@@ -61,8 +63,9 @@ class Item:
         before = self.holder_of(claim)
         if before == holder:
             return self
-        overruled = {**self.overruled, claim: before} if before is not None else self.overruled
-        return replace(self.claimed(claim, holder, now), overruled=overruled)
+        earlier = self.overruled.get(claim, ())
+        told = earlier if before is None else (*earlier, before)[-MOST_OVERRULED:]
+        return replace(self.claimed(claim, holder, now), overruled={**self.overruled, claim: told})
 
     def keeping(self, claim: str) -> Item:
         """The item whose holder of the claim is submitted itself."""

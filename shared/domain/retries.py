@@ -26,6 +26,7 @@ from shared.domain.planner import WINDOW
 
 THROTTLED = "throttled"
 REFUSED = "refused_by_microsoft"
+POISONED = "poison_message"
 FAILURES_BEFORE_GIVING_UP = 8
 LOST_POSTS_BEFORE_GIVING_UP = 3
 """POSTs that came to nothing: Microsoft takes an item three times in 24 hours (Graph throttling limits)."""

@@ -1,15 +1,17 @@
 """What is asked of Microsoft and what Microsoft has: the two sides of one threat submission.
 
-`SubmissionOrder` is what a POST will say, `ThreatSubmission` what Graph says of it afterwards. `find_match` decides
-whether a listed submission is the one whose answer was lost. How both look as JSON is in the codec
-`threat_submission`.
+`SubmissionOrder` is what a POST will say, `ThreatSubmission` what Graph says of it afterwards. `Unowned` finds the
+listed submission whose answer was lost. How both look as JSON is in the codec `threat_submission`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 
 from shared.domain.model import Category, Kind
 
@@ -68,7 +70,6 @@ class ThreatSubmission:
 class LostSubmission:
     """What is known of a POST whose answer never came."""
 
-    kind: Kind
     category: Category
     sent_at: datetime
     recipient: str | None = None
@@ -86,40 +87,97 @@ AFTER = timedelta(minutes=15)
 """How far it may lie behind: no item is admitted twice in 15 minutes, so a later one is somebody else's."""
 
 
-def find_match(lost: LostSubmission, listed: Iterable[ThreatSubmission]) -> ThreatSubmission | None:
-    """The listed submission that the lost POST made, or None.
+class Unowned:
+    """Microsoft's submissions of one kind that no row has yet, kept by what a lost POST is known by.
 
-    Where several fit, the one created nearest to the POST. A user's own is none: it gets a row of its own. The caller
-    leaves out what other rows own already.
+    Finding one costs the same in a long list as in a short one. Those without a time of creation are found by
+    nobody; nor is a user's own, which gets a row of its own.
     """
-    fitting = [one for one in listed if one.created_at is not None and _fits(lost, one, one.created_at)]
-    return min(fitting, key=lambda one: abs((one.created_at or lost.sent_at) - lost.sent_at), default=None)
+
+    def __init__(self, kind: Kind, listed: Iterable[ThreatSubmission]) -> None:
+        self._kind = kind
+        self._by_words: defaultdict[_Item, dict[_Words, list[_Entry]]] = defaultdict(dict)
+        self._by_id: defaultdict[tuple[_Item, str], list[_Entry]] = defaultdict(list)
+        self._entries: dict[str, _Entry] = {}
+        ours = [(place, one) for place, one in enumerate(listed) if not one.is_users]
+        dated = [(one.created_at, place, one) for place, one in ours if one.created_at is not None]
+        for entry in sorted(dated, key=lambda entry: entry[:2]):
+            self._entries[entry[2].submission_id] = entry
+            for group in self._groups_with(entry[2]):
+                group.append(entry)
+
+    def nearest(self, lost: LostSubmission) -> ThreatSubmission | None:
+        """The submission that the lost POST made, or None; where several fit, the one created nearest to the POST."""
+        near = (entry for group in self._groups_for(lost) for entry in _neighbours(group, lost.sent_at))
+        fitting = [entry for entry in near if lost.sent_at - BEFORE <= entry[0] <= lost.sent_at + AFTER]
+        found = min(fitting, key=lambda entry: (abs(entry[0] - lost.sent_at), entry[1]), default=None)
+        return None if found is None else found[2]
+
+    def take(self, submission_id: str) -> ThreatSubmission | None:
+        """Leave a submission out from now on, as a row has it; None where it is not there."""
+        entry = self._entries.pop(submission_id, None)
+        if entry is None:
+            return None
+        for group in self._groups_with(entry[2]):
+            del group[bisect_left(group, entry[:2])]
+        return entry[2]
+
+    def _groups_with(self, one: ThreatSubmission) -> list[list[_Entry]]:
+        """Where a submission stands: with those of the same item and words and, where told, of the same mail id."""
+        item, words = (one.category, self._item(one)), self._words(one)
+        groups = [self._by_words[item].setdefault(words, [])]
+        return [*groups, self._by_id[item, one.internet_message_id or ""]] if words[0] else groups
+
+    def _groups_for(self, lost: LostSubmission) -> Iterator[list[_Entry]]:
+        """Where a lost submission can be.
+
+        Mails are compared by their internet message ids where both are known, else by subject and sender. Graph's list
+        often leaves them out, and of a mail in somebody's mailbox we may know none. What one side does not know rules
+        nothing out: rather a neighbour's submission is adopted than the same mail submitted twice.
+        """
+        item = (lost.category, self._item(lost))
+        groups, (is_named, subject, sender) = self._by_words.get(item, {}), self._words(lost)
+        if is_named:
+            yield self._by_id.get((item, lost.internet_message_id or ""), [])
+        for has_id in (False,) if is_named else (False, True):
+            if subject and sender:
+                told = product((has_id,), (subject, ""), (sender, ""))
+                yield from (groups[words] for words in told if words in groups)
+            else:
+                yield from (group for words, group in groups.items() if _agree(words, (has_id, subject, sender)))
+
+    def _item(self, one: ThreatSubmission | LostSubmission) -> str | None:
+        if self._kind is Kind.URL:
+            return one.url
+        return one.file_name if self._kind is Kind.FILE else _plain(one.recipient)
+
+    def _words(self, one: ThreatSubmission | LostSubmission) -> _Words:
+        if self._kind is not Kind.EMAIL:
+            return False, "", ""
+        return bool(one.internet_message_id), _plain(one.subject), _plain(one.sender)
 
 
-def _fits(lost: LostSubmission, one: ThreatSubmission, created_at: datetime) -> bool:
-    if one.is_users or one.category != lost.category or not lost.sent_at - BEFORE <= created_at <= lost.sent_at + AFTER:
-        return False
-    if lost.kind is Kind.URL:
-        return one.url == lost.url
-    if lost.kind is Kind.FILE:
-        return one.file_name == lost.file_name
-    return _same(one.recipient, lost.recipient) and _same_mail(lost, one)
+_Item = tuple[str | None, str | None]
+_Words = tuple[bool, str, str]
+"""Whether the internet message id is known; subject and sender, empty where they are not."""
+_Entry = tuple[datetime, int, ThreatSubmission]
+"""When it was created, and its place in the list, which decides between two of one moment."""
 
 
-def _same_mail(lost: LostSubmission, one: ThreatSubmission) -> bool:
-    """Compare internet message ids where both are known, else subject and sender.
-
-    Graph's list often leaves them out, and of a mail in somebody's mailbox we may know none. What one side does not
-    know rules nothing out: rather a neighbour's submission is adopted than the same mail submitted twice.
-    """
-    if one.internet_message_id and lost.internet_message_id:
-        return one.internet_message_id == lost.internet_message_id
-    pairs = ((one.subject, lost.subject), (one.sender, lost.sender))
-    return all(_same(theirs, ours) for theirs, ours in pairs if theirs and ours)
+def _agree(theirs: _Words, ours: _Words) -> bool:
+    pairs = zip(theirs[1:], ours[1:], strict=True)
+    return theirs[0] is ours[0] and all(one == other for one, other in pairs if one and other)
 
 
-def _same(one: str | None, other: str | None) -> bool:
-    return (one or "").strip().lower() == (other or "").strip().lower()
+def _neighbours(group: Sequence[_Entry], at: datetime) -> list[_Entry]:
+    """The entry nearest to a moment on each of its sides, of several of one moment the first; `group` is sorted."""
+    behind = bisect_left(group, (at,))
+    found = [group[behind]] if behind < len(group) else []
+    return [*found, group[bisect_left(group, (group[behind - 1][0],))]] if behind else found
+
+
+def _plain(text: str | None) -> str:
+    return (text or "").strip().lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

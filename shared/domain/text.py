@@ -64,6 +64,8 @@ def clean(text: str, limit: int = LIMIT) -> str:
     Line breaks and tabs become a space each; nothing is collapsed or stripped. A cut falls before a letter, never
     between a letter and its accents (or inside a joined emoji).
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
     return _cut(_INVISIBLE.sub("", _BREAKS.sub(" ", text)), limit)
 
 

@@ -35,11 +35,15 @@ _ENCODINGS = {
 }
 _ENCODED = frozenset(_ENCODINGS.values())
 _DIGEST = "multipart/digest"
-# In letters of both cases, since a search that begins with a line break is quick, and one that ignores case is not.
-_FIELD = re.compile(
-    rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-([Tt][Yy][Pp][Ee]|[Tt][Rr][Aa][Nn][Ss][Ff][Ee][Rr]-[Ee][Nn][Cc][Oo][Dd][Ii][Nn][Gg]"
-    rb"|[Dd][Ii][Ss][Pp][Oo][Ss][Ii][Tt][Ii][Oo][Nn]|[Ii][Dd])[ \t]*+:(.*+(?:\n[ \t].*+)*+)"
-)
+
+
+def _any_case(letters: str) -> str:
+    """A pattern for these letters. A search that ignores case is slow; one that begins with a line break is not."""
+    return "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in letters)
+
+
+_READ = "|".join(map(_any_case, ("type", "transfer-encoding", "disposition", "id")))
+_FIELD = re.compile(rf"\n{_any_case('content-')}({_READ})[ \t]*+:(.*+(?:\n[ \t].*+)*+)".encode())
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 # Any token will do for a type (RFC 2045 section 5.1), blanks around its parts included (RFC 822 section 3.1.4).
 _ATOM = r"[^\s()<>@,;:\\\"/\[\]?=]+"
@@ -56,7 +60,7 @@ _NO_BASE64_OR_PAD = bytes(range(256)).translate(None, _BASE64 + b"=")
 _PIECE_OF_BASE64 = re.compile(rb"[^=]+")
 _STRAY_EQUALS = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
 _PADDED_SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
-_BEGIN_UU = re.compile(rb"^begin [0-7]{3,4} [^\n]*\n", re.MULTILINE)
+_BEGIN_UU = re.compile(rb"^begin [0-7]{3,4}\b[^\n]*\n", re.MULTILINE)
 _PRESCANNED_BYTES = 4_096
 _HTML_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _META_CHARSET = re.compile(rb"<meta\s[^>]{0,400}?charset\s*=\s*[\"']?\s*([^\s\"'/>;]{1,60})", re.IGNORECASE)
@@ -168,7 +172,8 @@ def decode_quoted_printable(body: bytes) -> bytes:
     """The octets that quoted-printable stands for (RFC 2045 section 6.7).
 
     Blanks behind the `=` of a soft line break are of transport (rule 3). An `=` that begins neither an octet nor a soft
-    line break stays as it stands; Python's decoder would drop all from one before a bare CR to the next line.
+    line break stays as it stands; Python's decoder (binascii.a2b_qp of 3.11.7 and 3.13.0) would drop all
+    from one before a bare CR to the end of the next line.
     """
     if _STRAY_EQUALS.search(body):
         body = _STRAY_EQUALS.sub(b"=3D", _PADDED_SOFT_BREAK.sub(b"=", body))
@@ -345,7 +350,7 @@ def _read_part(mime: bytes, start: int, body_start: int, default_type: str) -> P
         boundary=_boundary(content_type, parameters),
         body_start=body_start,
         end=len(mime),
-        is_rejoined=content_type == "text/plain" and _extended(parameters, "delsp").lower() == "yes",
+        is_rejoined=content_type == "text/plain" and _is_rejoined(parameters),
         mime=mime,
     )
 
@@ -353,6 +358,11 @@ def _read_part(mime: bytes, start: int, body_start: int, default_type: str) -> P
 def _fields(mime: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
     """The headers of the structure. Where the mail begins with one, no line break stands before it."""
     return _FIELD.finditer(mime, start - 1, end) if start else _FIELD.finditer(b"\n" + mime[:end])
+
+
+def _is_rejoined(parameters: Mapping[str, str]) -> bool:
+    told = (_extended(parameters, name).lower() for name in ("format", "delsp"))
+    return tuple(told) == ("flowed", "yes")
 
 
 def _unfold(octets: bytes) -> str:

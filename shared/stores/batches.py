@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 
 from shared.domain.errors import Missing
-from shared.ports import Insert, Replace, Table, Write
+from shared.ports import Delete, Insert, Replace, Table, Write
 
 TRANSACTION_ROWS = 100
 """Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""
@@ -21,6 +22,58 @@ async def write_each(table: Table, writes: Sequence[Insert | Replace], refused: 
         for place, etag in zip(places, await _write_batch(table, batch, refused), strict=True):
             etags[place] = etag
     return etags
+
+
+async def delete_each(table: Table, deletes: Sequence[Delete]) -> None:
+    """Delete rows of one partition; those that are gone, perhaps by another worker, do not matter."""
+    for start in range(0, len(deletes), TRANSACTION_ROWS):
+        batch = deletes[start : start + TRANSACTION_ROWS]
+        try:
+            await table.write_all(batch)
+        except Missing:
+            for delete in batch:
+                with suppress(Missing):
+                    await table.write(delete)
+
+
+async def write_groups(
+    groups: Sequence[Sequence[Write]], write: Callable[[Sequence[Write]], Awaitable[bool]]
+) -> list[int]:
+    """Do groups of writes to one partition, each whole or not at all; returns the places of those that were refused.
+
+    As many groups go in one transaction as fit. `write` tells whether all was written: a transaction that was refused
+    is halved until it is known which group it was.
+    """
+    refused: list[int] = []
+    for places in _fitting(groups):
+        refused += await _written_or_halved(groups, places, write)
+    return refused
+
+
+async def _written_or_halved(
+    groups: Sequence[Sequence[Write]], places: list[int], write: Callable[[Sequence[Write]], Awaitable[bool]]
+) -> list[int]:
+    if await write([one for place in places for one in groups[place]]):
+        return []
+    if len(places) == 1:
+        return places
+    half = len(places) // 2
+    first = await _written_or_halved(groups, places[:half], write)
+    return first + await _written_or_halved(groups, places[half:], write)
+
+
+def _fitting(groups: Sequence[Sequence[Write]]) -> Iterator[list[int]]:
+    """Places of groups, in order, whose writes fit one transaction."""
+    together: list[int] = []
+    count = 0
+    for place, group in enumerate(groups):
+        if together and count + len(group) > TRANSACTION_ROWS:
+            yield together
+            together, count = [], 0
+        together.append(place)
+        count += len(group)
+    if together:
+        yield together
 
 
 async def _write_batch(table: Table, writes: Sequence[Write], refused: type[Exception]) -> list[str | None]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.domain.errors import AlreadyExists, Changed, Missing
+from shared.domain.errors import AlreadyExists, Changed
 from shared.ports import Delete, Entity, Insert, Replace, ReportHead, Row, Table
-from shared.stores.batches import TRANSACTION_ROWS, write_each
+from shared.stores.batches import delete_each, write_each
 
+_CHECKPOINT = "checkpoint"
+"""Sorts right before the deferred reports, so that one scan reads both."""
 _CHUNK = 30_000
 """A string property holds at most 32,768 characters; a delta link can be longer than people expect."""
 _HASH_DIGITS = 12
@@ -80,32 +81,35 @@ class DeferredReport:
         return self.due_at is None or self.due_at <= now
 
 
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """What is known of a folder: its checkpoint, None when it was never read, and its deferred reports."""
+
+    checkpoint: Checkpoint | None = None
+    deferred: Sequence[DeferredReport] = ()
+
+
 class CheckpointStore:
     """Reads and writes checkpoints and deferred reports, one partition per mailbox folder."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def get(self, mailbox: str, folder: str) -> Checkpoint | None:
-        """The folder's checkpoint, or None when it was never read."""
-        row = await self._table.get(_partition(mailbox, folder), "checkpoint")
-        if row is None:
-            return None
-        return Checkpoint(
-            _text(row, "Resume"),
-            _optional_time(row, "SavedAt"),
-            _optional_time(row, "ListedAt"),
-            _optional_time(row, "ListedWholeAt"),
-            _listing(row),
-            _optional_time(row, "RestsUntil"),
-            bool(row.entity.get("IsReading", False)),
-        )
+    async def read(self, mailbox: str, folder: str) -> FolderState:
+        """What is known of a folder, in one request where no more than 1,000 reports are deferred."""
+        checkpoint, deferred = None, list[DeferredReport]()
+        async for row in self._table.scan(_partition(mailbox, folder), _CHECKPOINT, "deferred."):
+            if row.entity["RowKey"] == _CHECKPOINT:
+                checkpoint = _checkpoint(row)
+            else:
+                deferred.append(_deferred(mailbox, folder, row))
+        return FolderState(checkpoint, deferred)
 
     async def put(self, mailbox: str, folder: str, checkpoint: Checkpoint) -> None:
         """Save a folder's checkpoint."""
         entity: Entity = {
             "PartitionKey": _partition(mailbox, folder),
-            "RowKey": "checkpoint",
+            "RowKey": _CHECKPOINT,
             "IsReading": checkpoint.is_reading,
             **_columns("Resume", checkpoint.resume),
         }
@@ -126,11 +130,6 @@ class CheckpointStore:
         """Remember reports to read later; one that is deferred already stays as it is, with its failures."""
         await write_each(self._table, [Insert(_deferred_entity(one)) for one in reports], AlreadyExists)
 
-    async def deferred(self, mailbox: str, folder: str) -> list[DeferredReport]:
-        """The folder's deferred reports."""
-        found = self._table.scan(_partition(mailbox, folder), "deferred-", "deferred.")
-        return [_deferred(mailbox, folder, row) async for row in found]
-
     async def update(self, reports: Sequence[DeferredReport]) -> None:
         """Write deferred reports as they are now."""
         await write_each(self._table, [Replace(_deferred_entity(one)) for one in reports], Changed)
@@ -138,7 +137,7 @@ class CheckpointStore:
     async def done(self, *reports: DeferredReport) -> None:
         """Forget deferred reports: they have their outcome rows."""
         deletes = [Delete(_partition(one.mailbox, one.folder), _row(one)) for one in reports]
-        await _delete_each(self._table, deletes)
+        await delete_each(self._table, deletes)
 
 
 class FolderContents:
@@ -169,19 +168,7 @@ class FolderContents:
         """Forget every other list of the folder."""
         partition, name = _partition(mailbox, folder), _list_name(listing)
         keys = [str(row.entity["RowKey"]) async for row in self._table.scan(partition, "listed-", "listed.")]
-        await _delete_each(self._table, [Delete(partition, key) for key in keys if not key.startswith(name)])
-
-
-async def _delete_each(table: Table, deletes: Sequence[Delete]) -> None:
-    """Delete rows of one partition; those that are gone, perhaps by another worker, do not matter."""
-    for start in range(0, len(deletes), TRANSACTION_ROWS):
-        batch = deletes[start : start + TRANSACTION_ROWS]
-        try:
-            await table.write_all(batch)
-        except Missing:
-            for delete in batch:
-                with suppress(Missing):
-                    await table.write(delete)
+        await delete_each(self._table, [Delete(partition, key) for key in keys if not key.startswith(name)])
 
 
 def hash_of(message_id: str) -> str:
@@ -215,6 +202,18 @@ def _text(row: Row, name: str) -> str | None:
     """The text in the numbered columns of that name, or None."""
     columns = sorted(one for one in row.entity if one.startswith(name) and one.removeprefix(name).isdigit())
     return "".join(str(row.entity[one]) for one in columns) or None
+
+
+def _checkpoint(row: Row) -> Checkpoint:
+    return Checkpoint(
+        _text(row, "Resume"),
+        _optional_time(row, "SavedAt"),
+        _optional_time(row, "ListedAt"),
+        _optional_time(row, "ListedWholeAt"),
+        _listing(row),
+        _optional_time(row, "RestsUntil"),
+        bool(row.entity.get("IsReading", False)),
+    )
 
 
 def _listing(row: Row) -> Listing | None:

@@ -97,10 +97,10 @@ class ItemStore:
         row = await self._table.get(_ITEMS, claim.item_key)
         return None if row is None else _item(row).claims.get(claim.claim)
 
-    async def overruled(self, claim: Claim) -> OutcomeKey | None:
-        """The row from which a dispute took the claim, or None."""
+    async def overruled(self, claim: Claim) -> tuple[OutcomeKey, ...]:
+        """The rows from which disputes took the claim."""
         row = await self._table.get(_ITEMS, claim.item_key)
-        return None if row is None else _item(row).overruled.get(claim.claim)
+        return () if row is None else _item(row).overruled.get(claim.claim, ())
 
     async def take_over(self, claim: Claim, member: OutcomeKey) -> Held:
         """Let the row hold the claim in place of `member`, which waits for its campaign, unless that one keeps it."""
@@ -209,7 +209,11 @@ def _entity(item_key: str, item: Item) -> Entity:
     claims = {claim: _written_down(held) for claim, held in item.claims.items()}
     kept = sorted(item.kept & item.claims.keys())
     entity: Entity = {"PartitionKey": _ITEMS, "RowKey": item_key, "Claims": _json(claims), "Kept": _json(kept)}
-    overruled = {claim: [key.partition, key.submission_id] for claim, key in item.overruled.items() if claim in claims}
+    overruled = {
+        claim: [[key.partition, key.submission_id] for key in told]
+        for claim, told in item.overruled.items()
+        if claim in claims and told
+    }
     if overruled:
         entity["Overruled"] = _json(overruled)
     return entity
@@ -226,7 +230,7 @@ def _item(row: Row) -> Item:
     return Item(
         claims,
         frozenset(json.loads(str(row.entity.get("Kept", "[]")))),
-        {claim: OutcomeKey(*told) for claim, told in overruled.items()},
+        {claim: tuple(OutcomeKey(*key) for key in told) for claim, told in overruled.items()},
     )
 
 

@@ -14,7 +14,7 @@ writes: no other module changes a row or an entry.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -25,10 +25,21 @@ from shared.domain.model import Outcome, OutcomeKey, Priority, State
 from shared.ports import Write
 from shared.stores.batches import TRANSACTION_ROWS
 from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import KEPT, LANES, WorkItem, Worklist
+from shared.stores.worklist import KEPT, LANES, Holder, Standing, WorkItem, Worklist
 from shared.telemetry import Event, emit
 
-__all__ = ["KEPT", "LANES", "TRANSACTION_ROWS", "Change", "Ledger", "Step", "Stored", "WorkItem"]
+__all__ = [
+    "KEPT",
+    "LANES",
+    "TRANSACTION_ROWS",
+    "Change",
+    "Holder",
+    "Ledger",
+    "Standing",
+    "Step",
+    "Stored",
+    "WorkItem",
+]
 
 _BORN_WITH_AN_ENTRY = frozenset({State.PENDING, State.COVERED, State.SUBMITTED, State.FAILED})
 _IN_FLIGHT = frozenset({State.DISPATCHED, State.SUBMITTING})
@@ -79,9 +90,9 @@ class Ledger:
         """Up to `limit` waiting rows of a lane that may go now, longest due first."""
         return await self._worklist.due(lane, now, limit)
 
-    def waiting(self) -> AsyncIterator[WorkItem]:
-        """Every entry that waits for a slot, due or not, one by one."""
-        return self._worklist.waiting()
+    def refused(self) -> AsyncIterator[WorkItem]:
+        """Every waiting entry whose row Microsoft has refused."""
+        return self._worklist.refused()
 
     async def in_flight(self, submission_id: str) -> WorkItem | None:
         """The entry of a row that is dispatched or being submitted, or None."""
@@ -95,9 +106,17 @@ class Ledger:
         """Every entry that waits for a verdict or is uncertain."""
         return await self._worklist.at_microsoft()
 
-    def covered(self) -> AsyncIterator[WorkItem]:
-        """Every covered entry, those of one holder together."""
-        return self._worklist.covered()
+    def holders(self) -> AsyncIterator[Holder]:
+        """Every row that covers others."""
+        return self._worklist.holders()
+
+    def followers(self, holder_id: str) -> AsyncIterator[WorkItem]:
+        """Every entry of the rows that a holder covers, one by one."""
+        return self._worklist.followers(holder_id)
+
+    async def open_ids(self) -> set[str]:
+        """The rows that are neither final nor covered. One that is moved meanwhile may be missing."""
+        return await self._worklist.open_ids()
 
     async def kept(self, submission_id: str) -> WorkItem | None:
         """The entry of a row that failed or was rejected, with what was to be submitted; or None."""
@@ -107,13 +126,27 @@ class Ledger:
         """Every entry that is kept for replay."""
         return self._worklist.all_kept()
 
-    def entries(self) -> AsyncIterator[WorkItem]:
-        """Every entry whose row is not final, one by one."""
-        return self._worklist.entries()
+    def due_for_a_second_chance(self) -> AsyncIterator[WorkItem]:
+        """Every kept entry whose row failed for its message alone, and was not taken up again for that before."""
+        return self._worklist.due_for_a_second_chance()
 
-    async def owner_of(self, graph_submission_id: str, since: datetime) -> str | None:
-        """The row that the feed shows with this submission of Microsoft's since then, or None."""
-        return await self._outcomes.owner_of(graph_submission_id, since)
+    def standing(self, counted: int) -> AsyncIterator[Standing]:
+        """How every row stands that is not final, without its entry being read whole.
+
+        Covered rows come together, those of one holder; beyond `counted` of them their number is an estimate.
+        """
+        return self._worklist.standing(counted)
+
+    def originals(self, start: str, limit: int) -> AsyncIterator[tuple[str | None, str]]:
+        """The blob that each row needs which is not final, or None; from `start` on, "" being before all of them.
+
+        At most `limit` rows, and with each where to go on behind it.
+        """
+        return self._worklist.originals(start, limit)
+
+    async def owners_since(self, since: datetime) -> dict[str, str]:
+        """The rows that the feed shows as submitted since then, by their submissions' ids at Microsoft."""
+        return await self._outcomes.owners_since(since)
 
     async def submitted_since(self, since: datetime) -> set[str]:
         """Microsoft's ids of what the app itself has submitted since then, as far as the feed shows it."""
@@ -152,10 +185,7 @@ class Ledger:
 
     async def apply(self, steps: Sequence[Step]) -> list[Stored | None]:
         """Take every step; None in the place of each whose row somebody else changed first: its entry is filed anew."""
-        done: list[Stored | None] = []
-        for start in range(0, len(steps), TRANSACTION_ROWS):
-            done += await self._apply(steps[start : start + TRANSACTION_ROWS])
-        return done
+        return await self._in_transactions(steps, self._apply)
 
     async def step(self, step: Step) -> Stored | None:
         """Take one step; see `apply`."""
@@ -175,9 +205,7 @@ class Ledger:
 
     async def amend_filed(self, steps: Sequence[Step]) -> list[Stored | None]:
         """Write facts of rows that their entries know, and file the entries; None as in `apply`."""
-        stored = await self._outcomes.amend([_change(step) for step in steps])
-        await self._file_all(steps, stored)
-        return stored
+        return await self._in_transactions(steps, self._amend)
 
     async def file(
         self, item: WorkItem, stored: Stored, filed: Filed = _AS_IT_IS, *, also: Sequence[Write] = ()
@@ -233,6 +261,21 @@ class Ledger:
         await self._file_all(steps, stored)
         return stored
 
+    async def _amend(self, steps: Sequence[Step]) -> list[Stored | None]:
+        stored = await self._outcomes.amend([_change(step) for step in steps])
+        await self._file_all(steps, stored)
+        return stored
+
+    async def _in_transactions(self, steps: Sequence[Step], take: _Take) -> list[Stored | None]:
+        """Take steps a transaction's worth at a time, rows of one day together; the answers are in the steps' order."""
+        done: list[Stored | None] = [None] * len(steps)
+        by_day = sorted(range(len(steps)), key=lambda place: steps[place].before.outcome.key.partition)
+        for start in range(0, len(by_day), TRANSACTION_ROWS):
+            places = by_day[start : start + TRANSACTION_ROWS]
+            for place, stored in zip(places, await take([steps[place] for place in places]), strict=True):
+                done[place] = stored
+        return done
+
     async def _file_all(self, steps: Sequence[Step], stored: Sequence[Stored | None]) -> None:
         moves, ended = [], []
         for step, done in zip(steps, stored, strict=True):
@@ -247,6 +290,9 @@ class Ledger:
         for step, done in zip(steps, stored, strict=True):
             if done is None:
                 await self.refile(step.item)
+
+
+_Take = Callable[[Sequence[Step]], Awaitable[list[Stored | None]]]
 
 
 def _change(step: Step) -> Change:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.domain import keys
-from shared.ports import Entity, Replace, Row, Table
+from shared.ports import Delete, Entity, Replace, Row, Table
+from shared.stores.batches import delete_each
 
 _LOOK = "look"
 _ASKED = "asked-"
@@ -75,21 +76,36 @@ class LookStore:
 
 
 class AskedFor:
-    """The requests that a source has put on the operators' queue, by the day on which it did."""
+    """The requests that a source has put on the operators' queue, by the day on which it did.
+
+    The table is read once a day; in between this process knows what it has put there itself. What another one puts
+    there meanwhile may be put there again, which its id makes harmless.
+    """
 
     def __init__(self, table: Table, source: str) -> None:
         self._table = table
         self._partition = _partition(source)
+        self._known: set[str] = set()
+        self._known_since: str | None = None
 
     async def since(self, at: datetime) -> set[str]:
-        """The ids of the requests that were put there on that day or later."""
-        found = self._table.scan(self._partition, f"{_ASKED}{keys.day(at)}", f"{_ASKED}~")
-        return {str(row.entity["RowKey"]).removeprefix(_ASKED)[_DAY_AND_DASH:] async for row in found}
+        """The ids of the requests that were put there on that day or later; those from before are forgotten."""
+        day = keys.day(at)
+        if self._known_since != day:
+            self._known = await self._kept_since(f"{_ASKED}{day}")
+            self._known_since = day
+        return self._known
+
+    async def _kept_since(self, first: str) -> set[str]:
+        rows = [str(row.entity["RowKey"]) async for row in self._table.scan(self._partition, _ASKED, f"{_ASKED}~")]
+        await delete_each(self._table, [Delete(self._partition, one) for one in rows if one < first])
+        return {one.removeprefix(_ASKED)[_DAY_AND_DASH:] for one in rows if one >= first}
 
     async def add(self, request_id: str, at: datetime) -> None:
         """Remember a request that was put there just now."""
         name = f"{_ASKED}{keys.day(at)}-{request_id}"
         await self._table.write(Replace({"PartitionKey": self._partition, "RowKey": name}))
+        self._known.add(request_id)
 
 
 def _partition(source: str) -> str:

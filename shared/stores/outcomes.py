@@ -103,15 +103,18 @@ class OutcomeStore:
             now = self._clock.now()
             await self._append([replace(outcome, revision=0, changed_at=now, previous_state=last)])
 
-    async def owner_of(self, graph_submission_id: str, since: datetime) -> str | None:
-        """The row that the feed shows with this submission of Microsoft's since then, or None."""
-        async for row in self._log_since(since, only=("GraphSubmissionId", graph_submission_id)):
-            return str(row.entity["SubmissionId"])
-        return None
+    async def owners_since(self, since: datetime) -> dict[str, str]:
+        """The rows that the feed shows as submitted since then, by their submissions' ids at Microsoft."""
+        owners: dict[str, str] = {}
+        select = ("GraphSubmissionId", "SubmissionId")
+        async for row in self._log_since(since, only=("Event", State.SUBMITTED.value), select=select):
+            if "GraphSubmissionId" in row.entity:
+                owners.setdefault(str(row.entity["GraphSubmissionId"]), str(row.entity["SubmissionId"]))
+        return owners
 
     async def submitted_since(self, since: datetime) -> set[str]:
         """Microsoft's ids of what the app itself has submitted since then, as far as the feed shows it."""
-        found = self._log_since(since, only=("Event", State.SUBMITTED.value))
+        found = self._log_since(since, only=("Event", State.SUBMITTED.value), select=("GraphSubmissionId", "Source"))
         return {
             str(row.entity["GraphSubmissionId"])
             async for row in found
@@ -134,10 +137,14 @@ class OutcomeStore:
         written = await write_each(self._outcomes, writes, Changed)
         return [None if etag is None else Stored(one, etag) for one, etag in zip(outcomes, written, strict=True)]
 
-    async def _log_since(self, since: datetime, *, only: tuple[str, str]) -> AsyncIterator[Row]:
+    async def _log_since(
+        self, since: datetime, *, only: tuple[str, str], select: Sequence[str] | None = None
+    ) -> AsyncIterator[Row]:
         start, today = since, keys.day(self._clock.now())
         while keys.day(start) <= today:
-            async for row in self._log.scan(keys.day(start), f"{keys.epoch_ms(start):013d}", "~", only=only):
+            async for row in self._log.scan(
+                keys.day(start), f"{keys.epoch_ms(start):013d}", "~", only=only, select=select
+            ):
                 yield row
             start = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), start.tzinfo)
 

@@ -174,7 +174,7 @@ async def keep_running(app: Stage, is_over: threading.Event) -> None:
     while not is_over.is_set():
         app.clock.time = datetime.now(UTC)
         await app.round()
-        await asyncio.sleep(0.2)  # the commands run in their own time
+        await asyncio.sleep(0.5)  # the commands run in their own time, and want the processor
 
 
 async def run_app(connection: str, is_ready: threading.Event, is_over: threading.Event) -> None:

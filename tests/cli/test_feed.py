@@ -38,7 +38,7 @@ def keys(text: str) -> list[str]:
 
 def wait_for_lines(file: Path, count: int) -> None:
     """Wait until a file of another process has that many lines."""
-    deadline_s = monotonic() + 30
+    deadline_s = monotonic() + 100
     while not file.exists() or file.read_bytes().count(b"\n") < count:
         assert monotonic() < deadline_s
         sleep(0.02)
@@ -259,7 +259,7 @@ def test_following_gives_what_comes_until_interrupted(storage_connection: str, t
         written += append(storage_connection, [event(10, ago(seconds=1))])
         wait_for_lines(target, 3)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
     finally:
         process.kill()
         process.wait()

@@ -16,7 +16,8 @@ from tests.cli.feed_rows import append, event, events, let_second_pass
 from tests.support.command_line import ROOT, run
 from tests.support.counting_proxy import CountingProxy, counting_proxy
 
-LONG_ROWS = 20_000
+LONG_ROWS = 6_000
+"""Three pages of a thousand within the day, and three before it."""
 DAYS = 20
 CONSUME: Callable[[TableClient, sqlite3.Connection], None] = runpy.run_path(
     str(ROOT / "docs" / "examples" / "consume_feed.py")

@@ -15,6 +15,7 @@ from local.azurite import Azurite
 from shared.domain.model import Outcome, State, Verdict
 from tests.cli.tenant_rows import HOSTILE, REQUEST_ID, open_rows, row, rows, settled
 from tests.support.command_line import COMMAND, environment, run, screen, without_colour
+from tests.support.counting_proxy import CountingProxy, counting_proxy
 
 STATES = ("dispatched", "submitting", "submitted", "settled")
 NEVER_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -220,33 +221,41 @@ async def test_watch_shows_what_comes_and_nothing_twice(storage_connection: str)
     old, new = row(1, now), row(2, now)
     async with open_rows(storage_connection) as rows_here:
         await rows_here.write(old)
-        arguments = ("--local", "--output", "json", "watch", "--every", "0.2")
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            env=environment(storage_connection),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            assert process.stdout is not None
-            await asyncio.sleep(3)  # another process has no clock of ours: it must have looked once
-            await rows_here.write(new)
-            await rows_here.advance(old, replace(old, state=State.DISPATCHED), at=now - timedelta(minutes=4))
-            seen = [json.loads(await asyncio.wait_for(process.stdout.readline(), 30)) for _ in range(2)]
-            assert {(one["SubmissionId"], one["Event"]) for one in seen} == {
-                (new.key.submission_id, "pending"),
-                (old.key.submission_id, "dispatched"),
-            }
-            await asyncio.sleep(1)  # several looks, which must show nothing
-            process.send_signal(signal.SIGINT)
-            out, err = await asyncio.wait_for(process.communicate(), 30)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        with counting_proxy(storage_connection) as proxy:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                *("--local", "--output", "json", "watch", "--every", "0.2"),
+                env=environment(proxy.connection),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            try:
+                assert process.stdout is not None
+                await looks(proxy, process, 3)  # so the first one is over
+                await rows_here.write(new)
+                await rows_here.advance(old, replace(old, state=State.DISPATCHED), at=now - timedelta(minutes=4))
+                seen = [json.loads(await process.stdout.readline()) for _ in range(2)]
+                assert {(one["SubmissionId"], one["Event"]) for one in seen} == {
+                    (new.key.submission_id, "pending"),
+                    (old.key.submission_id, "dispatched"),
+                }
+                await looks(proxy, process, 5)  # which must show nothing
+                process.send_signal(signal.SIGINT)
+                out, err = await process.communicate()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
     assert (process.returncode, out) == (130, b"")
     assert b"Traceback" not in err
+
+
+async def looks(proxy: CountingProxy, process: asyncio.subprocess.Process, count: int) -> None:
+    """Return when the process has asked that often from now on; fails where it has ended."""
+    proxy.taken()
+    while len(proxy.requests) < count:
+        assert process.returncode is None
+        await asyncio.sleep(0.02)
 
 
 # --- On a terminal --------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ async def test_a_checkpoint_comes_back(table: Table, checkpoint: Checkpoint) -> 
     store = CheckpointStore(table)
     for one in (LISTING, checkpoint):
         await store.put(BOX, FOLDER, one)
-    assert await store.get(BOX, FOLDER) == checkpoint
+    assert (await store.read(BOX, FOLDER)).checkpoint == checkpoint
 
 
 async def test_deferred_reports_come_back_as_they_were_written(table: Table) -> None:
@@ -65,7 +65,7 @@ async def test_deferred_reports_come_back_as_they_were_written(table: Table) -> 
     begun = left.begun(START + HOUR)
     await store.update([begun])
     assert (begun.failures, begun.first_failed_at, begun.is_begun) == (1, START + HOUR, True)
-    found = {one.head.message_id: one for one in await store.deferred(BOX, FOLDER)}
+    found = {one.head.message_id: one for one in (await store.read(BOX, FOLDER)).deferred}
     assert found == {"AAMk1": begun, "AAMk2": failed, "AAMk3": report(3)}
 
 
@@ -76,7 +76,7 @@ async def test_many_deferred_reports_are_done_together(table: Table) -> None:
     await store.defer(reports)
     await store.done(reports[60])
     await store.done(*reports[:119])
-    assert await store.deferred(BOX, FOLDER) == [reports[119]]
+    assert (await store.read(BOX, FOLDER)).deferred == [reports[119]]
 
 
 async def test_the_last_list_of_a_folder_replaces_the_one_before(table: Table) -> None:
@@ -127,6 +127,6 @@ async def test_what_an_earlier_version_left_is_read(table: Table) -> None:
     ]
     for entity in old:
         await table.write(Insert(entity))
-    assert await store.get(BOX, FOLDER) == Checkpoint("delta", START, START)
-    assert await store.deferred(BOX, FOLDER) == [report(1)]
+    assert (await store.read(BOX, FOLDER)).checkpoint == Checkpoint("delta", START, START)
+    assert (await store.read(BOX, FOLDER)).deferred == [report(1)]
     assert await LookStore(table).last("alerts") == LastLook(START, None)

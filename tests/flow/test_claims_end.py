@@ -119,6 +119,28 @@ async def test_who_waits_when_a_dispute_passes_follows_it(comes_back: bool) -> N
         assert_feed_is_whole(rows, await on.feed())
 
 
+async def test_a_dispute_that_waits_follows_no_other_dispute() -> None:
+    """Both are submitted, fifteen minutes apart; who disputes nothing follows the first that is sent."""
+    async with stage() as on:
+        await ask(on, url_request("dock", requestId="first"))
+        (first,) = await on.finish(rows=1)
+        on.clock.advance(days=2)
+        on.graph.control.add_fault(throttle("600", ONE_POST))
+        await ask(on, url_request("another"))
+        await on.round()
+        disputed = first.key.submission_id
+        await ask(on, url_request("dock", requestId="again", priority="low"))
+        await ask(on, url_request("dock", requestId="one", priority="low", disputes=disputed))
+        await ask(on, url_request("dock", requestId="two", disputes=disputed))
+        await on.finish(rows=5)
+        again, one, two = [await row_of_request(on, name) for name in ("again", "one", "two")]
+        assert again.covered_by == two.key.submission_id
+        assert (one.covered_by, two.covered_by) == (None, None)
+        assert one.submitted_at is not None
+        assert two.submitted_at is not None
+        assert one.submitted_at - two.submitted_at >= timedelta(minutes=15)
+
+
 async def test_a_lost_post_follows_the_dispute_that_left_meanwhile() -> None:
     """It never arrived, which is known only after the dispute was sent: it does not go a second time."""
     async with stage() as on:

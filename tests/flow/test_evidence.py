@@ -2,9 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
+
+import pytest
 
 from local.graph_simulator.faults import Scope, answer_status
 from local.memory_storage import MemoryBlobs
@@ -13,7 +15,7 @@ from shared.ports import BlobStore
 from tests.support.format_samples import msg
 from tests.support.report_formats import as_msg
 from tests.support.reports import original, pass_time, report, report_with, submissions
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage, Steps, stage
 
 slow_stage = partial(stage, QUOTA_PER_15_MIN="4", QUOTA_RESERVED_FOR_PEOPLE="1", QUOTA_RESERVED_FOR_URGENT="1")
 POSTS = Scope(method="POST")
@@ -31,6 +33,15 @@ async def states(on: Stage) -> Counter[State]:
     return Counter([one.state for one in await on.outcomes()])
 
 
+async def days_pass(on: Stage, days: float, *, each: timedelta = timedelta(hours=6)) -> None:
+    """Let the time go by, everything running as ever; the account's rule has its turn with every look."""
+    kept_for = timedelta(days=on.settings.evidence_days)
+    for _ in range(int(timedelta(days=days) / each)):
+        await on.round()
+        evidence(on).drop_not_written_since(on.clock.time - kept_for)
+        on.clock.advance(seconds=each.total_seconds())
+
+
 async def test_originals_older_than_their_days_are_kept_while_their_rows_wait() -> None:
     """Reports of last week, originals for three days, a quota for two at a time: all are submitted, then deleted."""
     async with slow_stage(EVIDENCE_DAYS="3") as on:
@@ -39,29 +50,30 @@ async def test_originals_older_than_their_days_are_kept_while_their_rows_wait() 
         await pass_time(on, timedelta(minutes=140), step=timedelta(minutes=5))
         assert await states(on) == {State.SETTLED: 14}
         assert len(submissions(on)) == 14
-        await pass_time(on, timedelta(hours=2), step=timedelta(minutes=30))
+        assert len(evidence(on).blobs) == 14
+        await days_pass(on, 3.5)
         assert evidence(on).blobs == {}
 
 
-async def test_the_accounts_own_rule_deletes_nothing_that_a_row_needs() -> None:
-    """Originals for a day, and three weeks without permission: what waits is written anew each day, in time."""
-    async with stage(EVIDENCE_DAYS="1") as on:
+@pytest.mark.parametrize(("days", "renewals_a_day"), [("1", 2), ("5", 1), ("12", 1)])
+async def test_the_accounts_rule_deletes_nothing_that_a_row_needs(days: str, renewals_a_day: int) -> None:
+    """Three weeks without permission: what waits is written anew each day of its last week, and no more often."""
+    async with stage(EVIDENCE_DAYS=days) as on:
         for number in range(3):
             report(on, original(f"mail-{number}"))
         handle = on.graph.control.add_fault(answer_status(401, POSTS))
         renewed = counted_renewals(on)
-        for _ in range(21 * 4):
-            await on.round()
-            on.clock.advance(hours=6)
-            evidence(on).drop_not_written_since(on.clock.time - timedelta(days=1 + 7))
-        assert 3 * 18 <= len(renewed) <= 3 * 21
+        await days_pass(on, 21)
+        begins_on_day = max(0, int(days) - 8)
+        assert 3 * 2 * renewals_a_day * (20 - begins_on_day) <= len(renewed)
+        assert len(renewed) <= 3 * 2 * renewals_a_day * (22 - begins_on_day)
         on.graph.control.remove_fault(handle)
         await pass_time(on, timedelta(hours=8), step=timedelta(minutes=20))
         assert await states(on) == {State.SETTLED: 3}
 
 
-def counted_renewals(on: Stage) -> list[str]:
-    """The names of the blobs that are renewed from the next process on."""
+def counted_renewals(on: Stage, *, takes: timedelta = timedelta()) -> list[str]:
+    """The names of the blobs that are renewed from the next process on; each renewal takes so long."""
     renewed: list[str] = []
 
     @dataclass
@@ -73,6 +85,7 @@ def counted_renewals(on: Stage) -> list[str]:
 
         async def renew(self, name: str) -> None:
             renewed.append(name)
+            on.clock.advance(seconds=takes.total_seconds())
             await self.port.renew(name)
 
     true_ports = on.ports
@@ -87,51 +100,49 @@ async def test_what_was_attached_is_kept_with_its_mail() -> None:
     async with stage(EVIDENCE_DAYS="1") as on:
         report_with(on, msg(as_msg(original("converted"))))
         handle = on.graph.control.add_fault(answer_status(401, POSTS))
-        await pass_time(on, timedelta(days=3), step=timedelta(hours=3))
+        await days_pass(on, 3)
         assert sorted(name.rpartition(".")[2] for name in evidence(on).blobs) == ["attached", "eml"]
         on.graph.control.remove_fault(handle)
         await pass_time(on, timedelta(hours=12), step=timedelta(minutes=20))
         assert await states(on) == {State.SETTLED: 1}
+        await days_pass(on, 2)
         assert evidence(on).blobs == {}
 
 
-async def test_an_original_that_was_just_written_is_not_deleted() -> None:
-    """Its row may be on its way: a worker writes the original first. Without a row it goes an hour later."""
+async def test_renewing_much_is_spread_over_runs() -> None:
+    """A run that has no time for all ends in its time; the next one goes on, in another process, and repeats none."""
     async with stage(EVIDENCE_DAYS="1") as on:
-        await evidence(on).put("20261101/0123.eml", b"x")
-        await on.app.settle_outcomes.run()
-        assert len(evidence(on).blobs) == 1
-        on.clock.advance(minutes=61)
-        await on.app.settle_outcomes.run()
-        assert evidence(on).blobs == {}
-
-
-async def test_deleting_much_is_spread_over_runs() -> None:
-    """A run that finds a month of originals ends in its time, with what it has deleted; the next ones do the rest."""
-    async with stage(EVIDENCE_DAYS="1") as on:
-        for number in range(100):
-            await evidence(on).put(f"20261101/{number:04d}.eml", b"x")
-        on.clock.advance(hours=2)
-
-        @dataclass
-        class Slow:
-            port: Any = field(default_factory=lambda: evidence(on))
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.port, name)
-
-            async def drop(self, name: str) -> None:
-                on.clock.advance(seconds=1)
-                await self.port.drop(name)
-
-        true_ports = on.ports
-        on.ports = replace(on.ports, containers={**on.ports.containers, "evidence": cast(BlobStore, Slow())})
-        on.start_process()
-        on.ports = true_ports
-        left = []
-        while evidence(on).blobs:
-            began_at: datetime = on.clock.time
+        on.graph.control.add_fault(answer_status(401, POSTS))
+        for number in range(25):
+            report(on, original(f"mail-{number}"))
+        await on.app.collect_reports.run()
+        done: list[str] = []
+        for _ in range(4):
+            renewed = counted_renewals(on, takes=timedelta(seconds=2))
+            began_at = on.clock.time
             await on.app.settle_outcomes.run()
             assert on.clock.time - began_at <= timedelta(seconds=60)
-            left.append(len(evidence(on).blobs))
-        assert left == [60, 20, 0]
+            done += renewed
+        assert sorted(name for name in done if name.endswith(".eml")) == sorted(evidence(on).blobs)
+
+
+async def test_a_day_without_old_rows_costs_one_read_a_run() -> None:
+    """No original is looked for where the day's pass is done."""
+    async with stage() as on:
+        report(on, original("young"))
+        await on.round()
+        steps = Steps()
+        on.start_process(steps)
+        await on.app.settle_outcomes.run()
+        assert [step for step in steps.taken if "container" in step] == []
+
+
+async def test_what_was_kept_for_replay_is_forgotten_with_its_original() -> None:
+    """A refused row can be replayed for EVIDENCE_DAYS; then its entry goes too, whatever else is open."""
+    async with stage(EVIDENCE_DAYS="2", is_busy=True) as on:
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
+        report(on, original("refused"))
+        await on.finish(rows=1)
+        assert len([row for row in await on.rows("worklist") if row["RowKey"].startswith("9-")]) == 1
+        await days_pass(on, 4)
+        assert [row for row in await on.rows("worklist") if row["RowKey"].startswith("9-")] == []

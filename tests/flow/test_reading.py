@@ -73,7 +73,7 @@ async def collect(on: Stage, times: int = 1, every: timedelta = timedelta(minute
 
 async def checkpoint_moves(on: Stage) -> bool:
     """Whether the folder's checkpoint has a place to go on from."""
-    found = await CheckpointStore(on.ports.tables["runstate"]).get(REPORTING_MAILBOX, "inbox")
+    found = (await CheckpointStore(on.ports.tables["runstate"]).read(REPORTING_MAILBOX, "inbox")).checkpoint
     return found is not None and found.resume is not None
 
 
@@ -82,14 +82,14 @@ async def checkpoint_moves(on: Stage) -> bool:
 
 def break_on(on: Stage, bad: str, error: Exception) -> None:
     """Let the reading of one report raise."""
-    inner = on.ports.mail.attachments
+    inner = on.ports.mail.outline
 
-    async def attachments(mailbox: str, message_id: str) -> Any:
+    async def outline(mailbox: str, message_id: str) -> Any:
         if message_id == bad:
             raise error
         return await inner(mailbox, message_id)
 
-    with_mail(on, attachments=attachments)
+    with_mail(on, outline=outline)
 
 
 @pytest.mark.parametrize("error", [BrokenError("a bug"), RecursionError(), TimeoutError()], ids=repr)
@@ -217,16 +217,16 @@ async def test_a_report_whose_reading_ends_the_process_does_not_do_so_for_ever()
     async with stage() as on:
         ids = [report(on, original(f"mail-{number}")) for number in range(20)]
         killer, kills = ids[7], 0
-        inner = on.ports.mail.attachments
+        inner = on.ports.mail.outline
 
-        async def attachments(mailbox: str, message_id: str) -> Any:
+        async def outline(mailbox: str, message_id: str) -> Any:
             nonlocal kills
             if message_id == killer:
                 kills += 1
                 raise ProcessStoppedError
             return await inner(mailbox, message_id)
 
-        with_mail(on, attachments=attachments)
+        with_mail(on, outline=outline)
         for _ in range(24):
             with suppress(ProcessStoppedError):
                 await on.app.collect_reports.run()
@@ -349,7 +349,7 @@ async def test_what_outlook_refuses_is_what_slows_reading_down(others: int) -> N
     async with stage() as on:
         ids = {report(on, original(f"mail-{number}")) for number in range(40)}
         outlook = FourAtOnce(others)
-        names = ("changes", "listed", "headers", "attachments", "attachment_content")
+        names = ("changes", "listed", "outline", "attachment_content")
         with_mail(on, **{name: outlook.guard(getattr(on.ports.mail, name)) for name in names})
         await collect(on, times=12)
         assert set(await rows_by_report(on)) == ids
@@ -420,7 +420,7 @@ async def test_a_run_ends_in_time_and_the_next_one_goes_on(hours: float) -> None
         await collect(on)
         ids = {report(on, original(f"mail-{number}")) for number in range(120)}
         on.clock.advance(hours=hours)
-        with_mail(on, attachments=slow(on, on.ports.mail.attachments, 7))
+        with_mail(on, outline=slow(on, on.ports.mail.outline, 7))
         rows, runs = 0, 0
         while rows < len(ids):
             assert await run_time(on) <= LONGEST_RUN
@@ -438,14 +438,14 @@ async def test_a_page_that_is_not_read_to_its_end_is_not_read_again() -> None:
         await collect(on)
         for number in range(50):
             report(on, original(f"mail-{number}"))
-        with_mail(on, attachments=slow(on, on.ports.mail.attachments, 15))
+        with_mail(on, outline=slow(on, on.ports.mail.outline, 15))
         await run_time(on)
         assert 0 < len(await on.outcomes()) < 50
         assert await checkpoint_moves(on)
-        read = len(on.graph.log.select(path="/attachments$"))
+        read = len(on.graph.log.select(path="/messages/(?!delta)[^/]+$"))
         await collect(on, times=6)
         assert len(await on.outcomes()) == 50
-        assert len(on.graph.log.select(path="/attachments$")) == 50 > read
+        assert len(on.graph.log.select(path="/messages/(?!delta)[^/]+$")) == 50 > read
 
 
 async def test_three_workers_that_collect_at_once_make_each_row_once() -> None:

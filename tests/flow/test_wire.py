@@ -1,7 +1,7 @@
 """What goes over the wire, read from the simulator's own log: headers, fields, hosts, and no request too many."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -44,9 +44,9 @@ FIELDS = {
     "mailFolders/inbox/messages": {"id,subject,from,receivedDateTime"},
     "messages": {"id"},
     "messages/*": {"id,internetMessageId,subject,from,internetMessageHeaders", "internetMessageHeaders"},
-    "messages/*/attachments": {"id,name,contentType,size,isInline"},
     "messages/*/attachments/*/$value": set[str](),
 }
+EXPANDED = {"messages/*": {"attachments($select=id,name,contentType,size,isInline)"}}
 
 
 async def put_everything(on: Stage) -> int:
@@ -128,10 +128,14 @@ async def test_no_more_is_selected_than_is_used() -> None:
     """Each read names its fields, and they are the ones that the row needs."""
     async with run_of_everything() as log:
         selected: dict[str, set[str]] = {shape: set() for shape in FIELDS}
+        expanded = defaultdict[str, set[str]](set)
         for one in log:
             if one.path.startswith("/v1.0/") and "token=" not in one.query:
-                selected[shape_of(one.path)] |= set(parse_qs(one.query).get("$select", []))
-        assert selected == FIELDS
+                query = parse_qs(one.query)
+                selected[shape_of(one.path)] |= set(query.get("$select", []))
+                if "$expand" in query:
+                    expanded[shape_of(one.path)] |= set(query["$expand"])
+        assert (selected, expanded) == (FIELDS, EXPANDED)
 
 
 def shape_of(path: str) -> str:

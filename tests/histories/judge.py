@@ -48,6 +48,7 @@ def findings_of(history: History) -> list[Finding]:
         verdict.every_row_is_final,
         verdict.functions_run,
         verdict.no_item_is_submitted_twice,
+        verdict.no_dispute_is_covered,
         verdict.every_submission_has_its_row,
         verdict.no_item_comes_too_early,
         verdict.no_window_is_broken,
@@ -153,7 +154,7 @@ class _Judge:
             return "by a row that is not there"
         if first is second:
             return f"both by {first['RowKey']}"
-        if self._is_unknown_item(first) or self._is_unknown_item(second):
+        if self._is_unknown_item(first, one.at) or self._is_unknown_item(second, other.at):
             return None
         if "Disputes" in second:  # what disputes a verdict is never covered
             return None
@@ -161,9 +162,11 @@ class _Judge:
             return f"{first['RowKey']} spoke for it when {second['RowKey']} was sent"
         return None
 
-    def _is_unknown_item(self, row: Entity) -> bool:
-        """Whether it asked for a mail by its place in a mailbox, and nobody could look it up."""
-        return row.get("Kind") == "email" and row.get("Source") == "manual" and "NetworkMessageId" not in row
+    def _is_unknown_item(self, row: Entity, at: datetime) -> bool:
+        """Whether it asked for a mail by its place in a mailbox, and nobody could look it up until then."""
+        known, _ = self._state_at(str(row.get("RowKey")), at)
+        told = row if known is None else known.entity
+        return told.get("Kind") == "email" and told.get("Source") == "manual" and "NetworkMessageId" not in told
 
     def _speaks_at(self, row: Entity, at: datetime) -> bool:
         """Whether a row that was submitted spoke for its item: it was open, or had been settled within 24 hours."""
@@ -184,12 +187,22 @@ class _Judge:
     def _moment(self, step: Step) -> datetime:
         return BEGIN + timedelta(seconds=step.at_s)
 
+    def no_dispute_is_covered(self) -> Iterator[Finding]:
+        """What disputes a verdict is submitted itself, whoever speaks for its item."""
+        for row in self.rows:
+            if "Disputes" in row and any(step.state == "covered" for step in self.steps[str(row["RowKey"])]):
+                yield Finding("dispute covered", f"{row['RowKey']} by {row.get('CoveredBy')}")
+
     def every_submission_has_its_row(self) -> Iterator[Finding]:
         """What Microsoft took is some row's own submission, and no two rows' own."""
         owners: defaultdict[str, list[str]] = defaultdict(list)
         for row in self.rows:
             if "GraphSubmissionId" in row and "CoveredBy" not in row:
                 owners[str(row["GraphSubmissionId"])].append(str(row["RowKey"]))
+        for submission_id in sorted(self.expected.user_submissions.keys() & owners.keys()):
+            taken = [one for one in owners[submission_id] if self.by_id[one]["Source"] != "microsoft"]
+            if taken:
+                yield Finding("a user's submission taken for our own", f"{submission_id}: {taken}")
         for effect in self.own_effects:
             own = owners[effect.submission.submission_id]
             maker = self.by_id.get(effect.row or "", {})
@@ -206,12 +219,12 @@ class _Judge:
             yield Finding("POST of nothing", submission_id)
         for post in self.microsoft.item_refusals:
             row = self.by_id.get(post.submission_id, {})
-            earlier = [
-                self.by_id.get(one.row or "", {})
+            sent = [(row, post.at)] + [
+                (self.by_id.get(one.row or "", {}), one.at)
                 for one in self.own_effects
                 if one.item_key == post.item and post.at - DAY < one.at <= post.at
             ]
-            if not any(self._is_unknown_item(one) for one in (row, *earlier)):
+            if not any(self._is_unknown_item(*one) for one in sent):
                 near = [f"{one.at:%H:%M:%S}" for one in self.own_effects if one.item_key == post.item]
                 yield Finding("too early for its item", f"{post.submission_id} at {post.at:%H:%M:%S}, before: {near}")
 

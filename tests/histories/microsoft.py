@@ -20,7 +20,7 @@ from shared.domain.model import Kind
 from shared.domain.reports import Attachment
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
 from shared.domain.user_submissions import UserSubmission
-from shared.ports import MessageFacts, ReportHead, ReportPage, ToldSubmissions
+from shared.ports import MailOutline, MessageFacts, ReportHead, ReportPage, ToldSubmissions
 from tests.histories.items import Item, Mail, file_key, mail_key
 from tests.histories.virtual_time import VirtualTimeLoop
 
@@ -386,10 +386,10 @@ class Mailboxes:
         found = self.reports.get(mailbox, {}).get(message_id)
         return None if found is None else found.head
 
-    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
-        """What Exchange writes into mail from inside."""
-        self._report(mailbox, message_id)
-        return [("X-MS-Exchange-Organization-AuthAs", "Internal")]
+    async def outline(self, mailbox: str, message_id: str) -> MailOutline:
+        """What Exchange writes into mail from inside, and the one original, if there is one."""
+        attachments = await self.attachments(mailbox, message_id)
+        return MailOutline((("X-MS-Exchange-Organization-AuthAs", "Internal"),), tuple(attachments))
 
     async def text(self, mailbox: str, message_id: str) -> str:
         """No text of its own."""

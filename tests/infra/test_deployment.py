@@ -100,9 +100,9 @@ def test_deleted_mail_is_gone(prediction: Prediction) -> None:
 
 
 def test_every_container_is_emptied_in_time(prediction: Prediction) -> None:
-    """Blobs go by the age of their last change: uploads, rejected messages, and evidence a week after its days.
+    """Blobs go by the age of their last change: uploads, rejected messages, and originals.
 
-    The app renews what an open row needs once a day, so that counting from the creation would delete it all the same.
+    The app renews what an open row needs once a day: counted from the creation, it would be deleted all the same.
     """
     (policy,) = prediction.of(f"{STORAGE}/managementPolicies")
     evidence_days = int(prediction.app_settings()["EVIDENCE_DAYS"])
@@ -115,7 +115,7 @@ def test_every_container_is_emptied_in_time(prediction: Prediction) -> None:
         assert age == "daysAfterModificationGreaterThan"
         days[prefix] = limit
     assert policy.parent == prediction.data_account()
-    assert days == {"submission-content/": 30, "rejected-messages/": 90, "evidence/": evidence_days + 7}
+    assert days == {"submission-content/": 30, "rejected-messages/": 90, "evidence/": evidence_days}
     assert set(days) == {f"{container}/" for container in CONTAINERS}
 
 

@@ -180,7 +180,7 @@ def test_an_identity_of_another_tenant_is_an_error(tenant: Tenant) -> None:
 def test_a_wrong_option_shows_the_usage(tenant: Tenant, options: list[str]) -> None:
     """No GUID, an option without its value, an unknown one: usage, exit code 2, and not one call."""
     ran = subprocess.run(
-        [str(SCRIPT), *options], env=tenant.environment, capture_output=True, text=True, check=False, timeout=30
+        [str(SCRIPT), *options], env=tenant.environment, capture_output=True, text=True, check=False, timeout=100
     )
     assert ran.returncode == 2
     assert "Usage: graph-access.sh --identity OBJECT_ID" in ran.stderr

@@ -51,16 +51,16 @@ def ask(query: str, rows: Iterable[Row], *, window: timedelta = timedelta(days=2
     The events' query is put before it, unless it is whole. Bags and lists come as Python's, times in UTC.
     """
     seen = [row for row in rows if _at(row) >= NOW - window]
-    with duckdb_kql.connect() as workspace:
-        for table in TABLES:
-            _fill(workspace, table, [row for row in seen if row["Type"] == table])
-        translated = _translate(query if is_whole else PRELUDE + query)
-        found = workspace.sql(translated, params=translated.parameters or None)
-        types = [str(one) for one in found.types]
-        return [
-            {name: _value(value, kind) for name, value, kind in zip(found.columns, values, types, strict=True)}
-            for values in found.fetchall()
-        ]
+    workspace = _workspace()
+    for table in TABLES:
+        _fill(workspace, table, [row for row in seen if row["Type"] == table])
+    translated = _translate(query if is_whole else PRELUDE + query)
+    found = workspace.sql(translated, params=translated.parameters or None)
+    types = [str(one) for one in found.types]
+    return [
+        {name: _value(value, kind) for name, value, kind in zip(found.columns, values, types, strict=True)}
+        for values in found.fetchall()
+    ]
 
 
 def ask_file(name: str, rows: Iterable[Row], *, window: timedelta = timedelta(days=2)) -> list[Row]:
@@ -73,14 +73,25 @@ def _translate(query: str) -> TranslationResult:
     return duckdb_kql.to_sql(query, schema={table: [*_columns(table)] for table in TABLES}, query_now=NOW)
 
 
+@cache
+def _workspace() -> duckdb.DuckDBPyConnection:
+    """Open one for all questions, as opening takes longer than most answers; its threads would only wait for us."""
+    workspace = duckdb_kql.connect(config={"threads": 1})
+    for table in TABLES:
+        declared = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in _columns(table).items())
+        workspace.sql(f"create table {table} ({declared})")
+    return workspace
+
+
 def _fill(workspace: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
+    """Let a table hold these rows and no others."""
+    workspace.sql(f"delete from {table}")  # noqa: S608 - names of our own
+    if not rows:
+        return
     columns = _columns(table)
-    declared = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in columns.items())
-    workspace.sql(f"create table {table} ({declared})")
-    marks = ", ".join("?" * len(columns))
-    for row in rows:
-        values = [_kept(row.get(name), kind) for name, kind in columns.items()]
-        workspace.execute(f"insert into {table} values ({marks})", values)  # noqa: S608 - names of our own
+    marks = f"({', '.join('?' * len(columns))})"
+    values = [_kept(row.get(name), kind) for row in rows for name, kind in columns.items()]
+    workspace.execute(f"insert into {table} values {', '.join([marks] * len(rows))}", values)  # noqa: S608
 
 
 def _kept(value: Any, kind: str) -> Any:

@@ -60,11 +60,11 @@ async def _broken() -> list[Figure]:
     raise RuntimeError("no Azurite")
 
 
-def test_what_was_missed_is_told_again(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_was_missed_is_told_again(capsys: pytest.CaptureFixture[str]) -> None:
     """A run prints every figure and returns the lines of the missed ones; what cannot be measured is one of them."""
-    assert run("first", _met) == []
-    assert run("second", _missed) == ["  b: 2 s; target <= 1 MISSED"]
-    assert run("third", _broken) == ["  third: not measured, MISSED: RuntimeError: no Azurite"]
+    assert await run("first", _met) == []
+    assert await run("second", _missed) == ["  b: 2 s; target <= 1 MISSED"]
+    assert await run("third", _broken) == ["  third: not measured, MISSED: RuntimeError: no Azurite"]
     assert capsys.readouterr().out.count("OK") == 2
 
 

@@ -39,12 +39,12 @@ class Demo:
     def end(self, ending: signal.Signals) -> int:
         """Send a signal to the demo alone; return its exit code."""
         self.process.send_signal(ending)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=60)
         return self.process.returncode
 
     def survivors(self) -> list[int]:
-        """Return the processes that are left ten seconds after the end at the latest."""
-        deadline_s = time.monotonic() + 10
+        """Return the processes that are left a minute after the end at the latest."""
+        deadline_s = time.monotonic() + 60
         while (found := marked_processes(self.mark)) and time.monotonic() < deadline_s:
             time.sleep(0.05)
         return found
@@ -93,7 +93,7 @@ def running(folder: Path) -> Iterator[Demo]:
 def test_the_demo_succeeds(tmp_path: Path) -> None:
     """Every check holds, the screen tells what is needed, settings in the user's environment do not disturb it."""
     with running(tmp_path) as demo:
-        screen, _ = demo.process.communicate(timeout=110)
+        screen, _ = demo.process.communicate(timeout=280)
         assert demo.process.returncode == 0, screen
         demo.assert_clean()
     lines = screen.splitlines()

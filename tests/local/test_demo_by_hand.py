@@ -62,7 +62,7 @@ def running(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
             process.send_signal(signal.SIGINT)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=100)
             assert process.returncode == 0, output
         finally:
             process.kill()

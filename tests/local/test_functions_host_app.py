@@ -237,7 +237,7 @@ async def test_command_line_runs_an_app_until_sigterm(storage_connection: str, t
             await asyncio.to_thread(_wait_for, tmp_path / "ticked.txt", process)
         finally:
             process.send_signal(signal.SIGTERM)
-            _, log = await asyncio.to_thread(process.communicate, timeout=30)
+            _, log = await asyncio.to_thread(process.communicate, timeout=100)
         assert process.returncode == 0, log
         assert await queues.get("jobs", 1, 1) == []
     assert (tmp_path / "copied.txt").read_text(encoding="utf-8") == "hello"
@@ -249,7 +249,7 @@ def test_command_line_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "little_app.py").write_text(APP, encoding="utf-8")
     (tmp_path / "host.json").write_text("{}", encoding="utf-8")
     process = _command(tmp_path)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=100)
     assert (process.returncode, "the setting AzureWebJobsStorage is missing" in log) == (1, True)
 
 
@@ -265,7 +265,7 @@ def _command(folder: Path) -> subprocess.Popen[str]:
 
 def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     waiting = threading.Event()
-    for _ in range(600):
+    for _ in range(2_000):
         if path.exists() or process.poll() is not None:
             return
         waiting.wait(0.05)

@@ -299,11 +299,11 @@ async def test_a_simulator_can_be_a_process(tmp_path: Path) -> None:
     )
     try:
         assert process.stdout is not None
-        printed = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        printed = (await asyncio.wait_for(process.stdout.readline(), 100)).decode().strip()
         assert announced.read_text(encoding="utf-8") == printed
         async with SimulatorControl(printed) as control:
             await control.submit_as_user(replace(REPORT, recipient="bob@fabrikam.com"))
             assert len(await control.list_submissions()) == 1
     finally:
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0

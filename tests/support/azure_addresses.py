@@ -1,7 +1,8 @@
-"""The addresses of Azure that a deployed app reaches, on this machine: its storage account and its identity.
+"""The addresses that a deployed app reaches, on this machine: its storage account, Graph and its identity.
 
-The app's settings stay as they are deployed. What is added is what the platform gives to every app with an identity,
-and the way here: a proxy that leads each address of the account to Azurite, and the certificate that is shown there.
+The app's settings are those that are deployed, every one. What is added is what the platform gives to every app with an
+identity, and the way here: a proxy that leads each address of the account to Azurite and Graph's to the simulator, and
+the certificate that is shown there.
 Azurite takes a token of Entra ID by its issuer, audience and dates. Invariant: an address that no stand-in answers for
 is refused and remembered.
 """
@@ -36,8 +37,7 @@ from tests.infra.predicted import CLIENT_ID, EXAMPLES, STORAGE, Prediction, read
 SERVICES = ("blob", "queue", "table")
 ADDED = frozenset({"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "HTTPS_PROXY", "SSL_CERT_FILE"})
 """All that an app finds in its environment here beside its settings; the platform gives it the first two as well."""
-REPLACED = frozenset({"GRAPH_BASE_URL"})
-"""All that has another value here: the client of Graph goes through no proxy, so it is told where the simulator is."""
+GRAPH_HOST = "graph.microsoft.com"
 _HEADER = "known to the platform and the app alone"
 _CHUNK_BYTES = 65_536
 _OF_ONE_CONNECTION = {"host", "connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -46,7 +46,7 @@ _Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate for every storage account and its private key, as PEM files; it vouches for itself."""
+    """A certificate for every storage account and Graph, and its private key, as PEM files; it vouches for itself."""
 
     file: Path
     key: Path
@@ -126,13 +126,16 @@ class AzureAddresses:
 
 
 @asynccontextmanager
-async def azure_addresses(storage: DeployedStorage, account: str, tenant_id: str) -> AsyncIterator[AzureAddresses]:
-    """Lead the addresses of a storage account and of the identity to their stand-ins until the block ends."""
+async def azure_addresses(
+    storage: DeployedStorage, account: str, tenant_id: str, simulator: str
+) -> AsyncIterator[AzureAddresses]:
+    """Lead the addresses of a storage account, of Graph and of the identity to their stand-ins until the block ends."""
     found = AzureAddresses({})
     async with AsyncExitStack() as resources:
         ports = {service: storage.azurite.port(service) for service in SERVICES}
         ports["table"] = await _table_front(resources, storage, account)
         ways = {f"{account}.{service}.core.windows.net:443": port for service, port in ports.items()}
+        ways[f"{GRAPH_HOST}:443"] = await _graph_front(resources, storage.certificate, simulator)
         proxy = await _proxy(resources, ways, found)
         found.environment = {
             "IDENTITY_ENDPOINT": await _identity_endpoint(resources, tenant_id, found),
@@ -167,21 +170,45 @@ async def _table_front(resources: AsyncExitStack, storage: DeployedStorage, acco
     Azurite 3.35 finds no table in a transaction whose requests name the account in the host, as Azure's clients do: it
     looks for it behind the account in the path (Azurite #2322). There they are led.
     """
-    host = f"https://{account}.table.core.windows.net/".encode()
+    host = f"https://{account}.table.core.windows.net/"
     azurite = f"https://127.0.0.1:{storage.azurite.port('table')}/{account}"
-    connector = TCPConnector(ssl=ssl.create_default_context(cafile=storage.certificate.file))
+    return await _front(resources, storage.certificate, azurite, sent=("/$batch", host, f"{azurite}/"))
+
+
+async def _graph_front(resources: AsyncExitStack, certificate: Certificate, simulator: str) -> int:
+    """Serves the Graph simulator at Graph's own host name, which its links then name; returns the port."""
+    return await _front(resources, certificate, simulator, answered=(simulator, f"https://{GRAPH_HOST}"))
+
+
+async def _front(
+    resources: AsyncExitStack,
+    certificate: Certificate,
+    onward: str,
+    *,
+    sent: tuple[str, str, str] = ("", "", ""),
+    answered: tuple[str, str] = ("", ""),
+) -> int:
+    """Serves TLS and passes every request on; returns the port.
+
+    `sent` is a path, and what is put in place of what in its requests; `answered` the same for every answer.
+    """
+    path, here, there = sent
+    connector = TCPConnector(ssl=ssl.create_default_context(cafile=certificate.file))
     session = await resources.enter_async_context(ClientSession(connector=connector, auto_decompress=False))
 
     async def handle(request: web.BaseRequest) -> web.Response:
         body = await request.read()
-        if request.path == "/$batch":
-            body = body.replace(host, f"{azurite}/".encode())
-        url = URL(f"{azurite}{request.raw_path}", encoded=True)
+        if request.path == path:
+            body = body.replace(here.encode(), there.encode())
+        url = URL(f"{onward}{request.raw_path}", encoded=True)
         async with session.request(request.method, url, data=body, headers=_onward(request.headers)) as answer:
-            return web.Response(status=answer.status, headers=_onward(answer.headers), body=await answer.read())
+            content = await answer.read()
+            if answered[0]:
+                content = content.replace(answered[0].encode(), answered[1].encode())
+            return web.Response(status=answer.status, headers=_onward(answer.headers), body=content)
 
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(storage.certificate.file, storage.certificate.key)
+    tls.load_cert_chain(certificate.file, certificate.key)
     return await _serve(resources, handle, tls)
 
 
@@ -288,7 +315,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "storage on this machine")])
     now = datetime.now(UTC)
     hosts = (f"*.{service}.core.windows.net" for service in SERVICES)
-    names = [*map(x509.DNSName, hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [*map(x509.DNSName, [*hosts, GRAPH_HOST]), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     usage = dict.fromkeys(
         ("content_commitment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False
     )

@@ -15,7 +15,7 @@ from shared.domain.model import Kind
 from shared.domain.planner import DAY, WINDOW
 from shared.domain.reports import Attachment
 from shared.domain.submissions import SubmissionOrder, ThreatSubmission
-from shared.ports import Clock, MessageFacts, ReportHead, ReportPage
+from shared.ports import Clock, MailOutline, MessageFacts, ReportHead, ReportPage
 
 PAGE_REPORTS = 3
 LISTED_AFTER = timedelta(minutes=3)
@@ -167,10 +167,10 @@ class MemoryMail:
         del mailbox
         return self.heads.get(message_id)
 
-    async def headers(self, mailbox: str, message_id: str) -> list[tuple[str, str]]:
-        """What Exchange writes into mail from inside."""
-        del mailbox, message_id
-        return [("X-MS-Exchange-Organization-AuthAs", "Internal")]
+    async def outline(self, mailbox: str, message_id: str) -> MailOutline:
+        """What Exchange writes into mail from inside, and the one original."""
+        attachments = await self.attachments(mailbox, message_id)
+        return MailOutline((("X-MS-Exchange-Organization-AuthAs", "Internal"),), tuple(attachments))
 
     async def text(self, mailbox: str, message_id: str) -> str:
         """No text."""

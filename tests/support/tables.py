@@ -1,9 +1,11 @@
 """Tables in memory that behave as one behind a network may: others go on in between, or it is down."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from local.memory_storage import MemoryTable
+from shared.adapters.storage import PAGE_ROWS
 from shared.ports import Row, Write
 
 
@@ -42,6 +44,41 @@ class CountingTable(MemoryTable):
         """Do the writes, all or none."""
         self.calls += 1
         return await super().write_all(writes)
+
+
+class MeteredTable(MemoryTable):
+    """Counts what a table in the cloud would be asked: calls, a page of 1,000 rows being one, and what they give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.rows_read = 0
+        self.characters_read = 0
+
+    async def get(self, partition: str, row: str) -> Row | None:
+        """The row, or None."""
+        self.calls += 1
+        found = await super().get(partition, row)
+        return None if found is None else self._read(found)
+
+    async def write_all(self, writes: Sequence[Write]) -> list[str]:
+        """Do the writes, all or none."""
+        self.calls += 1
+        return await super().write_all(writes)
+
+    async def scan(self, *args: Any, **kwargs: Any) -> AsyncIterator[Row]:
+        """The rows of a range, of which each thousand is another call."""
+        self.calls += 1
+        count = 0
+        async for row in super().scan(*args, **kwargs):
+            self.calls += bool(count) and count % PAGE_ROWS == 0
+            count += 1
+            yield self._read(row)
+
+    def _read(self, row: Row) -> Row:
+        self.rows_read += 1
+        self.characters_read += sum(len(str(value)) for value in row.entity.values())
+        return row
 
 
 class StuckTable(MemoryTable):

@@ -1,9 +1,8 @@
 """The app in the platform's worker for Python 3.13, under the settings that the template deploys.
 
 `tests/app/worker_driver.py` runs in the worker's process and plays the host towards the worker's library. The worker's
-environment is the prediction of an example deployment, value for value but for the address of Graph, and what
-`azure_addresses` adds to it; storage is Azurite, Graph the simulator. Invariant: the process is gone behind the `with`
-block.
+environment is the prediction of an example deployment, value for value, and what `azure_addresses` adds to it: storage
+is Azurite, Graph the simulator. Invariant: the process is gone behind the `with` block.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from shared.codecs.rows import read_outcome
 from shared.domain.model import Category, Outcome, State
 from shared.settings import Settings
 from tests.infra.predicted import Prediction, read_prediction
-from tests.support.azure_addresses import ADDED, REPLACED, AzureAddresses, DeployedStorage, azure_addresses
+from tests.support.azure_addresses import ADDED, AzureAddresses, DeployedStorage, azure_addresses
 
 NEWEST = "1.3.0"
 OLDER = "1.2.1"
@@ -118,7 +117,7 @@ async def worker(
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        await asyncio.wait_for(process.wait(), timeout=30)
+        await asyncio.wait_for(process.wait(), timeout=60)
 
 
 def library_folders(release: str) -> tuple[Path, ...]:
@@ -178,8 +177,8 @@ async def run_site(
         graph.control.set_submission_traps(SubmissionTraps(settle_at_once=True))
         storage.refill(prediction)
         account = prediction.data_account()
-        async with azure_addresses(storage, account, parsed.tenant_id) as addresses:
-            environment = {**deployed, **added, "GRAPH_BASE_URL": graph.base_url, **addresses.environment}
+        async with azure_addresses(storage, account, parsed.tenant_id, graph.base_url) as addresses:
+            environment = {**deployed, **added, **addresses.environment}
             async with worker(folder, environment, release=release, alone_with=alone_with) as running:
                 yield Site(running, graph, storage, prediction, addresses)
             assert addresses.refused == [] or added
@@ -195,10 +194,10 @@ def tenant_of(settings: Settings) -> SimulatedTenant:
 
 
 async def assert_only_deployed_settings(site: Site) -> None:
-    """Fail unless the worker's environment is the template's: one value replaced, four added."""
+    """Fail unless the worker's environment is the template's: every value, and four added."""
     found = await site.worker.environment()
     deployed = site.prediction.app_settings()
-    assert {name for name, value in deployed.items() if found[name] != value} == REPLACED
+    assert {name: found[name] for name in deployed} == deployed
     assert found.keys() - deployed.keys() - _WORKERS_OWN == ADDED
 
 

@@ -408,7 +408,7 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
     assert runs == {b"BQAAAAIaMBJFRnTChSiIDYPAluAIaKkBUsBFBfV6id73Xfiw9imnnyvmB4I4mifDOpTmoUbuMd5k"}
 
 
-@pytest.mark.parametrize("kept", [0.5, 0.7, 0.8, 0.9, 0.97])
+@pytest.mark.parametrize("kept", [0.5, 0.8, 0.97])
 def test_estimates_err_as_little_as_a_sketch_may(kept: float) -> None:
     """Over many long texts the estimate is unbiased, and its standard error is what the sketch's size promises."""
     chance = random.Random(20261123)  # noqa: S311 - sample data

@@ -378,5 +378,5 @@ def test_a_deferred_report_cut_off_at_any_call_is_not_forgotten() -> None:
         machine.teardown()
 
 
-Delivery.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Delivery.TestCase.settings = settings(max_examples=45, stateful_step_count=40, deadline=None)
 TestDelivery = Delivery.TestCase

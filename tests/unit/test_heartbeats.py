@@ -1,4 +1,4 @@
-"""What a timer leaves behind of its runs: one row, written once a run, and no harm to any."""
+"""What a timer leaves behind of its runs: one row, written once a run at most, and no harm to any."""
 
 from datetime import datetime, timedelta
 
@@ -85,11 +85,49 @@ async def test_a_run_after_a_failure_keeps_the_failure(heartbeats: Heartbeats, t
 
 async def test_a_run_costs_one_write(heartbeats: Heartbeats, table: CountingTable) -> None:
     """After the first, which finds no row and makes it."""
-    await heartbeats.ended("dispatch", 0, 0.1)
+    await heartbeats.ended("dispatch", 1, 0.1)
     table.calls = 0
     for _ in range(5):
-        await heartbeats.ended("dispatch", 0, 0.1)
+        await heartbeats.ended("dispatch", 1, 0.1)
     assert table.calls == 5
+
+
+async def test_a_quiet_timer_is_kept_every_two_minutes(
+    heartbeats: Heartbeats, table: CountingTable, clock: StandingClock
+) -> None:
+    """Runs that got nothing done write their row now and then, one that did at once, and each timer its own."""
+    await heartbeats.ended("collect_reports", 0, 0.1)
+    written = []
+    for count in (0, 0, 0, 0, 0, 3, 0):
+        table.calls = 0
+        clock.advance(seconds=30)
+        await heartbeats.ended("collect_reports", count, 0.1)
+        written.append(table.calls)
+    assert written == [0, 0, 0, 1, 0, 1, 0]
+    table.calls = 0
+    await heartbeats.ended("dispatch", 0, 0.1)
+    assert table.calls > 0
+
+
+async def test_a_quiet_run_after_a_failure_is_kept_at_once(
+    heartbeats: Heartbeats, table: CountingTable, clock: StandingClock
+) -> None:
+    """Who looks sees that the trouble has passed."""
+    await heartbeats.ended("dispatch", 0, 0.1)
+    clock.advance(seconds=10)
+    await heartbeats.failed("dispatch", TimeoutError())
+    clock.advance(seconds=10)
+    await heartbeats.ended("dispatch", 0, 0.1)
+    (_, found, _) = await read_heartbeats(table)
+    assert found.ended_at == NOW + timedelta(seconds=20)
+
+
+async def test_a_quiet_run_that_could_not_be_written_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """By the next run, not two minutes later."""
+    heartbeats = Heartbeats(RefusingTable(), StandingClock(NOW), LIMITS)
+    await heartbeats.ended("dispatch", 0, 0.1)
+    await heartbeats.ended("dispatch", 0, 0.1)
+    assert len(caplog.messages) == 2
 
 
 async def test_what_cannot_be_written_is_told_and_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -158,16 +158,18 @@ async def test_a_claim_that_was_taken_over_cannot_be_kept(items: ItemStore) -> N
 async def test_what_disputes_a_verdict_takes_the_claim_and_names_who_had_it(items: ItemStore) -> None:
     """Asking again changes nothing, so a message that comes twice still finds whom it overruled."""
     claim, dispute = Claim("item", "phishing", A), Claim("item", "phishing", B)
-    assert await items.overruled(dispute) is None
+    assert await items.overruled(dispute) == ()
     await items.hold([claim])
     assert [(await items.take(dispute)).holder for _ in range(2)] == [B, B]
-    assert await items.overruled(dispute) == A
+    assert await items.overruled(dispute) == (A,)
     held = await items.held(claim)
     assert held is not None
     assert held.holder == B
     assert await items.held(Claim("item", "spam", A)) is None
     await hold(items, "item", "spam", C)
-    assert await items.overruled(dispute) == A
+    assert await items.overruled(dispute) == (A,)
+    await items.take(Claim("item", "phishing", D))
+    assert await items.overruled(dispute) == (A, B)
 
 
 async def test_one_of_two_gets_a_claim_that_is_kept_and_taken_over_at_once() -> None:

@@ -1,12 +1,15 @@
 """Finding the submission that a lost POST made: never somebody else's, and never missing one's own."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.domain.model import Category, Kind
-from shared.domain.submissions import AFTER, BEFORE, LostSubmission, find_match
+from shared.domain.submissions import AFTER, BEFORE, LostSubmission, ThreatSubmission, Unowned
 from tests.support.outcomes import NOW, make_listed
 
 A_SECOND = timedelta(seconds=1)
@@ -15,7 +18,6 @@ A_SECOND = timedelta(seconds=1)
 def lost(**facts: Any) -> LostSubmission:
     """Return what is known of the POST of `make_outcome()`, with other `facts` where given."""
     known: dict[str, Any] = {
-        "kind": Kind.EMAIL,
         "category": Category.PHISHING,
         "sent_at": NOW,
         "recipient": "bob@contoso.example",
@@ -24,6 +26,13 @@ def lost(**facts: Any) -> LostSubmission:
         "internet_message_id": "<a@evil.example>",
     }
     return LostSubmission(**{**known, **facts})
+
+
+def find_match(
+    gone: LostSubmission, listed: Sequence[ThreatSubmission], kind: Kind = Kind.EMAIL
+) -> ThreatSubmission | None:
+    """Return the listed submission that the lost POST made, or None."""
+    return Unowned(kind, listed).nearest(gone)
 
 
 def test_nothing_listed_is_no_match() -> None:
@@ -103,13 +112,63 @@ def test_of_several_the_nearest_in_time_is_taken() -> None:
 def test_a_url_is_found_by_itself() -> None:
     """The whole URL, its case included; mail facts do not matter."""
     url = "https://evil.example/Path?q=1"
-    gone = lost(kind=Kind.URL, url=url, recipient=None)
+    gone = lost(url=url, recipient=None)
     mine = make_listed(1, url=url, recipient=None)
-    assert find_match(gone, [make_listed(2, url=url.lower()), make_listed(3), mine]) == mine
+    assert find_match(gone, [make_listed(2, url=url.lower()), make_listed(3), mine], Kind.URL) == mine
 
 
 def test_a_file_is_found_by_its_name() -> None:
     """Graph shows neither content nor hash of a file."""
-    gone = lost(kind=Kind.FILE, file_name="a.html", recipient=None)
+    gone = lost(file_name="a.html", recipient=None)
     mine = make_listed(1, file_name="a.html", recipient=None)
-    assert find_match(gone, [make_listed(2, file_name="b.html"), mine]) == mine
+    assert find_match(gone, [make_listed(2, file_name="b.html"), mine], Kind.FILE) == mine
+
+
+WORDS = st.sampled_from([None, "", "a", "A ", "b"])
+MINUTES = st.integers(-20, 20).map(lambda count: NOW + timedelta(minutes=count))
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"recipient": WORDS, "subject": WORDS, "sender": WORDS, "internet_message_id": WORDS}
+            | {"created_at": st.none() | MINUTES, "category": st.sampled_from(["phishing", "spam"])}
+        ),
+        max_size=12,
+    ),
+    st.lists(st.tuples(MINUTES, WORDS, WORDS, WORDS, WORDS), max_size=4),
+    st.sets(st.integers(0, 11)),
+)
+def test_it_finds_what_a_look_at_each_of_the_list_would_find(
+    told: list[dict[str, Any]],
+    posts: list[tuple[datetime, str | None, str | None, str | None, str | None]],
+    owned: set[int],
+) -> None:
+    """Whatever either side does not know, and whoever has found his submission before."""
+    listed = [make_listed(number, **facts) for number, facts in enumerate(told)]
+    unowned, left = Unowned(Kind.EMAIL, listed), [one for place, one in enumerate(listed) if place not in owned]
+    for number in owned:
+        unowned.take(f"graph-{number}")
+    for sent_at, recipient, subject, sender, mail_id in posts:
+        gone = lost(sent_at=sent_at, recipient=recipient, subject=subject, sender=sender, internet_message_id=mail_id)
+        fitting = [one for one in left if one.created_at is not None and fits(gone, one, one.created_at)]
+        expected = min(fitting, key=lambda one: abs((one.created_at or NOW) - gone.sent_at), default=None)
+        assert unowned.nearest(gone) == expected
+        if expected is not None:
+            left.remove(expected)
+            unowned.take(expected.submission_id)
+
+
+def fits(gone: LostSubmission, one: ThreatSubmission, created_at: datetime) -> bool:
+    """Return whether the lost POST may have made it, by the rule as it is written down."""
+    if one.category != gone.category or not gone.sent_at - BEFORE <= created_at <= gone.sent_at + AFTER:
+        return False
+    if one.internet_message_id and gone.internet_message_id:
+        return same(one.recipient, gone.recipient) and one.internet_message_id == gone.internet_message_id
+    told = [(one.subject, gone.subject), (one.sender, gone.sender)]
+    return same(one.recipient, gone.recipient) and all(same(*pair) for pair in told if all(pair))
+
+
+def same(one: str | None, other: str | None) -> bool:
+    """Return whether two texts are one but for their case."""
+    return (one or "").strip().lower() == (other or "").strip().lower()

@@ -226,6 +226,7 @@ def test_text_is_in_the_charset_that_is_told_best(head: bytes, body: bytes) -> N
     ("parameters", "text"),
     [
         (b"; format=flowed; delsp=yes", "see https://evil.example/abc\n-- \nme"),
+        (b"; delsp=yes", "see https://evil.exa \nmple/ab \nc\n-- \nme"),
         (b"; format=flowed", "see https://evil.exa \nmple/ab \nc\n-- \nme"),
         (b"", "see https://evil.exa \nmple/ab \nc\n-- \nme"),
     ],

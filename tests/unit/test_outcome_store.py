@@ -275,9 +275,8 @@ async def test_a_submission_of_microsofts_has_one_owner(store: OutcomeStore, clo
         stored = done
     clock.advance(minutes=1)
     await store.advance([step(stored, State.SUBMITTED, graph_submission_id="graph-1")])
-    assert await store.owner_of("graph-1", NOW) == submission_id(1)
-    assert await store.owner_of("graph-2", NOW) is None
-    assert await store.owner_of("graph-1", clock.time + timedelta(minutes=1)) is None
+    assert await store.owners_since(NOW) == {"graph-1": submission_id(1)}
+    assert await store.owners_since(clock.time + timedelta(minutes=1)) == {}
 
 
 async def test_an_answer_that_was_lost_does_not_repeat_the_event(

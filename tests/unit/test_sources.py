@@ -4,13 +4,16 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from local.memory_storage import MemoryTable
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
+from shared.ports import Table
 from shared.stores.looks import AskedFor, LookStore
 from shared.usecases.arrivals.sources import FIRST_LOOK_BACK, OVERLAP, Look, Sources, Taken
+from tests.support.calls import Calls, CountedPort
 from tests.support.stage import START, StageClock
 
 EVERY_ERROR = [NotSent, Throttled, NotAllowed, NotReady, Refused, Gone, AnswerLost]
@@ -105,6 +108,47 @@ async def test_what_was_asked_for_is_known_from_a_day_on() -> None:
     await AskedFor(table, "other").add("hunting-2", START)
     assert await asked.since(START - timedelta(days=2)) == {"hunting-1", "hunting-10"}
     assert await asked.since(START - timedelta(days=1)) == {"hunting-10"}
+
+
+async def test_what_was_asked_for_long_ago_is_forgotten() -> None:
+    """However many days the app runs, and whatever it forgets at once; another source's stays."""
+    table = MemoryTable()
+    asked, other = AskedFor(table, "hunting_query"), AskedFor(table, "other")
+    await other.add("hunting-0", START - timedelta(days=40))
+    for number in range(120):
+        await asked.add(f"hunting-{number}", START - timedelta(days=31 if number % 2 else 32))
+    assert len(await asked.since(START - timedelta(days=31))) == 60
+    assert len(table.rows()) == 61
+
+
+async def test_what_was_asked_for_is_read_once_a_day() -> None:
+    """A look in between knows it, with what was asked for since; another process reads it for itself."""
+    calls = Calls()
+    table = cast(Table, CountedPort(MemoryTable(), calls))
+    asked = AskedFor(table, "hunting_query")
+    await asked.add("hunting-1", START)
+    calls.made = 0
+    for _ in range(3):
+        assert await asked.since(START) == {"hunting-1"}
+    await asked.add("hunting-2", START)
+    assert await asked.since(START) == {"hunting-1", "hunting-2"} == await AskedFor(table, "hunting_query").since(START)
+    assert calls.made == 3
+    assert await asked.since(START + timedelta(days=1)) == set()
+
+
+async def test_a_look_that_is_not_due_asks_storage_for_nothing() -> None:
+    """A run in between knows it from the one before; a new process reads it once."""
+    clock, calls = StageClock(), Calls()
+    looks = LookStore(cast(Table, CountedPort(MemoryTable(), calls)))
+    sources = Sources((Teller("one"), Teller("two")), looks, clock, longest_look_s=0.02)
+    for expected in (6, 2, 0, 0):
+        calls.made = 0
+        await sources.run()
+        assert calls.made == expected
+        clock.advance(minutes=2)
+    calls.made = 0
+    await Sources((Teller("one"), Teller("two")), looks, clock, longest_look_s=0.02).run()
+    assert calls.made == 2
 
 
 # --- Parts, and rows that fail ----------------------------------------------------------------------------------------

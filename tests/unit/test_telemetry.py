@@ -2,6 +2,7 @@
 
 import ast
 import enum
+import functools
 import logging
 import re
 from collections.abc import Iterator
@@ -28,28 +29,45 @@ HASHED = {"mailbox", "message_hash"}
 def calls_of_emit(tree: ast.AST) -> list[ast.Call]:
     """Return every call of `emit` in a tree."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "emit"]
+    return [call for call in calls if is_name(call.func, "emit")]
+
+
+def is_name(node: ast.AST, name: str) -> bool:
+    """Tell whether a node is a name as it stands."""
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def events_in(tree: ast.AST) -> set[Event]:
     """Return the events that a tree names."""
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    return {Event[node.attr] for node in nodes if ast.unparse(node.value) == "Event"}
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_name(node.value, "Event")]
+    return {Event[node.attr] for node in nodes}
 
 
-def told() -> Iterator[tuple[ast.Call, set[Event]]]:
-    """Yield every call of `emit` in the product with the events it may tell.
+@functools.cache
+def trees() -> list[ast.Module]:
+    """Parse every deployed file, once for all tests."""
+    return [ast.parse(file.read_text()) for file in DEPLOYED]
+
+
+@functools.cache
+def told() -> list[tuple[ast.Call, set[Event]]]:
+    """Return every call of `emit` in the product with the events it may tell.
 
     A call that names no event gets one from its function, which names all that come into question.
     """
-    for file in DEPLOYED:
-        for function in ast.walk(ast.parse(file.read_text())):
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                for call in calls_of_emit(function):
-                    is_chosen = any(
-                        isinstance(node, ast.Name) and node.id != "Event" for node in ast.walk(call.args[0])
-                    )
-                    yield call, events_in(function if is_chosen else call.args[0])
+    functions = [
+        node for tree in trees() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return [
+        (call, events_in(function if is_chosen(call) else call.args[0]))
+        for function in functions
+        for call in calls_of_emit(function)
+    ]
+
+
+def is_chosen(call: ast.Call) -> bool:
+    """Tell whether a call of `emit` names no event itself."""
+    return any(isinstance(node, ast.Name) and node.id != "Event" for node in ast.walk(call.args[0]))
 
 
 def test_every_event_has_its_own_name_fields_and_meaning() -> None:
@@ -104,7 +122,7 @@ def test_every_event_and_field_is_told_somewhere() -> None:
 
 def test_every_call_of_emit_is_in_a_function() -> None:
     """What the tests above look through is all there is; a method of a class is a function too."""
-    everywhere = {ast.unparse(call) for file in DEPLOYED for call in calls_of_emit(ast.parse(file.read_text()))}
+    everywhere = {ast.unparse(call) for tree in trees() for call in calls_of_emit(tree)}
     assert everywhere == {ast.unparse(call) for call, _ in told()}
     assert len(everywhere) > 30
 

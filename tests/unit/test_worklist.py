@@ -15,7 +15,7 @@ from local.memory_storage import MemoryTable
 from shared.domain.model import Outcome, Priority, State
 from shared.domain.submissions import Material
 from shared.ports import Replace
-from shared.stores.worklist import WorkItem, Worklist
+from shared.stores.worklist import Holder, Standing, WorkItem, Worklist
 from tests.support.outcomes import NOW, make_outcome, outcomes, submission_id
 from tests.support.tables import YieldingTable
 
@@ -133,7 +133,7 @@ async def test_sections_do_not_mix(worklist: Worklist) -> None:
     await worklist.add([item(7, state=State.COVERED, covered_by=submission_id(1))])
     assert sorted(numbers(await worklist.all_in_flight())) == ["1", "2"]
     assert sorted(numbers(await worklist.at_microsoft())) == ["3", "4"]
-    assert numbers([one async for one in worklist.covered()]) == ["7"]
+    assert numbers([one async for one in worklist.followers(submission_id(1))]) == ["7"]
 
 
 async def test_more_than_a_transaction_can_be_added_and_removed(worklist: Worklist, table: MemoryTable) -> None:
@@ -224,4 +224,97 @@ async def test_an_entry_that_cannot_be_read_stops_no_other(worklist: Worklist, t
     broken = next(row for row in table.rows() if str(row["RowKey"]).endswith(submission_id(1)))
     await table.write(Replace({**broken, "Material": "{"}))
     assert numbers(await worklist.due(Priority.NORMAL, NOW, 10)) == ["2"]
-    assert numbers([one async for one in worklist.entries()]) == ["2"]
+    assert [one.state async for one in worklist.standing(9)] == [State.PENDING, State.PENDING]
+
+
+# What is read without entries being read whole.
+
+
+async def standing(worklist: Worklist, counted: int = 10_000) -> list[Standing]:
+    """Return how rows stand, as told."""
+    return [one async for one in worklist.standing(counted)]
+
+
+async def test_entries_tell_how_their_rows_stand(worklist: Worklist) -> None:
+    """State, lane and since when it waits: from its receipt, an uncertain row from its POST; covered rows together."""
+    ago = NOW - timedelta(days=1)
+    await worklist.add([item(1, priority=Priority.URGENT), item(2, state=State.SUBMITTED, received_at=ago)])
+    await worklist.add([item(3, state=State.UNCERTAIN, received_at=ago, sent_at=NOW - A_SECOND)])
+    await worklist.add([covered(4, 1), covered(5, 1, received_at=ago), covered(6, 2), item(7, state=State.FAILED)])
+    found = await standing(worklist)
+    assert [(one.state, one.since, one.count) for one in found if one.state is not State.COVERED] == [
+        (State.PENDING, NOW, 1),
+        *sorted([(State.SUBMITTED, ago, 1), (State.UNCERTAIN, NOW - A_SECOND, 1)], key=lambda one: order(one[0])),
+    ]
+    assert found[0].priority is Priority.URGENT
+    parties = [(one.since, one.count) for one in found if one.state is State.COVERED]
+    assert sorted(parties) == [(ago, 2), (NOW, 1)]
+    assert [(one.state, one.since) async for one in worklist.kept_standing()] == [(State.FAILED, NOW)]
+    assert await worklist.open_ids() == {submission_id(number) for number in (1, 2, 3)}
+
+
+def order(state: State) -> str:
+    """Return where the row of the test above stands that is in this state: by its id."""
+    return submission_id(2 if state is State.SUBMITTED else 3)
+
+
+def covered(number: int, holder: int, **facts: Any) -> WorkItem:
+    """Return the entry of a row that another one covers."""
+    key = make_outcome(holder).key
+    return item(number, state=State.COVERED, covered_by=key.submission_id, holder=key, **facts)
+
+
+async def test_entries_of_an_earlier_version_tell_it_too(worklist: Worklist, table: MemoryTable) -> None:
+    """They lack the columns for it and are read whole, with all that stand behind them; none is told twice."""
+    entries = [item(number, due_at=NOW + number * A_SECOND) for number in range(4)]
+    await worklist.add([*entries, item(4, state=State.UNCERTAIN, sent_at=NOW), covered(5, 1), covered(6, 1)])
+    expected = await standing(worklist)
+    for row in table.rows():
+        if str(row["RowKey"]).endswith((submission_id(1), submission_id(4), submission_id(6))):
+            await table.write(Replace({name: row[name] for name in row if name not in ("Since", "State")}))
+    assert await standing(worklist) == expected
+    assert sum(one.count for one in expected) == 7
+
+
+async def test_a_large_party_is_counted_in_part(worklist: Worklist) -> None:
+    """Up to a page of each holder, and to a number of them all, it is exact; beyond that ids tell about how many."""
+    await worklist.add([covered(number, 1) for number in range(2_000)])
+    await worklist.add([covered(10_000 + number, 2) for number in range(1_000)])
+    await worklist.add([covered(20_000 + number, 3) for number in range(10)])
+    assert sorted(one.count for one in await standing(worklist)) == [10, 1_000, 2_000]
+    small, page, large = sorted(one.count for one in await standing(worklist, counted=0))
+    assert (small, page) == (10, 1_000)
+    assert large != 2_000
+    assert 1_800 < large < 2_200
+
+
+async def test_holders_are_found_past_those_who_follow_them(worklist: Worklist) -> None:
+    """Each once, however many it covers."""
+    await worklist.add([covered(number, 1) for number in range(2_500)])
+    await worklist.add([covered(10_000, 2), covered(10_001, 3), covered(10_002, 3)])
+    found = [one async for one in worklist.holders()]
+    assert found == sorted(
+        [Holder(submission_id(number), make_outcome(number).key) for number in (1, 2, 3)],
+        key=lambda one: one.submission_id,
+    )
+
+
+async def test_what_asks_for_a_look_is_picked_by_the_service(worklist: Worklist) -> None:
+    """Waiting rows that were refused, and rows that only their message has failed."""
+    poisoned: dict[str, Any] = {"state": State.FAILED, "state_reason": "poison_message"}
+    await worklist.add([item(1), item(2, refused_at=NOW), item(3, state=State.REJECTED, refused_at=NOW)])
+    await worklist.add([item(4, **poisoned), item(5, **poisoned, had_second_chance=True)])
+    await worklist.add([item(6, state=State.FAILED, state_reason="no_effect")])
+    assert numbers([one async for one in worklist.refused()]) == ["2"]
+    assert numbers([one async for one in worklist.due_for_a_second_chance()]) == ["4"]
+
+
+async def test_one_refused_entry_of_many_is_found(worklist: Worklist, table: MemoryTable) -> None:
+    """The others of its transaction are moved with few calls more."""
+    await worklist.add([item(number) for number in range(100)])
+    entries = await worklist.due(Priority.NORMAL, NOW, 100)
+    await worklist.move(entries[37], in_state(entries[37], State.DISPATCHED))
+    await worklist.move_all([(one, in_state(one, State.SUBMITTED)) for one in entries])
+    assert len(await worklist.at_microsoft()) == 99
+    assert numbers(await worklist.all_in_flight()) == numbers([entries[37]])
+    assert len([name for name in names(table) if name.startswith("0-entry-")]) == 100

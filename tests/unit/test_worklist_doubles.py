@@ -20,7 +20,7 @@ from shared.usecases.outcomes.covering import Followed, HolderFollower
 from shared.usecases.outcomes.poison import RecordPoisonSubmission
 from shared.usecases.sending.campaigns import Campaigns
 from shared.usecases.sending.dispatch import Dispatch
-from shared.usecases.sending.sweep import Sweeper, sent_before
+from shared.usecases.sending.sweep import Sweeper
 from shared.usecases.trouble import Trouble
 from tests.support.ledgers import new_ledger
 from tests.support.outcomes import NOW, make_outcome
@@ -104,4 +104,4 @@ async def test_poison_of_a_row_whose_slot_is_gone_keeps_the_time_of_its_post() -
     poison = RecordPoisonSubmission(ledger, QuotaStore(table, clock), MemoryQueue(clock))
     await poison.run(write_message(SubmissionMessage(stored.outcome.key, slot, stored.etag)))
     (uncertain,) = await ledger.at_microsoft()
-    assert (uncertain.outcome.state, sent_before(uncertain)) == (State.UNCERTAIN, NOW)
+    assert (uncertain.outcome.state, uncertain.sent_before) == (State.UNCERTAIN, NOW)

@@ -29,13 +29,15 @@ from msgraph_core.base_graph_request_adapter import BaseGraphRequestAdapter
 from msgraph_core.graph_client_factory import GraphClientFactory
 from msgraph_core.middleware.telemetry import GraphTelemetryHandler
 
+from shared.adapters.graph.connections import GraphConnections
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 """Seconds. Far below the function's time limit, so that a silent Graph costs one invocation and not the worker."""
 MOST_PAGES = 1_000
 """A tenant makes 10,000 submissions a day at most; a list that is longer than ten days of them has lost its way."""
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+"""A `ProxyError` is a proxy's refusal to open the way: Graph saw nothing of the request."""
 _NOT_READY = "metadata isn't available yet"
 """The one rule that reads a message: no code is documented for it (Defender documentation, "Submissions error
 messages", 2023-06)."""
@@ -55,7 +57,7 @@ class GraphTransport:
 
     def __init__(self, base_url: str, auth: AuthenticationProvider, timeout: httpx.Timeout = TIMEOUT) -> None:
         self._base_url = base_url
-        self._connections = httpx.AsyncHTTPTransport(http2=base_url.startswith("https"))
+        self._connections = GraphConnections(base_url)
         client = httpx.AsyncClient(timeout=timeout, transport=self._connections)
         client = GraphClientFactory.create_with_custom_middleware([GraphTelemetryHandler()], client=client)
         self._adapter = BaseGraphRequestAdapter(auth, http_client=client)

@@ -19,7 +19,7 @@ from shared.domain.pace import Pace
 from shared.settings import ReportingMailbox
 from shared.stores.checkpoints import Checkpoint
 from shared.telemetry import Event, emit, fingerprint, raised_at
-from shared.usecases.arrivals.destination import ReportDestination
+from shared.usecases.arrivals.destination import DestinationOfRun, ReportDestination
 from shared.usecases.arrivals.folder_reports import FolderParts
 from shared.usecases.arrivals.folders import FolderRound
 from shared.usecases.arrivals.sources import Sources
@@ -82,7 +82,7 @@ class CollectReports:
                 where=raised_at(failure.error),
             )
         for one in rounds:
-            if one.turns:
+            if one.reports.new:
                 emit(Event.REPORTS_COLLECTED, count=one.reports.new, mailbox=fingerprint(one.box.address))
         if len(failures) == len(self._mailboxes):
             raise failures[-1].error
@@ -90,19 +90,19 @@ class CollectReports:
 
     async def _rounds(self) -> tuple[list[FolderRound], list[FolderFailure]]:
         """The folders in their turn, those that rest left out; and those whose checkpoint cannot be read."""
-        reach_microsoft = await self._destination.surely_reaches_microsoft()
+        destination = DestinationOfRun(self._destination)
         found: list[tuple[datetime, FolderRound]] = []
         failures: list[FolderFailure] = []
         paces: dict[str, Pace] = {}
         for box in self._mailboxes:
             try:
-                checkpoint = await self._parts.checkpoints.get(box.address, box.folder)
+                state = await self._parts.checkpoints.read(box.address, box.folder)
             except Exception as error:  # noqa: BLE001 - one folder's failure is that folder's
                 failures.append(FolderFailure(box, error))
                 continue
-            pace = _pace(paces.setdefault(box.address.lower(), Pace()), checkpoint)
-            one = FolderRound(self._parts, box, checkpoint, pace, reports_reach_microsoft=reach_microsoft)
-            found.append((_last_turn(checkpoint), one))
+            pace = _pace(paces.setdefault(box.address.lower(), Pace()), state.checkpoint)
+            one = FolderRound(self._parts, box, state, pace, destination)
+            found.append((_last_turn(state.checkpoint), one))
         return [one for _, one in sorted(found, key=lambda pair: pair[0])], failures
 
     async def _read(self, rounds: Sequence[FolderRound], stop_at: datetime) -> list[FolderFailure]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from shared.domain.errors import GraphError
 from shared.ports import ThreatSubmissions
 from shared.telemetry import Event, emit, raised_at
+
+POLICY_TIME_S = 20.0
+"""Longest time for the policy: a mailbox's turn, which may wait for it, is cut off after 75 seconds."""
 
 
 class ReportDestination:
@@ -25,9 +29,26 @@ class ReportDestination:
     async def surely_reaches_microsoft(self) -> bool:
         """Whether they do; a policy that cannot be read is told, and no reason to leave a report unsubmitted."""
         try:
-            return await self.reaches_microsoft()
+            async with asyncio.timeout(POLICY_TIME_S):
+                return await self.reaches_microsoft()
         except GraphError as error:
             emit(Event.POLICY_UNREADABLE, status=error.status, code=error.code, request_id=error.request_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, the mailboxes are read
             emit(Event.POLICY_UNREADABLE, error=type(error).__name__, where=raised_at(error))
         return False
+
+
+class DestinationOfRun:
+    """The destination as one run knows it: asked for when the run reads its first report, and once."""
+
+    def __init__(self, destination: ReportDestination) -> None:
+        self._destination = destination
+        self._asking = asyncio.Lock()
+        self._is_microsoft: bool | None = None
+
+    async def surely_reaches_microsoft(self) -> bool:
+        """Whether reports reach Microsoft by themselves; see `ReportDestination`."""
+        async with self._asking:
+            if self._is_microsoft is None:
+                self._is_microsoft = await self._destination.surely_reaches_microsoft()
+            return self._is_microsoft

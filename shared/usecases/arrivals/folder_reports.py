@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.deferrals import Trouble
 from shared.domain.errors import GraphError, Refused, Throttled
 from shared.domain.lifecycle import FIRST_STATES
+from shared.domain.model import State
 from shared.domain.pace import Pace
 from shared.ports import Clock, MailSource, ReportHead
 from shared.stores.checkpoints import CheckpointStore, FolderContents
-from shared.stores.ledger import Ledger
+from shared.stores.ledger import Ledger, Stored
 from shared.telemetry import Event, emit, raised_at
+from shared.usecases.arrivals.destination import DestinationOfRun
 from shared.usecases.arrivals.reading import ReportPlace, ReportReader
-from shared.usecases.sending.admission import Admission, Candidate
+from shared.usecases.arrivals.seen import SeenReports
+from shared.usecases.sending.admission import Admission, Candidate, Claimed
 
 READ_TIME_S = 60.0
 """Longest time for one report: several requests, each of which may take as long."""
@@ -36,14 +39,19 @@ class FolderParts:
     checkpoints: CheckpointStore
     contents: FolderContents
     clock: Clock
+    seen: SeenReports = field(default_factory=SeenReports)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A report that was read: the candidate of its row, None where it has a whole one already."""
+    """A report that was read: the candidate of its row, None where it has a whole one already.
+
+    `is_half_in` says that its row is there and waits, without its event or its entry.
+    """
 
     report: ReportHead
     candidate: Candidate | None
+    is_half_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +73,11 @@ class Failure:
 class FolderReports:
     """Turns reports of one folder into rows; `new` counts the rows that it has made."""
 
-    def __init__(self, parts: FolderParts, mailbox: str, pace: Pace, *, reports_reach_microsoft: bool) -> None:
+    def __init__(self, parts: FolderParts, mailbox: str, pace: Pace, destination: DestinationOfRun) -> None:
         self._parts = parts
         self._mailbox = mailbox
         self._pace = pace
-        self._reach_microsoft = reports_reach_microsoft
+        self._destination = destination
         self.new = 0
 
     def may_read(self, until: datetime) -> bool:
@@ -118,39 +126,53 @@ class FolderReports:
     async def _read(self, report: ReportHead, whole_before: datetime | None) -> Read | Failure:
         try:
             async with asyncio.timeout(READ_TIME_S):
-                if await self._is_known(report, whole_before):
+                stored = await self._parts.ledger.get(self._place(report).key)
+                if stored is not None and await self._is_whole(stored, whole_before):
                     return Read(report, None)
-                candidate = await self._parts.reader.read(self._place(report))
+                reaches_microsoft = await self._destination.surely_reaches_microsoft()
+                candidate = await self._parts.reader.read(self._place(report, reaches_microsoft))
         except Exception as error:  # noqa: BLE001 - whatever one report does, it does to itself
             if isinstance(error, Throttled):
                 self._pace.refused(error, self._parts.clock.now())
             return self._told(Failure(report, error))
         self._pace.served()
-        return Read(report, candidate)
+        return Read(report, candidate, stored is not None and stored.outcome.state is State.PENDING)
 
     async def _is_known(self, report: ReportHead, whole_before: datetime | None) -> bool:
-        """Whether the report has its row already, whole.
-
-        A row from after the last checkpoint may lack its event or its place on the worklist: it is read again.
-        """
+        """Whether the report has its row already, whole."""
         stored = await self._parts.ledger.get(self._place(report).key)
-        if stored is None or stored.outcome.state not in FIRST_STATES:
-            return stored is not None
-        return whole_before is not None and stored.outcome.collected_at < whole_before - CLOCKS_DIFFER
+        return stored is not None and await self._is_whole(stored, whole_before)
+
+    async def _is_whole(self, stored: Stored, whole_before: datetime | None) -> bool:
+        """Whether a row lacks nothing of its admission. One from after the last checkpoint is looked at closely."""
+        if stored.outcome.state not in FIRST_STATES:
+            return True
+        if whole_before is not None and stored.outcome.collected_at < whole_before - CLOCKS_DIFFER:
+            return True
+        return await self._parts.admission.is_whole(stored)
 
     async def _let_in(self, reports: Sequence[Read]) -> list[Failure]:
         """Write the rows of these reports; returns those whose rows cannot be written, found by halving."""
-        candidates = [one.candidate for one in reports if one.candidate is not None]
-        if not candidates:
+        if not reports:
             return []
         try:
-            self.new += await self._parts.admission.admit(await self._parts.admission.claim(candidates))
+            await self._admit(reports)
         except Exception as error:  # noqa: BLE001 - as in reading: one row that cannot be written stops no other
             if len(reports) == 1:
                 return [self._told(Failure(reports[0].report, error))]
             half = len(reports) // 2
             return await self._let_in(reports[:half]) + await self._let_in(reports[half:])
         return []
+
+    async def _admit(self, reports: Sequence[Read]) -> None:
+        """Let new rows in, all together; one that an earlier run left half in needs only what it lacks."""
+        admission = self._parts.admission
+        fresh = [one.candidate for one in reports if one.candidate is not None and not one.is_half_in]
+        if fresh:
+            self.new += await admission.admit(await admission.claim(fresh))
+        for one in reports:
+            if one.candidate is not None and one.is_half_in:
+                await admission.make_good(Claimed(one.candidate))
 
     def _told(self, failure: Failure) -> Failure:
         error = failure.error
@@ -171,8 +193,8 @@ class FolderReports:
         candidate = _given_up(self._parts.reader, self._place(report), trouble, failure)
         return not await self._let_in([Read(report, candidate)])
 
-    def _place(self, report: ReportHead) -> ReportPlace:
-        return ReportPlace(self._mailbox, report, self._reach_microsoft)
+    def _place(self, report: ReportHead, reaches_microsoft: bool = False) -> ReportPlace:
+        return ReportPlace(self._mailbox, report, reaches_microsoft)
 
 
 def _given_up(reader: ReportReader, place: ReportPlace, trouble: Trouble, failure: Failure | None) -> Candidate:

@@ -19,8 +19,9 @@ from shared.domain.pace import Pace
 from shared.domain.submissions import OLDEST_REPORT
 from shared.ports import ReportHead, ReportPage
 from shared.settings import ReportingMailbox
-from shared.stores.checkpoints import Checkpoint, DeferredReport, Listing, hash_of
+from shared.stores.checkpoints import Checkpoint, DeferredReport, FolderState, Listing, hash_of
 from shared.telemetry import Event, emit, fingerprint
+from shared.usecases.arrivals.destination import DestinationOfRun
 from shared.usecases.arrivals.folder_reports import Failure, FolderParts, FolderReports
 from shared.usecases.mailboxes import tell_unreachable
 
@@ -33,6 +34,8 @@ MOST_REFUSALS = 5
 RECENT_EVERY, RECENT = timedelta(hours=1), timedelta(hours=3)
 WHOLE_EVERY, WHOLE = timedelta(hours=6), OLDEST_REPORT
 """How often the folder is listed beside its feed, and how far back by the time of receipt."""
+SAVED_EVERY = timedelta(minutes=5)
+"""How often the checkpoint of a quiet folder is saved: its time says how old a stopped run may be at most."""
 KILLED_AFTER = timedelta(minutes=10)
 """No run lives longer (`functionTimeout` in host.json): a checkpoint that is older may be that of a killed one."""
 
@@ -44,31 +47,27 @@ class FolderRound:
         self,
         parts: FolderParts,
         box: ReportingMailbox,
-        checkpoint: Checkpoint | None,
+        state: FolderState,
         pace: Pace,
-        *,
-        reports_reach_microsoft: bool,
+        destination: DestinationOfRun,
     ) -> None:
         self._parts = parts
         self.box = box
-        self.reports = FolderReports(parts, box.address, pace, reports_reach_microsoft=reports_reach_microsoft)
-        self._checkpoint = checkpoint or Checkpoint(None, None)
+        self.reports = FolderReports(parts, box.address, pace, destination)
+        self._checkpoint = state.checkpoint or Checkpoint(None, None)
         self._whole_before = self._checkpoint.saved_at
         self.pace = pace
-        self._due: deque[DeferredReport] = deque()
-        self._durable: set[str] = set()
+        now = parts.clock.now()
+        self._due = deque(sorted((one for one in state.deferred if one.is_due(now)), key=_turn_of))
+        self._durable = {one.head.message_id for one in state.deferred}
         self._known_contents: frozenset[str] | None = None
         self._feed_is_read = False
-        self.turns = 0
 
     async def turn(self) -> bool:
         """Do a page's worth of work; whether there is more to do in this run.
 
         Raises any `GraphError` of the folder's own requests, and whatever storage does when it fails altogether.
         """
-        self.turns += 1
-        if self.turns == 1:
-            await self._find_deferred()
         began_at = self._parts.clock.now()
         if not self._feed_is_read:
             began_at = await self._read_page()
@@ -108,10 +107,19 @@ class FolderRound:
             left = await self._take(page.reports, now + TURN_TIME)
         await self._defer([self._as_left(one, now) for one in left])
         self._durable |= {one.message_id for one in page.reports}
+        self._parts.seen.add(page.reports, now - RECENT)
         self._feed_is_read = page.is_last
-        now_saved = {"resume": page.resume, "saved_at": self._parts.clock.now(), "is_reading": False}
-        await self._save(**now_saved, rests_until=self._rest())
+        if self._tells_something(page):
+            now_saved = {"resume": page.resume, "saved_at": self._parts.clock.now(), "is_reading": False}
+            await self._save(**now_saved, rests_until=self._rest())
         return now
+
+    def _tells_something(self, page: ReportPage) -> bool:
+        """Whether the checkpoint moves on. Where a folder has nothing new, the link before is as good for a while."""
+        before = self._checkpoint
+        is_quiet = page.is_last and not page.reports and before.resume is not None and not before.is_reading
+        is_fresh = before.saved_at is not None and self._parts.clock.now() - before.saved_at < SAVED_EVERY
+        return not (is_quiet and is_fresh)
 
     def _may_have_been_killed(self, now: datetime) -> bool:
         """Whether the last run may have been killed over this page: then its next try is marked."""
@@ -126,15 +134,11 @@ class FolderRound:
             if resume is None:
                 raise
             emit(Event.DELTA_LINK_EXPIRED, mailbox=fingerprint(box.address))
-            return await self._parts.mail.changes(box.address, box.folder, None)
+            page = await self._parts.mail.changes(box.address, box.folder, None)
+            self._checkpoint = replace(self._checkpoint, resume=None)
+            return page
 
     # --- Reports of earlier turns and runs ---
-
-    async def _find_deferred(self) -> None:
-        found = await self._parts.checkpoints.deferred(self.box.address, self.box.folder)
-        now = self._parts.clock.now()
-        self._due = deque(sorted((one for one in found if one.is_due(now)), key=_turn_of))
-        self._durable = {one.head.message_id for one in found}
 
     async def _read_deferred(self, until: datetime) -> None:
         """Read what was deferred and is due, once the folder has answered: no outage of a mailbox gives a report up."""
@@ -162,25 +166,24 @@ class FolderRound:
         # A row of theirs may be half admitted however long ago that was: the checkpoint has moved on without it.
         failures, left = await self.reports.read_in([one.head for one in begun], until, whole_before=None)
         ended = tried.keys() - {one.message_id for one in left} - {one.report.message_id for one in failures}
-        done = [tried[one] for one in ended]
+        further: dict[str, DeferredReport | None] = dict.fromkeys(ended)
         for failure in failures:
-            done += await self._failed_again(tried[failure.report.message_id], failure)
+            own_id = failure.report.message_id
+            further[own_id] = await self._failed_again(tried[own_id], failure)
         for report in stopped:
-            done += await self._give_up(report, Trouble.STOPPED, None)
+            further[report.head.message_id] = await self._give_up(report, Trouble.STOPPED, None)
         unread = {one.message_id for one in left}
         put_back = [one for one in batch if one.head.message_id in unread]
-        await self._parts.checkpoints.update(put_back)
         self._due.extendleft(reversed(put_back))
-        await self._parts.checkpoints.done(*done)
+        await self._parts.checkpoints.update([*put_back, *(one for one in further.values() if one is not None)])
+        await self._parts.checkpoints.done(*(one for one in batch if further.get(one.head.message_id, one) is None))
 
-    async def _failed_again(self, report: DeferredReport, failure: Failure) -> list[DeferredReport]:
-        """Defer it further, or give it up; the report itself where it is done with."""
+    async def _failed_again(self, report: DeferredReport, failure: Failure) -> DeferredReport | None:
+        """The report as it is deferred further; None where it is given up, and done with."""
         now = self._parts.clock.now()
         if self._is_given_up(report, failure.trouble, now):
             return await self._give_up(report, failure.trouble, failure)
-        due_at = self._due_again(failure, report.failures, now)
-        await self._parts.checkpoints.update([replace(report, is_begun=False, due_at=due_at)])
-        return []
+        return replace(report, is_begun=False, due_at=self._due_again(failure, report.failures, now))
 
     def _due_again(self, failure: Failure, failures: int, now: datetime) -> datetime:
         """When a report is tried again. A refusal to read is the mailbox's: its rest is enough, unless it goes on."""
@@ -191,18 +194,18 @@ class FolderRound:
     def _is_given_up(self, report: DeferredReport, trouble: Trouble, now: datetime) -> bool:
         return is_given_up(trouble, report.failures, report.first_failed_at, now)
 
-    async def _give_up(self, report: DeferredReport, trouble: Trouble, failure: Failure | None) -> list[DeferredReport]:
-        """Write its failed row; the report itself where that is done.
+    async def _give_up(
+        self, report: DeferredReport, trouble: Trouble, failure: Failure | None
+    ) -> DeferredReport | None:
+        """Write its failed row; None where that is done.
 
         A row that storage does not even take as failed is tried again, until Microsoft would not take the mail anyway.
         """
-        if await self.reports.give_up(report.head, trouble, failure):
-            return [report]
+        is_written = await self.reports.give_up(report.head, trouble, failure)
         now = self._parts.clock.now()
-        if now - report.first_failed_at > OLDEST_REPORT:
-            return [report]
-        await self._parts.checkpoints.update([replace(report, is_begun=False, due_at=tried_again_at(99, now))])
-        return []
+        if is_written or now - report.first_failed_at > OLDEST_REPORT:
+            return None
+        return replace(report, is_begun=False, due_at=tried_again_at(99, now))
 
     # --- Lists beside the feed ---
 
@@ -225,9 +228,11 @@ class FolderRound:
             tell_unreachable(box.address, error)
             await self._save(listing=None, **self._listed(listing))
             return
-        missed = await self.reports.without_row(self._not_durable(await self._unseen(listing, page.reports)))
+        unseen = await self._unseen(listing, self._parts.seen.without(page.reports))
+        missed = await self.reports.without_row(self._not_durable(unseen))
         now = self._parts.clock.now()
         await self._defer([self._as_left(one, now) for one in missed])
+        self._parts.seen.add(page.reports, now - RECENT)
         if listing.kind == "whole":
             await self._parts.contents.add(box.address, box.folder, listing, [one.message_id for one in page.reports])
         if not page.is_last:

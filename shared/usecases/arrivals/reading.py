@@ -9,6 +9,7 @@ worker processes never see one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.domain.headers import headers_of
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
 from shared.domain.originals import Closed, Form, Opened, OriginalFacts, Unreadable, read_original
 from shared.domain.reports import (
+    Attachment,
     ReportSubject,
     choose_original,
     choose_sniffed,
@@ -30,7 +32,7 @@ from shared.domain.simulations import OwnMarks, mark_headers, simulation_of
 from shared.domain.submissions import OLDEST_REPORT, Material
 from shared.domain.tenant import Tenant
 from shared.domain.trust import distrust
-from shared.ports import BlobStore, Clock, MailSource, ReportHead
+from shared.ports import BlobStore, Clock, MailOutline, MailSource, ReportHead
 from shared.telemetry import Event, emit
 from shared.usecases.arrivals.microsoft_knows import MicrosoftKnows
 from shared.usecases.sending.admission import Candidate
@@ -100,10 +102,10 @@ class ReportReader:
         """The row of this report, `pending` or `skipped`, its original kept as evidence. Raises any `GraphError`."""
         subject = read_subject(place.report.subject)
         outcome = _first_facts(place, subject, self._clock)
-        refusal = await self._refusal(place)
-        if refusal is not None:
-            return _skipped(outcome, refusal)
-        found = await self._original(place)
+        outline = await self._outline(place)
+        if isinstance(outline, Closed):
+            return _skipped(outcome, outline)
+        found = await self._original(place, outline.attachments)
         if isinstance(found, Closed):
             return await self._without_original(place, outcome, found)
         facts = read_original(
@@ -117,16 +119,17 @@ class ReportReader:
             return _skipped(outcome, needless)
         return await self._kept(outcome, found, facts)
 
-    async def _refusal(self, place: ReportPlace) -> Closed | None:
-        """Why the report is not even opened, or None."""
+    async def _outline(self, place: ReportPlace) -> MailOutline | Closed:
+        """What the report holds, or why it is not even opened. Of a stranger's report nothing is asked for."""
         tenant, sender = self._rules.tenant, place.report.sender
         if self._clock.now() - place.report.received_at > OLDEST_REPORT:
             return Closed(SkipReason.TOO_OLD)
-        told = await self._mail.headers(place.mailbox, place.report.message_id) if tenant.owns(sender) else []
-        if not told and tenant.owns(sender) and self._rules.is_local:
-            return None
-        reason = distrust(headers_of(told), sender, tenant)
-        return None if reason is None else Closed(SkipReason.UNTRUSTED_REPORTER, reason)
+        is_own = tenant.owns(sender)
+        outline = await self._mail.outline(place.mailbox, place.report.message_id) if is_own else MailOutline()
+        if is_own and not outline.headers and self._rules.is_local:
+            return outline
+        reason = distrust(headers_of(outline.headers), sender, tenant)
+        return outline if reason is None else Closed(SkipReason.UNTRUSTED_REPORTER, reason)
 
     async def _needless(
         self, place: ReportPlace, subject: ReportSubject, outcome: Outcome, facts: OriginalFacts
@@ -157,9 +160,8 @@ class ReportReader:
         known = {name: value for name in _TOLD if (value := getattr(told, name)) is not None}
         return _skipped(replace(outcome, **known), Closed(closed.reason, "the report tells of it in text only"))
 
-    async def _original(self, place: ReportPlace) -> Found | Closed:
+    async def _original(self, place: ReportPlace, attachments: Sequence[Attachment]) -> Found | Closed:
         """The one original, or why there is none to submit."""
-        attachments = await self._mail.attachments(place.mailbox, place.report.message_id)
         sizes = {attachment.id: attachment.size_bytes for attachment in attachments}
         choice = choose_original(attachments)
         sniffed: dict[str, bytes] = {}

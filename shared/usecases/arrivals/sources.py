@@ -90,24 +90,34 @@ class Sources:
         self._looks = looks
         self._clock = clock
         self._longest_look_s = longest_look_s
+        self._not_before: dict[str, datetime] = {}
+        """When each source is looked at next, as far as this process has read it: until then nothing is asked."""
 
     async def run(self) -> int:
         """Look at each source whose turn it is; returns how many rows and requests are new. Raises no `Exception`."""
         ends_at = self._clock.now() + ALL_LOOKS
-        due: list[tuple[datetime, int, LastLook | None]] = []
+        new = 0
+        for due_at, number, last in sorted(await self._looked_at_last(), key=lambda one: one[:2]):
+            now = self._clock.now()
+            if due_at <= now and ends_at - now >= LEAST_LOOK:
+                new += await self._look_at(self._sources[number], last, ends_at)
+        return new
+
+    async def _looked_at_last(self) -> list[tuple[datetime, int, LastLook | None]]:
+        """When each source that may be due is looked at next, its number, and the last look at it."""
+        now = self._clock.now()
+        found: list[tuple[datetime, int, LastLook | None]] = []
         for number, source in enumerate(self._sources):
+            if now < self._not_before.get(source.name, now):
+                continue
             try:
                 last = await self._looks.last(source.name)
             except Exception as error:  # noqa: BLE001 - one source's failure is that source's
                 _tell(source, error)
                 continue
-            due.append((_due_at(last), number, last))
-        new = 0
-        for due_at, number, last in sorted(due, key=lambda one: one[:2]):
-            now = self._clock.now()
-            if due_at <= now and ends_at - now >= LEAST_LOOK:
-                new += await self._look_at(self._sources[number], last, ends_at)
-        return new
+            self._not_before[source.name] = _due_at(last)
+            found.append((_due_at(last), number, last))
+        return found
 
     async def _look_at(self, source: ReportSource, last: LastLook | None, ends_at: datetime) -> int:
         """Read on in the look under way, or begin one; returns how much is new."""

@@ -1,8 +1,10 @@
 """Backlog: how many rows wait, where, since when, and how much of Microsoft's quota the app has used.
 
 Told after every settle run, one event for each lane, those with nothing in them too, so that an alert can tell "none"
-from "not told". Rows are counted as they stream by, in one scan of the worklist; none is kept. A failure to count is
-told as an event of its own and goes no further: the rows that were just settled are settled.
+from "not told". Rows are counted as they stream by, their keys and two columns of each; none is kept. Of many thousand
+covered rows some are counted and the rest is estimated: a verdict that is late must not cost more each run, the more
+rows wait for it. A failure to count is told as an event of its own and goes no further: the rows that were just settled
+are settled.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from shared.domain.model import Priority, State
 from shared.domain.planner import WINDOW, Limits
 from shared.ports import Clock
-from shared.stores.ledger import Ledger, WorkItem
+from shared.stores.ledger import Ledger, Standing
 from shared.stores.quota import Quota, QuotaStore
 from shared.telemetry import Event, emit, raised_at
-from shared.usecases.sending.sweep import sent_before
 
 LANE_OF_STATE = {
     State.DISPATCHED: "in_flight",
@@ -27,7 +29,16 @@ LANE_OF_STATE = {
     State.UNCERTAIN: "uncertain",
     State.COVERED: "covered",
 }
+COUNTED_COVERED_ROWS = 10_000
+"""So many covered rows are counted one by one, and a page of each holder's beyond them."""
 LANES = (*(priority.value for priority in Priority), *dict.fromkeys(LANE_OF_STATE.values()))
+
+
+class Rows(Protocol):
+    """What lanes are counted from: the ledger, or the worklist behind it."""
+
+    def standing(self, counted: int) -> AsyncIterator[Standing]:
+        """How every row stands that is not final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Backlog:
             emit(Event.BACKLOG_UNTOLD, error=type(error).__name__, where=raised_at(error))
 
     async def _tell_lanes(self) -> None:
-        for lane in await count_lanes(self._ledger.entries(), self._clock.now()):
+        for lane in await count_lanes(self._ledger, self._clock.now()):
             emit(Event.BACKLOG, lane=lane.name, count=lane.count, oldest_s=lane.oldest_s)
 
     async def _tell_quota(self) -> None:
@@ -79,14 +90,14 @@ class Backlog:
         )
 
 
-async def count_lanes(entries: AsyncIterator[WorkItem], now: datetime) -> list[Lane]:
+async def count_lanes(rows: Rows, now: datetime) -> list[Lane]:
     """The lanes of `LANES`, in that order, counted from rows that are not final as they stream by."""
     count: Counter[str] = Counter()
     oldest: dict[str, datetime] = {}
-    async for item in entries:
-        name = _lane(item)
-        count[name] += 1
-        oldest[name] = min(oldest.get(name, now), _since(item))
+    async for some in rows.standing(COUNTED_COVERED_ROWS):
+        name = LANE_OF_STATE.get(some.state, some.priority.value)
+        count[name] += some.count
+        oldest[name] = min(oldest.get(name, now), some.since)
     return [Lane(name, count[name], int((now - oldest.get(name, now)).total_seconds())) for name in LANES]
 
 
@@ -94,13 +105,3 @@ def count_used(quota: Quota, now: datetime) -> Used:
     """What the app's own submissions have used of the quota."""
     sent = [one.slot.sent_at for one in quota.slots if one.slot.sent_at is not None]
     return Used(sum(now - at < WINDOW for at in sent), quota.sent_today.since_yesterday(now).total() + len(sent))
-
-
-def _lane(item: WorkItem) -> str:
-    waiting = item.outcome.priority or Priority.NORMAL
-    return LANE_OF_STATE.get(item.outcome.state, waiting.value)
-
-
-def _since(item: WorkItem) -> datetime:
-    """When the row was received; for an uncertain one when its POST left, or may have: that is what it waits for."""
-    return sent_before(item) if item.outcome.state is State.UNCERTAIN else item.outcome.received_at

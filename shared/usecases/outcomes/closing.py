@@ -18,7 +18,9 @@ async def close(ledger: Ledger, steps: Sequence[Step]) -> int:
 
 
 def _tell(outcome: Outcome) -> None:
-    if outcome.state is State.EXPIRED:
+    if outcome.state is State.FAILED:
+        emit(Event.GAVE_UP, submission_id=outcome.key.submission_id, reason=outcome.state_reason)
+    elif outcome.state is State.EXPIRED:
         emit(Event.EXPIRED, submission_id=outcome.key.submission_id)
     elif outcome.state is State.SETTLED:
         emit(

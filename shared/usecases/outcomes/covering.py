@@ -2,25 +2,31 @@
 
 The holder is the row that is submitted for the same item and claim, or for the same campaign. Once it is settled or
 expired, so are the rows it covers. Where it came to nothing, the first covered row goes itself and the others follow
-that one. Thousands of rows may follow one holder, so they are moved a hundred at a time.
+that one. Thousands of rows may follow one holder: they are read once it has news, and moved a hundred at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import enum
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from shared.domain.item import ROW_COMES_WITHIN, may_have_arrived
 from shared.domain.lifecycle import is_final, move
 from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State
 from shared.ports import Clock
 from shared.stores.items import Claim, ItemStore
-from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, Stored, WorkItem
+from shared.stores.ledger import TRANSACTION_ROWS, Holder, Ledger, Step, Stored, WorkItem
 from shared.usecases.outcomes.closing import close
 from shared.usecases.sending.campaigns import Campaigns
 from shared.usecases.sending.claims import Claims, claim_of, covered, is_left_to_campaign
 from shared.usecases.trouble import Trouble
+
+HOLDERS_READ_AT_ONCE = 100
+"""A run reads so many holders one by one before it rather looks through the keys of all open rows."""
+ROWS_IN_MEMORY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +49,86 @@ class HolderFollower:
         self._clock = clock
 
     async def run(self, stop_at: datetime) -> Followed:
-        """Give covered rows what became of their holders, until then; what is left is done at the next run."""
+        """Give covered rows what became of their holders, until then; what is left is done at the next run.
+
+        What is read grows with the holders, hardly with the rows behind them: those are read once there is news.
+        """
+        settled = 0
+        to_look_up: list[OutcomeKey] = []
+        for holder in await self._holders_not_open():
+            if self._clock.now() >= stop_at:
+                break
+            news = await self._news_of(holder.key)
+            if news is _News.LOOK_UP and holder.key is not None:
+                to_look_up.append(holder.key)
+            elif news is _News.FOLLOW:
+                settled += await self._all_follow(holder.submission_id, stop_at)
+        return Followed(settled, tuple(to_look_up))
+
+    async def _holders_not_open(self) -> list[Holder]:
+        """The holders that may be final, or are covered themselves.
+
+        A few are each read afterwards. Of many only those are whose rows the worklist does not show as open.
+        """
+        holders = [holder async for holder in self._ledger.holders()]
+        if len(holders) <= HOLDERS_READ_AT_ONCE:
+            return holders
+        open_ids = await self._ledger.open_ids()
+        return [holder for holder in holders if holder.submission_id not in open_ids]
+
+    async def _news_of(self, key: OutcomeKey | None) -> _News:
+        """Whether there is something to do for a holder's followers. One that cannot be read is their trouble."""
+        if key is None:
+            return _News.FOLLOW
+        try:
+            holder = await self._ledger.get(key)
+        except Exception:  # noqa: BLE001 - each follower will meet it, and is told and counted for it
+            return _News.FOLLOW
+        if holder is not None and may_have_arrived(holder.outcome):
+            return _News.LOOK_UP
+        if holder is None or is_final(holder.outcome.state) or is_left_to_campaign(holder.outcome):
+            return _News.FOLLOW
+        return _News.NONE
+
+    async def _all_follow(self, holder_id: str, stop_at: datetime) -> int:
+        """Move the followers of a holder on, in transactions; returns how many are settled."""
         settled = 0
         holders: dict[OutcomeKey, Stored | None] = {}
-        to_look_up: dict[OutcomeKey, None] = {}
 
         async def follow(followers: Sequence[WorkItem]) -> int:
             key = followers[0].holder or followers[0].outcome.key
             if key not in holders:
                 holders[key] = await self._ledger.get(key)
-            holder = holders[key]
-            if holder is not None and may_have_arrived(holder.outcome):
-                to_look_up[key] = None
-                return 0
-            return await self._follow(followers, key, holder)
+            return await self._follow(followers, key, holders[key])
 
-        async for party in self._by_holder():
+        async for items in self._batches(holder_id):
             if self._clock.now() >= stop_at:
                 break
-            settled += await self._trouble.each(party, follow)
-        return Followed(settled, tuple(to_look_up))
+            settled += await self._trouble.each(items, follow)
+        return settled
 
-    async def _by_holder(self) -> AsyncIterator[list[WorkItem]]:
-        """The covered rows, up to a transaction's worth of one holder at a time."""
-        party: list[WorkItem] = []
-        async for item in self._ledger.covered():
-            if party and (item.holder != party[0].holder or len(party) == TRANSACTION_ROWS):
-                yield party
-                party = []
-            party.append(item)
-        if party:
-            yield party
+    async def _batches(self, holder_id: str) -> AsyncIterator[list[WorkItem]]:
+        """The rows behind a holder by pages, those of one day together, up to a transaction's worth at a time."""
+        page: list[WorkItem] = []
+        async for item in self._ledger.followers(holder_id):
+            page.append(item)
+            if len(page) == ROWS_IN_MEMORY:
+                for batch in _by_day(page):
+                    yield batch
+                page = []
+        for batch in _by_day(page):
+            yield batch
 
     async def _follow(self, followers: Sequence[WorkItem], key: OutcomeKey, holder: Stored | None) -> int:
         """Move the followers of one holder on; returns how many are settled."""
-        requests = [item for item in followers if _is_request_behind_a_member(item, holder)]
-        for item in requests:
-            await self._take_the_place(item, key)
-        others = [item for item in followers if item not in requests]
+        if holder is not None and may_have_arrived(holder.outcome):
+            return 0
+        others: list[WorkItem] = []
+        for item in followers:
+            if _is_request_behind_a_member(item, holder):
+                await self._take_the_place(item, key)
+            else:
+                others.append(item)
         if not others:
             return 0
         if holder is not None and (final := _final_state(holder.outcome)) is not None:
@@ -154,6 +202,26 @@ class HolderFollower:
         await self._ledger.amend_filed(
             [Step(item, covered(item.outcome, reason, holder), filed={"holder": holder}) for item in items]
         )
+
+
+class _News(enum.Enum):
+    """What is to be done for the rows behind a holder."""
+
+    NONE = enum.auto()
+    FOLLOW = enum.auto()
+    LOOK_UP = enum.auto()
+
+
+def _by_day(items: Sequence[WorkItem]) -> Iterator[list[WorkItem]]:
+    """The rows of each holder and day, up to a transaction's worth at a time."""
+
+    def place(item: WorkItem) -> tuple[str, str]:
+        return item.holder.partition if item.holder else "", item.outcome.key.partition
+
+    for _, group in groupby(sorted(items, key=place), place):
+        rows = list(group)
+        for start in range(0, len(rows), TRANSACTION_ROWS):
+            yield rows[start : start + TRANSACTION_ROWS]
 
 
 def _is_request_behind_a_member(item: WorkItem, holder: Stored | None) -> bool:

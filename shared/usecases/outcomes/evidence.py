@@ -1,61 +1,65 @@
-"""Keeping originals: those of old days are deleted, unless a row that is still open needs them.
+"""Keeping originals: what an open row still needs is written anew before its time is over.
 
-The storage account deletes by itself what was not written for longer than the app keeps it (dataStorage.bicep): a net
-below this. So an original that an open row needs is written anew once a day from when its time is over. Both are
-stepwise: what a run leaves, the next one does.
+The storage account deletes by itself what was not written for EVIDENCE_DAYS (dataStorage.bicep); the app deletes none.
+So once a day the original of each open row that may be that old within the week is renewed: the app may stand still for
+a week, or for EVIDENCE_DAYS where that is less. The pass over all rows is spread over runs, a share for each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from shared.domain import keys
 from shared.domain.lifecycle import is_final
-from shared.ports import BlobStore, Clock, StoredBlob
+from shared.ports import BlobStore, Clock
 from shared.stores.ledger import Ledger, WorkItem
-from shared.telemetry import Event, emit
+from shared.stores.renewals import Renewal, Renewals
 
 RENEWED_EVERY = timedelta(days=1)
-JUST_WRITTEN = timedelta(hours=1)
-"""An original is written before its row: one that has none yet may belong to a worker that is about to write it."""
+RENEWED_BEFORE = timedelta(days=7)
+"""How long before it would be deleted an original begins to be renewed."""
+ROWS_A_RUN = 2_000
+"""So many entries a run looks at: half a million a day."""
 TOGETHER = 20
 RUN_TIME = timedelta(seconds=30)
 
 
 class EvidenceKeeper:
-    """Deletes originals, and keeps those that are needed."""
+    """Renews originals that are needed, and forgets what was kept for replay of those that are not."""
 
-    def __init__(self, evidence: BlobStore, *, days: int, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, evidence: BlobStore, renewals: Renewals, *, days: int, ledger: Ledger, clock: Clock) -> None:
         self._evidence = evidence
+        self._renewals = renewals
         self._kept_for = timedelta(days=days)
+        self._every = min(RENEWED_EVERY, self._kept_for / 2)
         self._ledger = ledger
         self._clock = clock
 
     async def run(self) -> None:
-        """Delete originals of days that are too old, and write those anew that an open row needs."""
+        """Begin the day's pass over the open rows, or go on with it; nothing where it is done."""
         now = self._clock.now()
-        old = await self._evidence.before_day(keys.day(now - self._kept_for))
-        if not old:
+        last = await self._renewals.last()
+        if last is None or (last.goes_on_at is None and now - last.begun_at >= self._every):
+            last = Renewal(now, "")
+        if last.goes_on_at is None:
             return
-        needed = {_row_of(name) async for item in self._ledger.entries() if (name := item.material.evidence)}
-        until = now + RUN_TIME
-        renewable = [one for one in old if _row_of(one.name) in needed and one.written_at <= now - RENEWED_EVERY]
-        dropped = [one for one in old if _row_of(one.name) not in needed and one.written_at <= now - JUST_WRITTEN]
-        await self._each(renewable, self._evidence.renew, until)
-        count = await self._each(dropped, self._evidence.drop, until)
-        if count:
+        rest = await self._renew(last.goes_on_at, now)
+        if rest is None:
             await self._forget_kept(now - self._kept_for)
-            emit(Event.EVIDENCE_DROPPED, count=count)
+        await self._renewals.put(Renewal(last.begun_at, rest))
 
-    async def _each(self, blobs: Sequence[StoredBlob], do: Callable[[str], Awaitable[None]], until: datetime) -> int:
-        """Do it with every blob while there is time; returns with how many it was done."""
-        for start in range(0, len(blobs), TOGETHER):
-            if self._clock.now() >= until:
-                return start
-            await asyncio.gather(*(do(one.name) for one in blobs[start : start + TOGETHER]))
-        return len(blobs)
+    async def _renew(self, start: str, now: datetime) -> str | None:
+        """Renew what a run's share of the rows from there on needs; returns where to go on, None at the end."""
+        newest = keys.day(now - max(timedelta(), self._kept_for - RENEWED_BEFORE - self._every))
+        found = [one async for one in self._ledger.originals(start, ROWS_A_RUN)]
+        needed = [(name, behind) for name, behind in found if name is not None and name.partition("/")[0] <= newest]
+        for place in range(0, len(needed), TOGETHER):
+            if self._clock.now() >= now + RUN_TIME:
+                return needed[place - 1][1]
+            together = (name for one, _ in needed[place : place + TOGETHER] for name in _of_one_row(one))
+            await asyncio.gather(*(self._evidence.renew(name) for name in together))
+        return found[-1][1] if len(found) == ROWS_A_RUN else None
 
     async def _forget_kept(self, oldest: datetime) -> None:
         """Drop the entries of failed rows whose originals are gone: nothing is left to replay."""
@@ -68,6 +72,7 @@ class EvidenceKeeper:
         return stored is None or is_final(stored.outcome.state)
 
 
-def _row_of(name: str) -> str:
-    """What the blobs of one row have in common: the original, and the file in which it came."""
-    return name.rpartition(".")[0]
+def _of_one_row(name: str) -> list[str]:
+    """The blobs of a row: the original, and of a mail that came in another format, the file in which it came."""
+    own, _, suffix = name.rpartition(".")
+    return [name, f"{own}.attached"] if suffix == "eml" else [name]

@@ -2,104 +2,163 @@
 
 Microsoft's list is the only witness. A POST that is found there is adopted. One that is not found after 15 minutes
 never arrived: it is then sent again, and the item's own 15-minute rule is over as well.
+
+All lost POSTs of a kind are decided together, from one look at the rows in flight, one at the feed and one list: so
+each costs the same however many there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from shared.domain.lifecycle import move
 from shared.domain.model import Category, Kind, State
 from shared.domain.planner import WINDOW
 from shared.domain.retries import after_nothing_found
-from shared.domain.submissions import LostSubmission, ThreatSubmission, find_match
+from shared.domain.submissions import LostSubmission, ThreatSubmission, Unowned
 from shared.ports import Clock
-from shared.stores.ledger import Ledger, Step, Stored, WorkItem
-from shared.stores.quota import QuotaStore
+from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
+from shared.stores.quota import Quota, QuotaStore, slot_time
 from shared.telemetry import Event, emit
 from shared.usecases.sending.submit import submitted
-from shared.usecases.sending.sweep import sent_before
+from shared.usecases.trouble import Trouble
 
 LISTING_IS_CERTAIN_AFTER = WINDOW
 OWNED_SINCE = timedelta(minutes=20)
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Lost POSTs that were found at Microsoft, and those that never arrived; the others are too young to tell."""
+
+    found: dict[str, ThreatSubmission]
+    nowhere: frozenset[str]
+
+
 class Reconciler:
     """Decides uncertain rows against a complete list of Microsoft's submissions."""
 
-    def __init__(self, ledger: Ledger, quota: QuotaStore, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, quota: QuotaStore, trouble: Trouble, clock: Clock) -> None:
         self._ledger = ledger
         self._quota = quota
+        self._trouble = trouble
         self._clock = clock
 
-    async def run(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> str:
-        """Move an uncertain row on if that can be decided; returns the submission id that it owns now, or "".
+    async def run(self, kind: Kind, lost: Sequence[WorkItem], unowned: Unowned, stop_at: datetime) -> None:
+        """Move uncertain rows of a kind on where that can be decided; what is left at `stop_at` is for the next run.
 
-        `listed` must be complete since the row's POST, without the submissions that other rows on the worklist own.
+        `unowned` must be complete since their POSTs, without the submissions that other rows on the worklist own. What
+        a row in flight seems to have made is left to that row.
         """
-        sent_at = sent_before(item)
-        found = await self._find(item, listed)
-        if found is None and self._clock.now() - sent_at < LISTING_IS_CERTAIN_AFTER:
-            return ""
+        if not lost:
+            return
+        quota = await self._quota.quota()
+        flying = await self._in_flight(kind, quota)
+        # Behind the look at what is in flight: a row that has landed before it has its event in the feed.
+        owners = await self._ledger.owners_since(min(map(_sent_at, lost)) - OWNED_SINCE)
+        decided = decide(lost, flying, unowned, owners, self._clock.now())
+
+        async def adopt(items: Sequence[WorkItem]) -> int:
+            return await self._adopt([(one, decided.found[_id(one)]) for one in items])
+
+        async def send_again(items: Sequence[WorkItem]) -> int:
+            return await self._send_again(items, quota)
+
+        await self._each([one for one in lost if _id(one) in decided.found], adopt, stop_at)
+        await self._each([one for one in lost if _id(one) in decided.nowhere], send_again, stop_at)
+
+    async def _in_flight(self, kind: Kind, quota: Quota) -> list[WorkItem]:
+        """Rows whose POST has left and whose worker has not spoken yet, with the time of that POST."""
+        sent = {one.name: one.slot.sent_at for one in quota.slots}
+        flying = [item for item in await self._ledger.all_in_flight() if item.outcome.kind is kind and item.slot]
+        times = [sent.get(item.slot or "", slot_time(item.slot or "")) for item in flying]
+        return [replace(item, sent_at=at) for item, at in zip(flying, times, strict=True) if at is not None]
+
+    async def _each(
+        self, items: Sequence[WorkItem], do: Callable[[Sequence[WorkItem]], Awaitable[int]], stop_at: datetime
+    ) -> None:
+        by_day = sorted(items, key=lambda one: one.outcome.key.partition)
+        for start in range(0, len(by_day), TRANSACTION_ROWS):
+            if self._clock.now() >= stop_at:
+                return
+            await self._trouble.each(by_day[start : start + TRANSACTION_ROWS], do)
+
+    async def _adopt(self, found: Sequence[tuple[WorkItem, ThreatSubmission]]) -> int:
+        """Give rows the submissions that their POSTs have made."""
+        steps = [Step(item, submitted(item.outcome, one, item.sent_before)) for item, one in found]
+        return _told([one is not None for one in await self._ledger.apply(steps)], steps, is_found=True)
+
+    async def _send_again(self, items: Sequence[WorkItem], quota: Quota) -> int:
+        """Let rows wait anew whose POSTs are known to have had no effect, or give them up."""
+        steps = [step for item in items if (step := await self._again(item, quota)) is not None]
+        return _told([one is not None for one in await self._ledger.apply(steps)], steps, is_found=False)
+
+    async def _again(self, item: WorkItem, quota: Quota) -> Step | None:
         stored = await self._ledger.get(item.outcome.key)
         if stored is None or stored.outcome.state is not State.UNCERTAIN:
             await self._ledger.refile(item)
-            return "" if stored is None else stored.outcome.graph_submission_id or ""
-        emit(Event.RECONCILED, submission_id=item.outcome.key.submission_id, found=found is not None)
-        if found is None:
-            await self._send_again(item, stored)
-            return ""
-        await self._ledger.step(Step(item, submitted(stored.outcome, found, sent_at), stored))
-        return found.submission_id
-
-    async def presumed(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> str:
-        """The listed submission that a row still in flight seems to have made, or "": nobody else may adopt it."""
-        found = await self._find(item, listed)
-        return "" if found is None else found.submission_id
-
-    async def _find(self, item: WorkItem, listed: Sequence[ThreatSubmission]) -> ThreatSubmission | None:
-        """The listed submission that the lost POST made, leaving out those that finished rows own."""
-        candidates = list(listed)
-        while (found := find_match(_lost(item), candidates)) is not None:
-            owner = await self._ledger.owner_of(found.submission_id, sent_before(item) - OWNED_SINCE)
-            if owner in (None, item.outcome.key.submission_id):
-                return found
-            candidates.remove(found)
-        return None
-
-    async def _send_again(self, item: WorkItem, stored: Stored) -> None:
-        """Let a row wait anew whose POST is known to have had no effect, or give it up."""
-        others_accepted = (await self._quota.quota()).accepted_since(sent_before(item))
-        decision = after_nothing_found(item.failures, others_accepted=others_accepted)
+            return None
+        decision = after_nothing_found(item.failures, others_accepted=quota.accepted_since(item.sent_before))
         if decision.state is State.FAILED:
-            emit(Event.GAVE_UP, submission_id=stored.outcome.key.submission_id, reason=decision.reason)
-        await self._quota.forget_post(stored.outcome.item_key, sent_before(item))
+            emit(Event.GAVE_UP, submission_id=_id(item), reason=decision.reason)
+        await self._quota.forget_post(stored.outcome.item_key, item.sent_before)
         after = move(stored.outcome, decision.state, reason=decision.reason)
         filed = {"failures": item.failures + decision.counts, "due_at": self._clock.now(), "sent_at": None}
-        await self._ledger.step(Step(item, after, stored, filed))
+        return Step(item, after, stored, filed)
 
 
-def nearest_first(items: Sequence[WorkItem], listed: Sequence[ThreatSubmission]) -> list[WorkItem]:
-    """Uncertain rows in the order in which they choose: of two similar mails the one sent nearest to a submission.
+def decide(
+    lost: Sequence[WorkItem], flying: Sequence[WorkItem], unowned: Unowned, owners: dict[str, str], now: datetime
+) -> Decided:
+    """What became of lost POSTs; `owners` are the rows that the feed shows with submissions of Microsoft's, by id.
 
-    Otherwise one adopts what the other made, and the other is sent twice.
+    Of two similar mails the one sent nearest to a submission chooses first: otherwise one adopts what the other made,
+    and the other is sent twice.
     """
+    own = {row: one for one, row in owners.items()}
+    found: dict[str, ThreatSubmission] = {}
+    for submission_id, row in owners.items():
+        mine = unowned.take(submission_id)
+        if mine is not None and own[row] == submission_id:
+            found[row] = mine
+    searching = [one for one in (*lost, *flying) if _id(one) not in found]
+    for item in sorted(searching, key=lambda one: _distance(one, unowned)):
+        nearest = unowned.nearest(_lost(item))
+        if nearest is not None:
+            found[_id(item)] = nearest
+            unowned.take(nearest.submission_id)
+    nowhere = (one for one in lost if now - one.sent_before >= LISTING_IS_CERTAIN_AFTER)
+    return Decided(found, frozenset(_id(one) for one in nowhere if _id(one) not in found))
 
-    def distance(item: WorkItem) -> timedelta:
-        sent_at = sent_before(item)
-        found = find_match(_lost(item), listed)
-        return timedelta.max if found is None else abs((found.created_at or sent_at) - sent_at)
 
-    return sorted(items, key=distance)
+def _distance(item: WorkItem, unowned: Unowned) -> timedelta:
+    nearest = unowned.nearest(_lost(item))
+    return timedelta.max if nearest is None else abs((nearest.created_at or item.sent_before) - item.sent_before)
+
+
+def _told(is_done: Sequence[bool], steps: Sequence[Step], *, is_found: bool) -> int:
+    """Tell which rows were decided; none of them has a verdict yet."""
+    for done, step in zip(is_done, steps, strict=True):
+        if done:
+            emit(Event.RECONCILED, submission_id=_id(step.item), found=is_found)
+    return 0
+
+
+def _id(item: WorkItem) -> str:
+    return item.outcome.key.submission_id
+
+
+def _sent_at(item: WorkItem) -> datetime:
+    return item.sent_before
 
 
 def _lost(item: WorkItem) -> LostSubmission:
     outcome = item.outcome
     return LostSubmission(
-        kind=outcome.kind or Kind.EMAIL,
         category=outcome.category or Category.PHISHING,
-        sent_at=sent_before(item),
+        sent_at=item.sent_before,
         recipient=outcome.recipient,
         sender=outcome.sender,
         subject=outcome.subject,

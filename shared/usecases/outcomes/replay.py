@@ -162,7 +162,7 @@ class Replay:
             tell_unreachable(mailbox, error)
             self._silent_mailboxes.add(mailbox)
             return None
-        if candidate.material.evidence is not None and self._is_dropped_at_once(outcome):
+        if candidate.material.evidence is not None and self._is_past_evidence_days(outcome):
             raise CannotReplay(*_EVIDENCE_DAYS)
         return candidate
 
@@ -177,8 +177,8 @@ class Replay:
                 "reading_failed", f"Reading it failed ({type(error).__name__}): replay it again, or ask for it anew."
             ) from error
 
-    def _is_dropped_at_once(self, outcome: Outcome) -> bool:
-        """Whether an original that is kept under the row's day would be deleted before it can be submitted."""
+    def _is_past_evidence_days(self, outcome: Outcome) -> bool:
+        """Whether originals of the row's day are kept no longer: what is gone for good is not fetched anew."""
         oldest = self._clock.now() - timedelta(days=self._evidence_days)
         return outcome.received_at.date() < oldest.date()
 

@@ -6,10 +6,9 @@ them again stays `failed`: then it is a fault of ours, and somebody replays it o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from shared.domain.model import State
 from shared.ports import Clock
 from shared.stores.ledger import Ledger, WorkItem
 from shared.stores.replays import ReplayRequest, Replays
@@ -26,14 +25,23 @@ class SecondChances:
         self._replays = replays
         self._trouble = trouble
         self._clock = clock
+        self._first_run_at: datetime | None = None
+        self._has_seen_all = False
 
     async def run(self, stop_at: datetime) -> None:
         """Ask for every such row, until then; what is left is asked for at the next run."""
-        async for item in self._ledger.all_kept():
+        begun_at = self._clock.now()
+        self._first_run_at = self._first_run_at or begun_at
+        async for item in self._failed():
             if self._clock.now() >= stop_at:
                 return
-            if not item.had_second_chance and self._is_due(item):
+            if item.is_due_for_a_second_chance and self._is_long_ago(item):
                 await self._trouble.each([item], self._ask)
+        self._has_seen_all = begun_at - self._first_run_at >= AFTER
+
+    def _failed(self) -> AsyncIterator[WorkItem]:
+        """The entries to look at: all at first, as an earlier version may just have written some without a mark."""
+        return self._ledger.due_for_a_second_chance() if self._has_seen_all else self._ledger.all_kept()
 
     async def _ask(self, items: Sequence[WorkItem]) -> int:
         now = self._clock.now()
@@ -42,8 +50,6 @@ class SecondChances:
             await self._ledger.refile(item, {"had_second_chance": True})
         return len(items)
 
-    def _is_due(self, item: WorkItem) -> bool:
-        """Whether the row is failed for its message alone, and long enough."""
-        outcome = item.outcome
-        is_failed = outcome.state is State.FAILED and outcome.state_reason == "poison_message"
-        return is_failed and outcome.changed_at is not None and self._clock.now() - outcome.changed_at >= AFTER
+    def _is_long_ago(self, item: WorkItem) -> bool:
+        changed_at = item.outcome.changed_at
+        return changed_at is not None and self._clock.now() - changed_at >= AFTER

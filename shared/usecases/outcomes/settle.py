@@ -14,32 +14,34 @@ Rows that an administrator asked to be taken up again come first: a lost POST am
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.domain.errors import GraphError
 from shared.domain.item import may_have_arrived
 from shared.domain.lifecycle import move
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, State
-from shared.domain.submissions import ThreatSubmission
+from shared.domain.submissions import ThreatSubmission, Unowned
 from shared.domain.verdicts import Judgement, judge
 from shared.ports import Clock, ThreatSubmissions
 from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
-from shared.stores.quota import QuotaStore, slot_time
+from shared.stores.quota import QuotaStore
 from shared.telemetry import Event, emit
 from shared.usecases.outcomes.closing import close
 from shared.usecases.outcomes.covering import HolderFollower
 from shared.usecases.outcomes.evidence import EvidenceKeeper
-from shared.usecases.outcomes.reconcile import Reconciler, nearest_first
+from shared.usecases.outcomes.reconcile import Reconciler
 from shared.usecases.outcomes.replay import Replay
 from shared.usecases.outcomes.second_chances import SecondChances
 from shared.usecases.sending.refusals import Refusals
-from shared.usecases.sending.sweep import Sweeper, sent_before
+from shared.usecases.sending.sweep import Sweeper
 from shared.usecases.trouble import Trouble
 
 RUN_TIME = timedelta(minutes=4)
 """A run begins nothing more after this and goes on at the next one, far below the function's time limit."""
+TIDIED_EVERY = timedelta(hours=1)
 LISTED_BEFORE = timedelta(minutes=20)
 """How far the list reaches back behind our oldest POST: Microsoft's clock may be behind ours."""
 PATIENCE_WITHOUT_LISTING = timedelta(hours=24)
@@ -51,17 +53,6 @@ class SettleRules:
     """The settings that settling depends on."""
 
     verdict_deadline: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Microsoft's submissions of one kind, by id."""
-
-    by_id: dict[str, ThreatSubmission]
-
-    def unowned(self, owned: set[str]) -> list[ThreatSubmission]:
-        """Those that no row of ours has."""
-        return [one for submission_id, one in self.by_id.items() if submission_id not in owned]
 
 
 class SettleOutcomes:
@@ -97,6 +88,7 @@ class SettleOutcomes:
         self._submissions = submissions
         self._evidence = evidence
         self._clock = clock
+        self._tidied_at: datetime | None = None
 
     async def run(self) -> int:
         """Move every row on that can move; returns how many got a final verdict.
@@ -114,51 +106,34 @@ class SettleOutcomes:
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
         await self._evidence.run()
-        await self._quota.forget_old_turns()
+        await self._tidy()
         return settled + followed.settled
 
-    async def _compare(self, kind: Kind, items: Sequence[WorkItem], stop_at: datetime) -> int:
-        """Compare the rows of one kind with what Microsoft lists."""
+    async def _tidy(self) -> None:
+        """Forget turns that are over, once an hour: all of the day's have to be read for it."""
         now = self._clock.now()
-        listing = await self._list(kind, items)
-        settled = 0
-        if listing is not None:
-            owned = {item.outcome.graph_submission_id or "" for item in items}
+        if self._tidied_at is None or now - self._tidied_at >= TIDIED_EVERY:
+            await self._quota.forget_old_turns()
+            self._tidied_at = now
+
+    async def _compare(self, kind: Kind, items: Sequence[WorkItem], stop_at: datetime) -> int:
+        """Compare the rows of one kind with what Microsoft lists; returns how many are settled."""
+        listed = await self._list(kind, items)
+        if listed is not None:
+            unowned = Unowned(kind, listed.values())
+            for item in items:
+                unowned.take(item.outcome.graph_submission_id or "")
             lost = [one for one in items if one.outcome.state is State.UNCERTAIN]
-            await self._reconcile(lost, listing, owned, stop_at)
-            settled = await self._judge_all(
-                [one for one in items if one.outcome.state is State.SUBMITTED], listing, stop_at
-            )
-        patience = timedelta() if listing is not None else PATIENCE_WITHOUT_LISTING
-        # A complete list decides every uncertain row: one that it gave its submission is judged before it expires.
-        undecided = [one for one in items if listing is None or one.outcome.state is State.SUBMITTED]
-        overdue = [one for one in undecided if now - sent_before(one) >= self._rules.verdict_deadline + patience]
-        if self._clock.now() < stop_at:
-            for item in overdue:
-                await self._trouble.each([item], self._give_up_on)
-        return settled
+            await self._reconciler.run(kind, lost, unowned, stop_at)
+        steps: dict[OutcomeKey, Step] = {}
 
-    async def _reconcile(self, lost: Sequence[WorkItem], listing: Listing, owned: set[str], stop_at: datetime) -> None:
-        """Find out what became of lost POSTs. What a row in flight seems to have made is left to that row."""
-        flying = await self._in_flight(lost[0].outcome.kind) if lost else []
-        for item in nearest_first([*lost, *flying], listing.unowned(owned)):
-            if self._clock.now() >= stop_at:
-                return
-            decide = self._reconciler.run if item in lost else self._reconciler.presumed
+        async def look(some: Sequence[WorkItem]) -> int:
+            found = (self._step(item, listed) for item in some)
+            steps.update({step.item.outcome.key: step for step in found if step is not None})
+            return 0
 
-            async def decided(items: Sequence[WorkItem], decide: _Decide = decide) -> int:
-                for one in items:
-                    owned.add(await decide(one, listing.unowned(owned)))
-                return 0
-
-            await self._trouble.each([item], decided)
-
-    async def _in_flight(self, kind: Kind | None) -> list[WorkItem]:
-        """Rows whose POST has left and whose worker has not spoken yet, with the time of that POST."""
-        sent = {one.name: one.slot.sent_at for one in (await self._quota.quota()).slots}
-        flying = [item for item in await self._ledger.all_in_flight() if item.outcome.kind is kind and item.slot]
-        times = [sent.get(item.slot or "", slot_time(item.slot or "")) for item in flying]
-        return [replace(item, sent_at=at) for item, at in zip(flying, times, strict=True) if at is not None]
+        await self._trouble.each(items, look)
+        return await self._take(steps, stop_at)
 
     async def _look_up(self, holders: Sequence[OutcomeKey]) -> None:
         """Take up rows that were given up and may have arrived, as others wait for them: once Microsoft can list again.
@@ -179,36 +154,46 @@ class SettleOutcomes:
                 await self._ledger.step(Step(item, uncertain, stored))
         return len(items)
 
-    async def _list(self, kind: Kind, items: Sequence[WorkItem]) -> Listing | None:
+    async def _list(self, kind: Kind, items: Sequence[WorkItem]) -> Listed | None:
         """Everything created since the oldest of these rows was sent; None when Graph did not answer."""
-        since = min(sent_before(item) for item in items) - LISTED_BEFORE
+        since = min(item.sent_before for item in items) - LISTED_BEFORE
         try:
             listed = await self._submissions.listed(kind, since)
         except GraphError as error:
             emit(Event.LISTING_FAILED, kind=kind, status=error.status, code=error.code, request_id=error.request_id)
             return None
-        return Listing({one.submission_id: one for one in listed})
+        return {one.submission_id: one for one in listed}
 
-    async def _judge_all(self, items: Sequence[WorkItem], listing: Listing, stop_at: datetime) -> int:
-        """Write what is new of the listed rows; returns how many are settled."""
-        listed = [item for item in items if (item.outcome.graph_submission_id or "") in listing.by_id]
+    async def _take(self, steps: Mapping[OutcomeKey, Step], stop_at: datetime) -> int:
+        """Write what is new of rows, those of one day together; returns how many are settled."""
+        items = sorted((step.item for step in steps.values()), key=lambda item: item.outcome.key.partition)
         settled = 0
-        for start in range(0, len(listed), TRANSACTION_ROWS):
+        for start in range(0, len(items), TRANSACTION_ROWS):
             if self._clock.now() >= stop_at:
                 break
-            settled += await self._trouble.each(
-                listed[start : start + TRANSACTION_ROWS], lambda batch: self._judge(batch, listing)
-            )
+            settled += await self._trouble.each(items[start : start + TRANSACTION_ROWS], partial(self._write, steps))
         return settled
 
-    async def _judge(self, items: Sequence[WorkItem], listing: Listing) -> int:
-        steps = [
-            Step(item, self._judged(item.outcome, listing.by_id[item.outcome.graph_submission_id or ""]))
-            for item in items
-        ]
-        told = [one for one in steps if one.after.state is State.SUBMITTED and one.after != one.item.outcome]
-        await self._ledger.amend_filed(told)
-        return await close(self._ledger, [one for one in steps if one.after.state is State.SETTLED])
+    async def _write(self, steps: Mapping[OutcomeKey, Step], items: Sequence[WorkItem]) -> int:
+        taken = [steps[item.outcome.key] for item in items]
+        await self._ledger.amend_filed([one for one in taken if one.after.state is one.item.outcome.state])
+        return await close(self._ledger, [one for one in taken if one.after.state is not one.item.outcome.state])
+
+    def _step(self, item: WorkItem, listed: Listed | None) -> Step | None:
+        """A row's next state, or Microsoft's new words; None where there is nothing new.
+
+        A complete list decides every uncertain row: one that it gave its submission is judged before it expires.
+        """
+        outcome, now = item.outcome, self._clock.now()
+        patience = timedelta() if listed is not None else PATIENCE_WITHOUT_LISTING
+        is_overdue = now - item.sent_before >= self._rules.verdict_deadline + patience
+        if outcome.state is State.UNCERTAIN:
+            return Step(item, _given_up(outcome)) if is_overdue and listed is None else None
+        found = (listed or {}).get(outcome.graph_submission_id or "")
+        after = outcome if found is None else self._judged(outcome, found)
+        if is_overdue and after.state is State.SUBMITTED:
+            after = move(after, State.EXPIRED, reason="no_verdict")
+        return None if after == outcome else Step(item, after)
 
     def _judged(self, outcome: Outcome, found: ThreatSubmission) -> Outcome:
         """The row with Microsoft's present words, settled when they are final."""
@@ -224,23 +209,9 @@ class SettleOutcomes:
         )
         return _settled(told, judgement, now) if judgement.is_final else told
 
-    async def _give_up_on(self, items: Sequence[WorkItem]) -> int:
-        """Expire rows without a verdict; an uncertain row that could never be looked up is failed instead."""
-        for item in items:
-            stored = await self._ledger.get(item.outcome.key)
-            if stored is None or stored.outcome.state not in (State.SUBMITTED, State.UNCERTAIN):
-                await self._ledger.refile(item)
-            elif stored.outcome.state is State.SUBMITTED:
-                await close(
-                    self._ledger, [Step(item, move(stored.outcome, State.EXPIRED, reason="no_verdict"), stored)]
-                )
-            else:
-                emit(Event.GAVE_UP, submission_id=item.outcome.key.submission_id, reason="never_reconciled")
-                await self._ledger.step(Step(item, _given_up(stored.outcome), stored))
-        return len(items)
 
-
-_Decide = Callable[[WorkItem, Sequence[ThreatSubmission]], Awaitable[str]]
+Listed = dict[str, ThreatSubmission]
+"""Microsoft's submissions of one kind, by id."""
 
 
 def _by_kind(items: Sequence[WorkItem]) -> dict[Kind, list[WorkItem]]:

@@ -92,16 +92,17 @@ class Claims:
         return None if holder == claim.key else holder
 
     async def cover_overruled(self, outcome: Outcome) -> None:
-        """Before a dispute is sent: let the row from which it took its claim follow it, where that one still waits."""
+        """Before a dispute is sent: let the rows from which disputes took its claim follow it, if they still wait."""
         claim = claim_of(replace(outcome, state=State.PENDING))
-        overruled = None if claim is None else await self._items.overruled(claim)
-        stored = None if overruled is None else await self._ledger.get(overruled)
-        if stored is None or stored.outcome.state is not State.PENDING or claim_of(stored.outcome) is None:
-            return
+        for overruled in () if claim is None else await self._items.overruled(claim):
+            stored = await self._ledger.get(overruled)
+            if stored is not None and stored.outcome.state is State.PENDING and stored.outcome.disputes is None:
+                await self._let_follow(stored, outcome.key)
+
+    async def _let_follow(self, stored: Stored, holder: OutcomeKey) -> None:
         entry = await self._ledger.find(stored.outcome)
         if entry is not None:
-            after = moved_under(stored.outcome, outcome.key)
-            await self._ledger.step(Step(entry, after, stored, {"holder": outcome.key}))
+            await self._ledger.step(Step(entry, moved_under(stored.outcome, holder), stored, {"holder": holder}))
 
     async def unless_left_to_campaign(self, claim: Claim, holder: OutcomeKey) -> OutcomeKey:
         """Take a claim over from a holder that only its campaign covers: it may wait for this very row."""

@@ -30,8 +30,9 @@ class Refusals:
 
     async def run(self, stop_at: datetime) -> None:
         """Reject them, until then; what is left is done at the next run."""
-        now, quota = self._clock.now(), await self._quota.quota()
-        async for item in self._ledger.waiting():
+        now, quota = self._clock.now(), None
+        async for item in self._ledger.refused():
+            quota = quota or await self._quota.quota()
             if _is_for_good(item, quota, now):
                 await self._trouble.each([item], self._reject)
             if self._clock.now() >= stop_at:

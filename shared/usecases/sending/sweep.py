@@ -93,8 +93,3 @@ class Sweeper:
             if await self._ledger.step(Step(item, waiting, stored)) is not None:
                 await self._quota.end_turn(item)
         return len(items)
-
-
-def sent_before(item: WorkItem) -> datetime:
-    """When the row's POST left: recorded for a submitted row, stamped for an uncertain one."""
-    return item.outcome.submitted_at or item.sent_at or item.due_at
