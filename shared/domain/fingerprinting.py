@@ -91,6 +91,8 @@ _TOKEN = re.compile(rf"[{_UNSPACED}]{{1,2}}|[^\W{_UNSPACED}]+(?:{_MARKS}[^\W{_UN
 _SPACED_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*")  # the same where there are none of them, in half the time
 _ASCII_TOKEN = re.compile(rf"\w+(?:{_MARKS}\w+)*", re.ASCII)
 _UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
+_DASH = re.compile("[\u2010-\u2015\u2212]")
 _LINK_RUN = re.compile(r"\b[a-z][a-z0-9+.-]*+://[\w.:@%~-]*(?:[/?#][^\s<>\"`|{}^]*)?")
 _ANY_LINK = "x://x"
 _LONGEST_WORD = 24
@@ -119,13 +121,15 @@ def _read(subject: str, text: str, recipient: str, unseen: str) -> _Content:
     placeholders = {token: _placeholder(token) for token in unusual} | names
     words = map(placeholders.get, tokens, tokens)
     beside = _normalise(unseen) if unseen else ""
-    leading = unusual.union(_unusual(_tokens(beside))) - names.keys()
+    respelt = _unusual(_tokens(_in_one_spelling(f"{body} {beside}")))
+    leading = unusual.union(_unusual(_tokens(beside)), respelt) - names.keys()
     return _Content(
         words=[word for word, _ in itertools.groupby(words)],
         # A number that stands in subject and text alike is a caller's, another one in each copy of a voice message.
         targets={
             *_targets(leading),
             *(_phones(title) ^ _phones(f"{body} {beside}")),
+            *(_called(f"{body} {beside}") - {_digits(number) for number in _CALLED.findall(title)} - _phones(title)),
             *(account for text in (title, body, beside) for account in _accounts(text)),
         },
         exactly={*_folded(leading), *_handles(body), *_handles(beside)},
@@ -150,7 +154,8 @@ def _normalise(text: str) -> str:
     begin = text[:MAX_TEXT]
     if begin.isascii():
         return begin.casefold()
-    one_form = unicodedata.normalize("NFKC", begin)
+    one_form = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), unicodedata.normalize("NFKC", begin))
+    one_form = _DASH.sub("-", one_form)
     return _JOINERS.sub("", clean(one_form, len(one_form))).casefold()
 
 
@@ -187,16 +192,33 @@ _LONGEST_HOST = 253
 _FILES = "docx?|eml|exe|gif|html?|jpe?g|js|json|msg|pdf|php|png|pptx?|rtf|svg|txt|vbs|xlsx?|xml"  # no top-level domains
 _HOST = re.compile(rf"(?:[\w-]+\.)+(?!(?:{_FILES})\Z)[^\W\d_]{{2,}}")
 _AFTER_HOST = re.compile(r"[/?#:]")
+_SIGNS_OF_SPELLING = ("[.", "(.", "{.", "dot", "[at", "(at", "\u3002", " .")
+_DOT_SPELT = re.compile(
+    r"\s?[\[({]\s?(?:\.|dot|punkt|punto|point)\s?[\])}]\s?|(?<=[a-z0-9])(?: dot |\u3002| \.)(?=[a-z0-9])"
+)
+_AT_SPELT = re.compile(r"\s?[\[({]\s?(?:@|at)\s?[\])}]\s?")
 _ID_OR_TIME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dt[\d:.+z-]+")  # lead nowhere
 _HANDLE = re.compile(r"(?<![\w.])@\w{3,}")  # a name on some platform
 # Telephone numbers are told from amounts, dates and order numbers by their grouping: international, North American,
 # with an area code that begins with 0, French.
-_DIGITS = re.compile(r"[+(0-9][0-9 ().\u2010/-]{7,}")
+_DIGITS = re.compile(r"[+(0-9][0-9 ()./-]{7,}")
 _PHONE = re.compile(
-    r"(?<![\d.,/-])(?:\+\d{1,3}[ .\u2010-]{0,2}(?:\(\d{1,5}\))?[\d .\u2010/-]{5,16}\d"
-    r"|(?:1[ .-])?\(?\d{3}\)?[ .\u2010-]{1,2}\d{3}[ .\u2010-]\d{4}"
-    r"|\(?0[1-9]\d{1,3}\)?[ /-]{1,3}\d{3,8}(?:[ -]\d{2,6}){0,2}|0\d(?:[ .]\d\d){4})(?!\d)"
+    r"(?<![\d.,/-])(?:\+\d{1,3}[ .-]{0,2}(?:\(\d{1,5}\))?[\d ./-]{5,16}\d"
+    r"|(?:1[ .-])?\(?\d{3}\)?[ .-]{1,2}\d{3}[ .-]\d{4}|\(\d{3}\)\d{3}[ .-]?\d{4}|\d{3} ?/ ?\d{3} ?/ ?\d{4}"
+    r"|\d{3} \d{3} \d\d \d\d|1?8(?:00|88|77|66|55|44|33)\d{7}|00[1-9]\d{0,2} [\d ().-]{6,14}\d|00[1-9]\d{9,12}"
+    r"|\(?0[1-9]\d{1,3}\)?[ /-]{1,3}\d{3,8}(?:[ -]\d{2,6}){0,2}|0[1-9]\d{8,9}|0\d(?:[ .]\d\d){4})(?!\d)"
 )
+# Next to a word for calling, any number of that many digits is one, but for a date.
+_CALLED = re.compile(r"(?<![\d.,])[+(\[]?\d(?:[\d ).\]/*-]|[(\[](?=\d{1,5}[)\]])){4,22}\d(?![\d])")
+_CALL = re.compile(
+    r"\b(?:call|dial|ring|(?:tele)?phone|tel|hotline|helpline|toll.free|whatsapp|sms|anruf|rufen|telefon|fono|llam[ae]"
+    r"|t[eé]l[eé](?:phone|fono)|appel|chiam|ligue|bel(?:len)?\b|zadzwo|volejte|soita|ring)|電話|电话|전화|тел|звон|هاتف|اتصل"
+)
+_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d)|\d{4}[./-]\d\d[./-]\d\d|\d\d:")
+_NEAR = 40
+_FEWEST_DIGITS, _MOST_DIGITS = 7, 15  # ITU-T E.164, and local numbers
+# A number in letters, as they stand on the keys.
+_VANITY = re.compile(r"(?:1-)?8(?:00|88|77|66|55|44|33)-(?=[a-z0-9-]*[a-z])[a-z0-9-]{4,12}")
 _ACCOUNT = re.compile(
     r"(?<!\w)[a-z]{2}\d{2} ?[a-z0-9]{4}(?: ?(?=[a-z]{0,3}\d)[a-z0-9]{4}){1,6}(?: ?\d[a-z0-9]{0,2})?(?!\w)", re.ASCII
 )
@@ -211,13 +233,15 @@ def _targets(tokens: Iterable[str]) -> set[str]:
 
 def _folded(tokens: Iterable[str]) -> set[str]:
     """What the words would hide: tokens too long for a word, and links of which the host does not say all."""
-    return {token for token in tokens if not ("@" in token or "://" in token) and _is_folded(token)}
+    return {token for token in tokens if "://" not in token and _is_folded(token)}
 
 
 def _is_folded(token: str) -> bool:
+    if "@" in token:
+        return "." not in token.rpartition("@")[2]  # no mailbox, but perhaps one to pay to
     if len(token) > _LONGEST_WORD:
         return _ID_OR_TIME.fullmatch(token) is None
-    return bool(_AFTER_HOST.search(token) and _host_in(token))
+    return bool((_AFTER_HOST.search(token) and _host_in(token)) or _VANITY.fullmatch(token))
 
 
 def _host_in(token: str) -> str:
@@ -229,11 +253,34 @@ def _host_in(token: str) -> str:
 def _phones(text: str) -> set[str]:
     """The telephone numbers: who clones a mail may want to be called instead of the one who wrote it."""
     candidates = _DIGITS.findall(text)
-    return {"".join(_DIGIT.findall(phone)) for candidate in candidates for phone in _PHONE.findall(candidate)}
+    return {_digits(phone) for candidate in candidates for phone in _PHONE.findall(candidate)}
+
+
+def _digits(number: str) -> str:
+    return "".join(_DIGIT.findall(number))
 
 
 def _handles(text: str) -> list[str]:
     return _HANDLE.findall(text) if "@" in text else []
+
+
+def _called(text: str) -> set[str]:
+    """The numbers next to a word for calling, however they are grouped."""
+    found: set[str] = set()
+    for number in _CALLED.finditer(text):
+        digits = _digits(number[0])
+        is_phone = _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS and not _DATE.match(number[0])
+        if is_phone and _CALL.search(text, max(number.start() - _NEAR, 0), number.start()):
+            found.add(digits)
+    return found
+
+
+def _in_one_spelling(text: str) -> str:
+    """The text with hosts and addresses as they are meant by who writes `lure[.]example` or `me (at) lure.example`."""
+    if not any(sign in text for sign in _SIGNS_OF_SPELLING):
+        return ""
+    respelt = _AT_SPELT.sub("@", _DOT_SPELT.sub(".", text))
+    return respelt if respelt != text else ""
 
 
 def _accounts(text: str) -> set[str]:

@@ -311,7 +311,7 @@ def _looks_like_redirect(host: str, path: str, rest: str) -> bool:
     """Whether a service that nobody told us of may lead on from here, as nothing in the link tells where it leads."""
     lowered = rest.lower()
     return bool(
-        (len(path) > 1 and not _READABLE.search(path))
+        (rest[1:2] != "#" and not _READABLE.search(path))
         or REDIRECT_HOST.search(host)
         or REDIRECT_PATH.search(lowered)
         or REDIRECT_PARAMETER.search(lowered)

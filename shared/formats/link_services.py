@@ -62,10 +62,11 @@ NAMED_BY_PATH = _listed(
     googleusercontent.com icloud.com imgur.com indd.adobe.com instagram.com ipfs.io jotform.com linkedin.com
     loom.com mcusercontent.com mediafire.com medium.com mega.nz miro.com nextcloud.com onedrive.live.com padlet.com
     pastebin.com postimg.cc s3.amazonaws.com script.google.com sites.google.com smartsheet.com storage.cloud.google.com
-    storage.googleapis.com surveymonkey.com sway.cloud.microsoft sway.office.com telegra.ph tiktok.com transfernow.net
-    trello.com twitter.com typeform.com webflow.com wetransfer.com wix.com x.com youtube.com zoho.com
+    sharepoint.com storage.googleapis.com surveymonkey.com sway.cloud.microsoft sway.office.com telegra.ph tiktok.com
+    transfernow.net trello.com twitter.com viber.com typeform.com webflow.com wetransfer.com wix.com x.com youtube.com
+    zoho.com
     raw.githubusercontent.com githubusercontent.com dweb.link cloudflare-ipfs.com gateway.pinata.cloud notion.so
-    msn.com live.com office.com microsoft.com google.com bing.com yahoo.com baidu.com yandex.ru amazon.com
+    whatsapp.com msn.com live.com office.com microsoft.com google.com bing.com yahoo.com baidu.com yandex.ru amazon.com
     """
 )
 """Strangers' forms, files and pages share the host, and an open redirect of a large site leads to strangers."""
@@ -95,8 +96,8 @@ REDIRECT_HOST = re.compile(
 )
 REDIRECT_PATH = re.compile(
     r"/(?:clicks?|clk|cl\d+|ls|ct|ctc|track(?:ing)?|trk|redir(?:ect(?:ion|or)?)?|goto|go|out(?:bound)?|away|exit"
-    r"|links?|lnk|urls?|visit|forward|fwd|jump|wf|deref|unwrap|safelinks?|amp)"
-    r"(?:\.\w{2,5})?(?=[/?;]|\Z)|^/[clrsu]/[^/]{8}"
+    r"|links?|lnk|urls?|scan|inspect|rewrite|wrap|visit|forward|fwd|jump|wf|deref|unwrap|safelinks?|amp)"
+    r"(?:\.\w{2,5})?(?=[/?;]|\Z)|^/[clrsu]/[^/]{8}|^/v\d+/"
 )
 REDIRECT_PARAMETER = re.compile(
     r"[?&;](?:(?:url|uri|upn|qs|target|dest(?:ination)?|redir(?:ect)?(?:_?ur[il])?|go(?:to)?|link|lnk|next|continue"

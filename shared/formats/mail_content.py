@@ -44,6 +44,11 @@ _LOST_IN_QUOTED_PRINTABLE = re.compile(rb"=[ \t]*\r(?!\n)|=[ \t]+\r?\n")
 _DELIMITER_AND_HEADERS = re.compile(
     rb"^--[^\n]*--[ \t\r]*+$|^--[^\n]*+\n?+(?:[\w-]++[ \t]*+:(?!//)[^\n]*+\n?+(?:[ \t]++[^\n]*+\n?+)*+)*+", re.MULTILINE
 )
+_LINKS_IN_HEADERS = re.compile(  # mail programs show a button for the first, and read links by the others
+    rb"\n(?:[Ll][Ii][Ss][Tt]-[Uu][Nn][Ss][Uu][Bb][Ss][Cc][Rr][Ii][Bb][Ee]|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-"
+    rb"(?:[Ll][Oo][Cc][Aa][Tt][Ii][Oo][Nn]|[Bb][Aa][Ss][Ee]))[ \t]*+:(.*+(?:\n[ \t].*+)*+)"
+)
+_ELSEWHERE = "message/external-body"
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*+(?=[^\r\n])")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _LAST_DELIMITER = re.compile(rb"^--[^\n]*--[ \t\r]*$", re.MULTILINE)
@@ -126,10 +131,13 @@ class _Reading:
     def read_heads(self, mime: bytes) -> None:
         """Read what stands before, between and behind the parts: their headers, and what no mail program shows."""
         self.miss("a multipart that was not opened", is_so=any(part.is_multipart for part in self._parts))
+        self.miss("a body that is kept elsewhere", is_so=any(part.content_type == _ELSEWHERE for part in self._parts))
         blank_line = _BLANK_LINE.search(mime, _first_header(mime))
         start, end = 0, blank_line.end() if blank_line else len(mime)
         for part in self._parts:
             self._heads.append(mime[start : part.body_start])
+            for found in _LINKS_IN_HEADERS.finditer(self._heads[-1]):
+                self.references += ((link, True) for link in links_in(found[1].decode("latin-1")))
             self._read_beside(mime[end : part.body_start])
             start = end = part.end
         self._read_beside(mime[end:])

@@ -182,6 +182,23 @@ def test_the_same_mail_is_the_same_campaign(place: str) -> None:
     assert are_one_campaign(mime, mime.replace(b"<1@sender", b"<2@sender"))
 
 
+SHOWN: dict[str, Callable[[str], bytes]] = {
+    "a picture": lambda link: page(f"<img src='{link}'>"),
+    "a style sheet": lambda link: page(f"<style>@import '{link}'; p {{ background: url({link}) }}</style>"),
+    "what one leaves a list by": lambda link: HEAD + f"List-Unsubscribe: <{link}>\r\n\r\n{WORDS}".encode(),
+}
+
+
+@pytest.mark.parametrize("link", ["https://{}/a.png", "https://bit.ly/{}", "https://i.imgur.com/{}.png"])
+@pytest.mark.parametrize("place", SHOWN)
+def test_what_is_shown_from_elsewhere_counts(place: str, link: str) -> None:
+    """Of pictures the host counts, and the path where strangers' pictures share it; no pixel counts."""
+    write = SHOWN[place]
+    assert not are_one_campaign(write(link.format("harmless.example")), write(link.format("lure.click")))
+    pixels = (write(f"https://u1.ct.sendgrid.net/wf/open?upn={number}") for number in ("1a", "2b"))
+    assert are_one_campaign(*pixels)
+
+
 # --- Where a number or a name may stand -----------------------------------------------------------------------------
 
 HIDDEN = (
