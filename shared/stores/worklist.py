@@ -395,8 +395,12 @@ def _holder_id(row: Row) -> str:
 
 
 def _holder(row: Row) -> OutcomeKey | None:
-    holders = json.loads(str(row.entity.get("WaitsFor", "[]")))
-    return OutcomeKey(*holders[0]) if holders else None
+    """The row that covers an entry's row; None where the entry does not say, or cannot be read."""
+    try:
+        holders = json.loads(str(row.entity["WaitsFor"]))
+        return OutcomeKey(*holders[0]) if holders else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _moment(epoch_ms: int) -> datetime:

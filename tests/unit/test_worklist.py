@@ -299,6 +299,17 @@ async def test_holders_are_found_past_those_who_follow_them(worklist: Worklist) 
     )
 
 
+@pytest.mark.expects_error_log
+async def test_a_holder_that_cannot_be_read_hides_no_other(worklist: Worklist, table: MemoryTable) -> None:
+    """It is found without its day; who reads what follows it is told of the entry."""
+    await worklist.add([covered(1, 1), covered(2, 2)])
+    broken = next(row for row in table.rows() if str(row["RowKey"]).endswith(submission_id(1)))
+    await table.write(Replace({**broken, "WaitsFor": "{"}))
+    found = {one.submission_id: one.key async for one in worklist.holders()}
+    assert found == {submission_id(1): None, submission_id(2): make_outcome(2).key}
+    assert [one async for one in worklist.followers(submission_id(1))] == []
+
+
 async def test_what_asks_for_a_look_is_picked_by_the_service(worklist: Worklist) -> None:
     """Waiting rows that were refused, and rows that only their message has failed."""
     poisoned: dict[str, Any] = {"state": State.FAILED, "state_reason": "poison_message"}
