@@ -136,6 +136,13 @@ def domain_of(mail_address: str) -> str:
     return mail_address.rpartition("@")[2].lower() if "@" in mail_address else ""
 
 
+def untagged(mail_address: str) -> str:
+    """The address of the mailbox that gets the mail: without a tag behind a plus (`bob+shop@contoso.com`)."""
+    local, _, domain = mail_address.rpartition("@")
+    name = local.partition("+")[0]
+    return f"{name}@{domain}" if name and not local.startswith('"') else mail_address
+
+
 def guid(text: str) -> str | None:
     """The GUID in lower case, or None where the text is none."""
     return text.strip().lower() if _GUID.fullmatch(text.strip()) else None

@@ -27,7 +27,11 @@ from shared.domain.tenant import Tenant
 
 NETWORK_ID = "49871234-6dc6-43e8-abcd-08d797f20abe"
 OTHER_ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
-TENANT = Tenant("0e5c3a52-6c1e-4b5e-9d3f-2f6a7b8c9d01", frozenset({"contoso.example"}))
+TENANT = Tenant(
+    "0e5c3a52-6c1e-4b5e-9d3f-2f6a7b8c9d01",
+    frozenset({"contoso.example"}),
+    frozenset({"reports@contoso.example"}),
+)
 REPORTER = "rita@contoso.example"
 NETWORK_ID_HEADER = re.compile(
     rb"^x-ms-\S+(?:network-message|correlation)-id:\s*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*$",
@@ -223,7 +227,7 @@ def test_a_mail_is_known_by_its_bytes() -> None:
 def test_the_facts_of_a_mail(line_end: bytes) -> None:
     """Headers are unfolded, decoded and validated; ids are in lower case, times in UTC."""
     assert facts_of(MAIL.replace(b"\n", line_end)) == OriginalFacts(
-        recipient="Bob@contoso.example",
+        recipient=REPORTER,
         internet_message_id="<abc.123@evil.example>",
         network_message_id=NETWORK_ID,
         sender="it@evil.example",
@@ -273,8 +277,19 @@ def test_the_senders_ip_is_what_exchange_wrote(headers: list[str], sender_ip: st
 @pytest.mark.parametrize(
     ("headers", "recipient"),
     [
-        (["To: a@contoso.example", "Delivered-To: b@contoso.example"], "b@contoso.example"),
-        (["Delivered-To: b@fabrikam.example", "X-Envelope-To: c@contoso.example"], "c@contoso.example"),
+        (["To: a@contoso.example", "Delivered-To: b@contoso.example"], "a@contoso.example"),
+        (["To: RITA@contoso.example", "Delivered-To: b@contoso.example"], REPORTER),
+        (["X-Original-To: b@contoso.example", "X-Envelope-To: c@contoso.example"], REPORTER),
+        (["To: Reports@Contoso.example, c@contoso.example"], "c@contoso.example"),
+        (["To: reports+a@contoso.example", "Delivered-To: reports@contoso.example"], REPORTER),
+        (["To: a@contoso.example, rita+shop@contoso.example"], REPORTER),
+        (["To: bob+shop@contoso.example"], "bob@contoso.example"),
+        (["To: all@contoso.example", "List-Id: Everyone <ALL.contoso.example>"], REPORTER),
+        (
+            ["To: all@contoso.example, c@contoso.example", "List-Post: <mailto:all@contoso.example>"],
+            "c@contoso.example",
+        ),
+        (["To: c@contoso.example", "List-Id: <news.evil.example>"], "c@contoso.example"),
         (["Delivered-To: b@fabrikam.example", "To: x@fabrikam.example, c@contoso.example"], "c@contoso.example"),
         (["To: a@contoso.example, RITA@contoso.example"], REPORTER),
         (["To: a@contoso.example", f'Cc: "Doe, R" <{REPORTER}>'], REPORTER),
@@ -285,7 +300,7 @@ def test_the_senders_ip_is_what_exchange_wrote(headers: list[str], sender_ip: st
     ],
 )
 def test_the_recipient_is_who_got_it(headers: list[str], recipient: str) -> None:
-    """Delivery headers come before To and Cc, there the reporter before others, and never somebody outside."""
+    """The reporter before others of the tenant, never a list that says so, a reporting mailbox, somebody outside."""
     assert facts_of(mail(*headers)).recipient == recipient
 
 

@@ -158,6 +158,8 @@ class ReportReader:
         if told is None:
             return _skipped(outcome, closed)
         known = {name: value for name in _TOLD if (value := getattr(told, name)) is not None}
+        if (told.recipient or "").lower() in self._rules.tenant.reporting_mailboxes:
+            known["recipient"] = outcome.reporter
         return _skipped(replace(outcome, **known), Closed(closed.reason, "the report tells of it in text only"))
 
     async def _original(self, place: ReportPlace, attachments: Sequence[Attachment]) -> Found | Closed:
