@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from shared.domain.headers import ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
-from shared.domain.model import SkipReason
+from shared.domain.model import Category, SkipReason
 from shared.domain.tenant import Tenant
 from shared.domain.text import MAX_ADDRESS, addresses, author, clean, decode_words, guid, ip_address, untagged
 
@@ -43,10 +43,14 @@ class Form(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail."""
+    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail.
+
+    `category` is the choice of the button whose report lay around it within the one that arrived.
+    """
 
     mime: bytes
     form: Form
+    category: Category | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ def _recipient(headers: Headers, tenant: Tenant, reporter: str) -> str:
 
 
 def _is_list(mail_address: str, lists: str) -> bool:
-    """Whether a list names itself by this address: `<mailto:all@a.example>` (RFC 2369), `<all.a.example>` (RFC 2919)."""
+    """Whether a list names itself so: as `<mailto:all@a.example>` (RFC 2369) or as `<all.a.example>` (RFC 2919)."""
     told = mail_address.lower()
     return f"<mailto:{told}>" in lists or f"<{told.replace('@', '.')}>" in lists
 

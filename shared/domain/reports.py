@@ -15,7 +15,7 @@ from typing import Literal
 from shared.domain.headers import begins_like_mail
 from shared.domain.model import Category, SkipReason
 from shared.domain.originals import OriginalFacts
-from shared.domain.text import address, clean, guid, ip_address
+from shared.domain.text import GUID, address, clean, guid, ip_address
 
 MAX_SUBJECT = 4_096
 """Characters of a report's subject that are looked at; Exchange keeps 255."""
@@ -71,6 +71,14 @@ class OriginalChoice:
 
 _NUMBERED = {"1": Category.SPAM, "2": Category.NOT_JUNK, "3": Category.PHISHING}
 _NAMED = {"junk": Category.SPAM, "not junk": Category.NOT_JUNK, "phishing": Category.PHISHING}
+# What mail flow rules put before a subject: a few words in brackets or stars, or a word of warning with a colon.
+_TAGS = re.compile(
+    r"(?:\s*+(?:\[[^\[\]|]{1,40}\]|\([^()|]{1,40}\)|\{[^{}|]{1,40}\}|<[^<>|]{1,40}>|\*{1,3}[^*|]{1,40}\*{1,3}"
+    r"|(?:ext(?:ern(?:al)?)?|caution|warning)\s?[:|-]))++\s*+",
+    re.IGNORECASE,
+)
+_FULL_FORM = re.compile(rf"[^|]{{0,60}}?(?<![^\W_])(?=[123]\s*\|\s*{GUID.pattern}\s*(?:\||\Z))", re.IGNORECASE)
+_FORWARDED = re.compile(r"\s*[^\W\d_]{1,8}\s?:")
 
 
 def read_subject(subject: str) -> ReportSubject:
@@ -78,17 +86,29 @@ def read_subject(subject: str) -> ReportSubject:
 
     Recognised are `3|<network message id>|<sender ip>|<sender>|(<subject>)` of the Report button, whose subject may
     be cut off and may itself hold `|`; the prefixes `1|`, `2|`, `3|` and `Junk:`, `Not junk:`, `Phishing:`; and the
-    add-in's `<Type>:<id>|<sender>|(<subject>) <date>`. Case and surrounding white space do not matter.
+    add-in's `<Type>:<id>|<sender>|(<subject>) <date>`. Case and surrounding white space do not matter. All may stand
+    behind tags of mail flow rules (`[EXTERNAL]`), the button's full form behind other words too. Nothing counts behind
+    `FW:` or `Re:`: whoever forwards by hand has a subject that the mail's sender wrote.
     """
     text = clean(subject[:MAX_SUBJECT]).strip()
+    return _told(text) or _told(_untagged(text)) or ReportSubject(category=Category.PHISHING, form="unrecognised")
+
+
+def _untagged(text: str) -> str:
+    """The subject without what a mail flow rule put before it."""
+    tags = _TAGS.match(text)
+    rest = text[tags.end() :] if tags else text
+    full_form = None if _FORWARDED.match(rest) else _FULL_FORM.match(rest)
+    return rest[full_form.end() :] if full_form else rest
+
+
+def _told(text: str) -> ReportSubject | None:
     number, bar, rest = text.partition("|")
     if bar and number.strip() in _NUMBERED:
         return _read_numbered(_NUMBERED[number.strip()], rest)
     name, colon, rest = text.partition(":")
     category = _NAMED.get(" ".join(name.lower().split()))
-    if colon and category:
-        return _read_named(category, rest)
-    return ReportSubject(category=Category.PHISHING, form="unrecognised")
+    return _read_named(category, rest) if colon and category else None
 
 
 def _read_numbered(category: Category, rest: str) -> ReportSubject:

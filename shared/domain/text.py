@@ -55,7 +55,7 @@ _LIST_PART = re.compile(r"(?:<\s*@[^<>]*+>|[^,;])++")  # a route (RFC 5322 secti
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([BbQq])\?([^?]*)\?=")
 _QUOTED_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
 _LITERAL = ""
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def clean(text: str, limit: int = LIMIT) -> str:
@@ -145,7 +145,7 @@ def untagged(mail_address: str) -> str:
 
 def guid(text: str) -> str | None:
     """The GUID in lower case, or None where the text is none."""
-    return text.strip().lower() if _GUID.fullmatch(text.strip()) else None
+    return text.strip().lower() if GUID.fullmatch(text.strip()) else None
 
 
 def ip_address(text: str) -> str | None:

@@ -8,12 +8,12 @@ delivered, and its sender must not choose what is submitted in its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.domain.exchange import exchange_facts
 from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers, start_of_mail
-from shared.domain.model import SkipReason
+from shared.domain.model import Category, SkipReason
 from shared.domain.originals import Closed, Form, Opened
 from shared.domain.reports import (
     Attachment,
@@ -65,15 +65,17 @@ def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
     """The innermost mail that was delivered to a person, out of what a report carries; any bytes have an answer."""
     layer = _Layer(content, Form.MIME)
     report: Opened | None = None
+    category: Category | None = None
     for _ in range(MAX_DEPTH + 1):
         inner = _look_into(layer, tenant)
         if inner is None:
-            return _opened(layer)
+            return replace(_opened(layer), category=category)
         if isinstance(inner, Closed):
             # A wrapper without a mail in it makes no report: then the mail with the wrapper is what was delivered.
             return report if report and inner.reason is SkipReason.NO_ORIGINAL else inner
         if inner.form is Form.REPORT:
-            report = _opened(layer)
+            report = replace(_opened(layer), category=category)
+            category = category or _chosen(read_headers(layer.content))
         layer = inner
     return Closed(SkipReason.UNREADABLE_ORIGINAL, f"more than {MAX_DEPTH} wrappers lie around the original")
 
@@ -185,8 +187,13 @@ def _is_report(headers: Headers, tenant: Tenant) -> bool:
     """Whether one of the tenant's people sent this mail as a report, by what only Exchange can have written."""
     if exchange_facts(headers).auth_as != "internal" or distrust(headers, _sender(headers), tenant) is not None:
         return False
+    return _chosen(headers) is not None or _is_addressed_to_us(headers, tenant)
+
+
+def _chosen(headers: Headers) -> Category | None:
+    """The choice of the button that sent a report, or None where its subject tells none."""
     subject = read_subject(decode_words((headers.only("subject") or "")[:_MAX_SUBJECT]))
-    return subject.form != "unrecognised" or _is_addressed_to_us(headers, tenant)
+    return None if subject.form == "unrecognised" else subject.category
 
 
 def _sender(headers: Headers) -> str | None:

@@ -217,6 +217,19 @@ def report_of_report_msg() -> Sample:
 
 
 @sample
+def forwarded_report() -> Sample:
+    """Somebody forwards a report by hand: what the button in it says counts."""
+    carried = formats.delivered_report(formats.report_body(ORIGINAL), subject="2|Your order")
+    return Sample(mail=report(attach_as_file(carried), subject="FW: 2|Your order"), category=Category.NOT_JUNK)
+
+
+@sample
+def tagged_report() -> Sample:
+    """A mail flow rule put a tag before the button's subject."""
+    return Sample(mail=report(item(ORIGINAL), subject="[EXTERNAL] 1|Your order"), category=Category.SPAM)
+
+
+@sample
 def hostile_mail_with_a_mail() -> Sample:
     """A stranger's mail that carries another: the outer one was delivered."""
     lure = formats.multipart("mixed", formats.text_part(), formats.mail_part(OTHER))

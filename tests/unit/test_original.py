@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.sample_tenant import REPORTING_MAILBOX
-from shared.domain.model import SkipReason
+from shared.domain.model import Category, SkipReason
 from shared.domain.originals import Closed, Form, Opened
 from shared.formats.original import MAX_DEPTH, open_original
 from shared.formats.outlook_message import OutlookAttachment, OutlookMessage, Property
@@ -364,6 +364,26 @@ def test_a_report_is_known_by_its_subject_or_its_mailbox(subject: str, to: str, 
     """A colleague's mail with a mail in it is a report only if it was sent as one."""
     mail = delivered_report(report_body(MAIL), subject=subject, to=to)
     assert opened(mail) == (Opened(MAIL, Form.REPORT) if is_report else Opened(mail, Form.MIME))
+
+
+@pytest.mark.parametrize(
+    ("subjects", "category"),
+    [
+        (["2|look"], Category.NOT_JUNK),
+        (["FW: 2|look", "2|look"], Category.NOT_JUNK),
+        (["1|look", "2|look"], Category.SPAM),
+        (["look"], None),
+        ([], None),
+    ],
+)
+def test_the_outermost_choice_of_the_buttons_within_is_told(subjects: list[str], category: Category | None) -> None:
+    """For whoever forwarded a report chose nothing himself."""
+    content = MAIL
+    for subject in reversed(subjects):
+        content = delivered_report(report_body(content), subject=subject)
+    found = opened(content)
+    assert isinstance(found, Opened)
+    assert (found.mime, found.category) == (MAIL, category)
 
 
 @pytest.mark.parametrize(

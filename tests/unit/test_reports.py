@@ -84,6 +84,21 @@ def test_the_report_buttons_subject() -> None:
     )
 
 
+@pytest.mark.parametrize("tag", ["[EXTERNAL] ", "(extern) ", "EXT - ", "Mail from outside ", "Outside the firm: "])
+def test_the_report_buttons_subject_is_known_behind_any_tag(tag: str) -> None:
+    """Nothing else looks like it."""
+    subject = f"2|{NETWORK_ID}|192.0.2.7|it@evil.example|(Pay [now])"
+    assert read_subject(tag + subject) == read_subject(subject)
+    assert read_subject(subject).form == "built_in"
+
+
+@pytest.mark.parametrize("before", ["FW: ", "[EXTERNAL] WG: ", "Re: [EXTERNAL] ", "Fwd : x ", "fw:fw:"])
+def test_what_is_forwarded_by_hand_claims_nothing(before: str) -> None:
+    """The subject behind it may be the phisher's: he does not choose that his mail is called good."""
+    for subject in ("2|Pay", f"2|{NETWORK_ID}|192.0.2.7|it@evil.example|(Pay)"):
+        assert read_subject(before + subject).form == "unrecognised"
+
+
 @pytest.mark.parametrize("end", ["", "|", "|not an ip|nobody|", "|192.0.2.7|it@evil.example|(cut o"])
 def test_a_cut_off_subject_still_tells(end: str) -> None:
     """The button cuts the subject off anywhere; what stands there is read, what does not is None."""
@@ -102,6 +117,10 @@ def test_a_cut_off_subject_still_tells(end: str) -> None:
         ("NOT JUNK:Buy now", Category.NOT_JUNK, "Buy now"),
         ("Not  junk : Buy now", Category.NOT_JUNK, "Buy now"),
         ("\u202dphishing: Buy: now", Category.PHISHING, "Buy: now"),
+        ("[EXTERNAL] 2|Buy now", Category.NOT_JUNK, "Buy now"),
+        ("[EXT][BULK] Junk: Buy now", Category.SPAM, "Buy now"),
+        ("External: 1|Buy now", Category.SPAM, "Buy now"),
+        ("*** Caution *** Not junk: [x] Buy", Category.NOT_JUNK, "[x] Buy"),
     ],
 )
 def test_a_prefix_is_the_choice(subject: str, category: Category, original: str | None) -> None:

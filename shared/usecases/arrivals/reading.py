@@ -114,6 +114,9 @@ class ReportReader:
         if isinstance(facts, Unreadable):
             return _skipped(outcome, Closed(SkipReason.UNREADABLE_ORIGINAL, facts.detail))
         outcome = _with_facts(outcome, facts, subject, found.opened.mime)
+        if subject.form == "unrecognised" and found.opened.category is not None:
+            # Somebody forwarded the report of a button, whose subject told what was chosen there.
+            outcome = replace(outcome, category=found.opened.category, direction=found.opened.category.direction)
         needless = await self._needless(place, subject, outcome, facts)
         if needless is not None:
             return _skipped(outcome, needless)
