@@ -19,6 +19,7 @@ from shared.codecs.manual_message import SCHEMA_VERSION, BadManualMessage, read_
 from shared.domain import keys
 from shared.domain.model import Kind
 from shared.domain.requests import ManualRequest
+from shared.domain.urls import refanged
 
 PATH = "path"
 """The one field that no message has: a file here, whose content is uploaded and named in the message instead."""
@@ -37,7 +38,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A request that may be sent. `recipient` is the one that was taken from the mail's own headers, else None."""
+    """A request that may be sent.
+
+    `recipient` is the one that was taken from the mail's own headers, `refanged` the URL that was written defanged.
+    """
 
     place: str
     body: str
@@ -46,6 +50,7 @@ class Ready:
     content_digest: str
     content: Content | None = None
     recipient: str | None = None
+    refanged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Examiner:
     kind: str
     defaults: Mapping[str, Any]
     now: datetime
+    is_refanging: bool = False
+    """Whether a defanged URL is sent as it was; else it is refused."""
     _seen: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def check_all(self, drafts: Iterable[Draft | Refused]) -> Iterator[Checked]:
@@ -105,6 +112,7 @@ class Examiner:
         if fields["kind"] != self.kind:
             raise BadManualMessage("invalid_field", f"kind: must be {self.kind} here")
         content, recipient = _take_content(fields, draft.folder)
+        plain = _refang(fields) if self.is_refanging else None
         body, request = _with_id(fields, self.now)
         return Ready(
             place=draft.place,
@@ -114,12 +122,22 @@ class Examiner:
             content_digest=request.content_digest,
             content=content,
             recipient=recipient,
+            refanged=plain,
         )
 
 
 def derived_id(content_digest: str) -> str:
     """The `requestId` of a request to which nobody gave one: the same content is the same request."""
     return f"cli-{content_digest[:32]}"
+
+
+def _refang(fields: dict[str, Any]) -> str | None:
+    """Put the URL as it was in place of a defanged one; returns it, or None where nothing was to be done."""
+    written = fields.get("url")
+    if not isinstance(written, str) or refanged(written) == written:
+        return None
+    fields["url"] = refanged(written)
+    return refanged(written)
 
 
 def _with_id(fields: dict[str, Any], now: datetime) -> tuple[str, ManualRequest]:

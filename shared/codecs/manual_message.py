@@ -14,7 +14,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NoReturn
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +35,7 @@ from shared.domain.model import Category, Kind, Priority
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId, RequestedFile
 from shared.domain.submissions import AllowOrBlock
 from shared.domain.text import MAX_ADDRESS, clean, is_address
+from shared.domain.urls import url_problem
 
 SCHEMA_VERSION: Final = 1
 MAX_BYTES = 48 * 1024
@@ -97,13 +97,9 @@ def _mail_address(value: str) -> str:
 
 
 def _web_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_absolute = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        is_absolute = False
-    if not is_absolute or clean(value, len(value)) != value or re.search(r"\s", value):
-        raise ValueError("must be an absolute http or https URL without white space or control characters")
+    problem = url_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
     return value
 
 

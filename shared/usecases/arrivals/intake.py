@@ -150,7 +150,8 @@ class IntakeManual:
     async def _candidate(self, request: ManualRequest, known: KnownRequest) -> Candidate:
         outcome = self._first_facts(request, known)
         if request.url is not None:
-            return Candidate(replace(outcome, item_key=keys.url_item(request.url)), Material(url=request.url))
+            item_key = await self._url_item(request.url)
+            return Candidate(replace(outcome, item_key=item_key), Material(url=request.url))
         if request.file is not None:
             return await self._file(replace(outcome, file_name=request.file.name), request.file.content)
         if isinstance(request.message, ContentBlob):
@@ -158,6 +159,16 @@ class IntakeManual:
         if request.message is None:
             return Candidate(outcome)
         return await self._mail_in_mailbox(request, outcome, request.message)
+
+    async def _url_item(self, url: str) -> str:
+        """The key of the URL's item: the one that a row of an earlier version claimed it under, where there is one.
+
+        That row may still speak, wait for its turn or be replayed; only under one key do the two see each other.
+        """
+        for earlier in keys.earlier_url_items(url):
+            if await self._items.is_claimed(earlier):
+                return earlier
+        return keys.url_item(url)
 
     async def _file(self, outcome: Outcome, blob: ContentBlob) -> Candidate:
         content = await self._uploaded(outcome, blob)
