@@ -230,6 +230,13 @@ def tagged_report() -> Sample:
 
 
 @sample
+def lost_report() -> Sample:
+    """A report that was taken from a journal: what Exchange wrote into it is gone."""
+    carried = formats.delivered_report(formats.report_body(ORIGINAL), auth_as="")
+    return Sample(mail=report(attach_as_file(carried.replace(b"X-MS-Exchange-Organization-AuthAs: \r\n", b""))))
+
+
+@sample
 def hostile_mail_with_a_mail() -> Sample:
     """A stranger's mail that carries another: the outer one was delivered."""
     lure = formats.multipart("mixed", formats.text_part(), formats.mail_part(OTHER))

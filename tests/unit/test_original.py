@@ -3,6 +3,7 @@
 import base64
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -344,6 +345,41 @@ def test_headers_that_were_signed_with_a_body_make_it_no_mail() -> None:
     """Some programs repeat the report's own headers in what they sign; the report is not the original."""
     body = b"From: anna@contoso.example\r\nSubject: 3|look\r\n" + report_body(MAIL)
     assert opened(as_opaque_signed_of(body)) == Opened(MAIL, Form.SIGNED)
+
+
+def lost(mail: bytes) -> bytes:
+    """The mail without what Exchange wrote into it."""
+    return b"".join(line for line in mail.splitlines(keepends=True) if not line.startswith(b"X-MS-Exchange-Org"))
+
+
+@pytest.mark.parametrize("wrap", [bytes, report_of_report, as_msg])
+@pytest.mark.parametrize(("subject", "to"), [("2|look", "soc@contoso.example"), ("look", REPORTING_MAILBOX)])
+def test_a_report_that_lost_exchanges_headers_is_never_the_original(
+    subject: str, to: str, wrap: Callable[[bytes], bytes]
+) -> None:
+    """Nothing tells who sent it, so nobody chose the mail in it; and it is no phish itself."""
+    found = opened(wrap(lost(delivered_report(report_body(MAIL), subject=subject, to=to))))
+    assert isinstance(found, Closed)
+    assert (found.reason, found.detail) == (
+        SkipReason.NO_ORIGINAL,
+        "a report that lost the headers of Exchange: nothing tells who sent it",
+    )
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        PASSED.encode() + lost(delivered_report(report_body(MAIL))),
+        b"X-MS-Exchange-CrossTenant-AuthAs: Anonymous\r\n" + lost(delivered_report(report_body(MAIL))),
+        lost(delivered_report(report_body(MAIL), reporter="eve@lure.test")),
+        lost(delivered_report(report_body(MAIL), subject="look", to="soc@contoso.example")),
+        lost(delivered_report(text_part())),
+    ],
+    ids=["checked", "from outside", "a stranger's", "no report", "no mail in it"],
+)
+def test_a_mail_that_only_lacks_headers_is_the_original(mail: bytes) -> None:
+    """A stranger's mail stays one: it is submitted, whatever it looks like."""
+    assert opened(mail) == Opened(mail, Form.MIME)
 
 
 # --- Reports of reports ---------------------------------------------------------------------------------------------

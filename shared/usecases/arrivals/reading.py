@@ -163,7 +163,8 @@ class ReportReader:
         known = {name: value for name in _TOLD if (value := getattr(told, name)) is not None}
         if (told.recipient or "").lower() in self._rules.tenant.reporting_mailboxes:
             known["recipient"] = outcome.reporter
-        return _skipped(replace(outcome, **known), Closed(closed.reason, "the report tells of it in text only"))
+        detail = closed.detail or "the report tells of it in text only"
+        return _skipped(replace(outcome, **known), Closed(closed.reason, detail))
 
     async def _original(self, place: ReportPlace, attachments: Sequence[Attachment]) -> Found | Closed:
         """The one original, or why there is none to submit."""
