@@ -162,7 +162,14 @@ _OTHER_EXTENSION = re.compile(
     "rar|rtf|svg|tar|tif|tiff|tnef|txt|url|vbs|vcf|wav|webp|wsf|xls|xlsb|xlsm|xlsx|xml|zip"
 )
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_TEAMS = re.compile(r"https://teams\.(?:microsoft|live)\.com/l/", re.IGNORECASE)
+_TEAMS_MESSAGE = re.compile(r"https://teams\.(?:microsoft|live)\.com/l/message/", re.IGNORECASE)
+# What mail programs write above a mail that they forward: a line that names its sender, and one for its subject soon.
+_FORWARDED_MAIL = re.compile(
+    r"^[\s>*]{0,9}(?:from|von|van|de|da|fra|fr\u00e5n|od|\u043e\u0442|\u53d1\u4ef6\u4eba|\u5dee\u51fa\u4eba)[\s*]{0,3}[:\uff1a]"
+    r"(?:[^\n]{0,500}\n){1,6}?[\s>*]{0,9}(?:subject|betreff|onderwerp|objet|asunto|assunto|oggetto|emne|\u00e4mne|temat|"
+    r"\u0442\u0435\u043c\u0430|\u4e3b\u9898|\u4ef6\u540d)[\s*]{0,3}[:\uff1a]",
+    re.IGNORECASE | re.MULTILINE,
+)
 _OTHER_ITEM = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,9}BEGIN:V(?:CARD|CALENDAR)\s", re.IGNORECASE)
 _OUTLOOK_STREAM = "__substg1.0_".encode("utf-16-le")
 
@@ -201,8 +208,14 @@ def looks_like_mail(content: bytes) -> bool:
 
 
 def tells_of_teams(subject: str, text: str) -> bool:
-    """Whether a report without a mail is about a Teams message. Nobody documents its form: a link to one tells."""
-    return _TEAMS.search(text[:MAX_TEXT]) is not None or "microsoft teams" in subject.lower()
+    """Whether a report without a mail is about a Teams message. Nobody documents its form: a link to one tells.
+
+    Not in a mail that somebody forwarded: invitations and notices of Teams, and lures like them, hold such links too.
+    """
+    told = read_subject(subject)
+    is_forward = _FORWARDED.match(told.original_subject or "" if told.form != "unrecognised" else subject) is not None
+    read = text[:MAX_TEXT]
+    return not is_forward and _TEAMS_MESSAGE.search(read) is not None and _FORWARDED_MAIL.search(read) is None
 
 
 def disagreements(subject: ReportSubject, facts: OriginalFacts) -> list[str]:

@@ -312,6 +312,15 @@ def teams_report() -> Sample:
 
 
 @sample
+def teams_forward() -> Sample:
+    """A mail that was forwarded by hand, and holds a link into Teams."""
+    link = "https://teams.microsoft.com/l/message/19:abc@thread.v2/1700000000000"
+    head = "From: Microsoft Teams <desk@lure.test>\r\nSent: Monday\r\nSubject: You were mentioned"
+    body = f"See below.\r\n\r\n{head}\r\n\r\n{link}"
+    return Sample(mail=report(subject="3|You were mentioned in Microsoft Teams", body=body))
+
+
+@sample
 def reference_attachment() -> Sample:
     """The original lies in the cloud, and the report has a link to it."""
     link = ReferenceAttachment("strange mail.eml", "https://files.contoso.example/strange-mail.eml")

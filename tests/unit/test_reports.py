@@ -22,6 +22,7 @@ from shared.domain.reports import (
     choose_sniffed,
     looks_like_mail,
     read_subject,
+    tells_of_teams,
 )
 from shared.domain.tenant import Tenant
 
@@ -522,3 +523,35 @@ def test_real_reported_mail(reported_mail: list[Path]) -> None:
         head = re.split(rb"\r?\n\r?\n", mime, maxsplit=1)[0]
         assert (facts.network_message_id is not None) == (NETWORK_ID_HEADER.search(head) is not None)
     assert len(reported_mail) / (time.process_time() - started_s) > 500
+
+
+# --- Teams ----------------------------------------------------------------------------------------------------------
+
+TEAMS = "https://teams.microsoft.com/l/message/19:abc@thread.v2/1700000000000"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "is_teams"),
+    [
+        ("3|A message was reported", f"Reported message: {TEAMS}", True),
+        ("A message was reported", f"From: Eve\n{TEAMS}", True),
+        ("3|x", "https://teams.microsoft.com/l/meetup-join/19%3ameeting", False),
+        ("3|Microsoft Teams: you were mentioned", "Click here", False),
+        ("FW: A message", TEAMS, False),
+        ("3|WG: A message", TEAMS, False),
+        ("3|x", f"Look!\r\n\r\n> *From:* Teams\r\n> Sent: now\r\n> Subject: x\r\n\r\n{TEAMS}", False),
+        ("3|x", f"Von: Teams\nGesendet: heute\nAn: Rita\nBetreff: x\n{TEAMS}", False),
+    ],
+)
+def test_only_a_report_of_a_teams_message_is_one(subject: str, text: str, *, is_teams: bool) -> None:
+    """What was forwarded by hand is a mail whose original is missing, whatever links it holds."""
+    assert tells_of_teams(subject, text) is is_teams
+
+
+def test_text_that_is_slow_to_search_is_quick() -> None:
+    """However often it begins to look like a forwarded mail."""
+    started_s = time.process_time()
+    for piece in ("from:\n", "from:" + "x" * 400 + "\n", "> " * 9 + "from:\n\n\n\n", " " * 50 + "\n"):
+        tells_of_teams("3|x", piece * (100_000 // len(piece)) + TEAMS)
+        tells_of_teams("3|x", TEAMS + "\n" + piece * (100_000 // len(piece)))
+    assert time.process_time() - started_s < 1
