@@ -139,7 +139,7 @@ def email(
 Examples:
   submissions submit url https://login-portal.example/ --category phishing
   submissions submit url --from-file urls.csv --category phishing --dry-run
-  submissions submit url --refang 'hxxps://lure[.]example/' --category phishing"""
+  submissions submit url --refang 'hxxps://lure[.]test' --category phishing"""
 )
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option("--refang", is_flag=True, help="Take defanged URLs as they were, and say how; else they are refused.")
