@@ -135,6 +135,8 @@ def _examine(one: Checked, tally: Tally) -> None:
         tally.ready += 1
         if one.recipient is not None:
             tell(f"{one.place}: recipient {one.recipient}, as the mail's own headers say")
+        if one.renamed is not None:
+            tell(f"{one.place}: sent as {one.renamed}, without what hides or turns in its name")
         if one.refanged is not None:
             tell(f"{one.place}: refanged, {clean(one.refanged)}")
     elif isinstance(one, Repeated):

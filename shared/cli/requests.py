@@ -19,6 +19,7 @@ from shared.codecs.manual_message import SCHEMA_VERSION, BadManualMessage, read_
 from shared.domain import keys
 from shared.domain.model import Kind
 from shared.domain.requests import ManualRequest
+from shared.domain.text import clean
 from shared.domain.urls import refanged
 
 PATH = "path"
@@ -40,7 +41,8 @@ class Draft:
 class Ready:
     """A request that may be sent.
 
-    `recipient` is the one that was taken from the mail's own headers, `refanged` the URL that was written defanged.
+    `recipient` is the one that was taken from the mail's own headers, `refanged` the URL that was written defanged,
+    `renamed` the name of a file whose own has characters that are not what they seem.
     """
 
     place: str
@@ -51,6 +53,7 @@ class Ready:
     content: Content | None = None
     recipient: str | None = None
     refanged: str | None = None
+    renamed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Examiner:
             content=content,
             recipient=recipient,
             refanged=plain,
+            renamed=_renamed(draft, fields),
         )
 
 
@@ -181,11 +185,29 @@ def _take_content(fields: dict[str, Any], folder: Path) -> tuple[Content | None,
     return _uploaded(fields, place, folder / path)
 
 
+def _plain_name(path: Path) -> str:
+    """The file's name without what hides or turns its end, and without the other system's separator.
+
+    Such a name is a lure's own (`invoice\u202efdp.exe`), so the file is what one wants to submit; the intake takes
+    only names that are what they seem.
+    """
+    return clean(path.name).replace("\\", "_").strip()
+
+
+def _renamed(draft: Draft, fields: Mapping[str, Any]) -> str | None:
+    """The name under which a file is sent that has another one here; None where it keeps its own, or was given one."""
+    given = draft.fields.get("file")
+    if fields["kind"] != Kind.FILE.value or PATH not in draft.fields or (isinstance(given, dict) and "name" in given):
+        return None
+    name = fields["file"]["name"]
+    return None if name == Path(draft.fields[PATH]).name else name
+
+
 def _uploaded(fields: dict[str, Any], place: str, path: Path) -> tuple[Content, str | None]:
     try:
         content, octets = read_content(path)
         if place == "file":
-            fields[place] = {"name": path.name, **fields.get(place, {}), "content": content.name}
+            fields[place] = {"name": _plain_name(path), **fields.get(place, {}), "content": content.name}
             return content, None
         fields[place] = {**fields.get(place, {}), "content": content.name}
         mail = open_mail(octets)

@@ -310,6 +310,29 @@ def test_refanging_is_told_and_makes_the_same_request() -> None:
     assert sent(second)["url"] == "https://lure.example/b[.]c"
 
 
+# --- Names of files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "sent_as"),
+    [
+        ("invoice\u202efdp.exe", "invoicefdp.exe"),
+        ("a\u200bb\nc.htm", "ab c.htm"),
+        ("a\\b.htm", "a_b.htm"),
+        ("请求付款.exe", None),
+    ],
+)
+def test_a_file_whose_name_hides_is_sent_under_a_plain_one(tmp_path: Path, name: str, sent_as: str | None) -> None:
+    """Such files are what one submits: the name is told, the content is whole."""
+    (tmp_path / name).write_bytes(b"MZ")
+    (found,) = examiner("file", {}).check_all([Draft("argument 1", {"path": name}, tmp_path)])
+    assert isinstance(found, Ready), found
+    assert found.renamed == sent_as
+    assert sent(found)["file"]["name"] == (sent_as or name)
+    assert found.content is not None
+    assert found.content.path.read_bytes() == b"MZ"
+
+
 # --- Any input ------------------------------------------------------------------------------------------------------
 
 CELLS = st.one_of(
