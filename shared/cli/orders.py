@@ -29,6 +29,7 @@ from shared.cli.request_files import UnreadableFile, read_drafts
 from shared.cli.requests import Checked, Draft, Examiner, Ready, Refused, Repeated
 from shared.cli.sending import Fate, Sender, Sent, send_all
 from shared.domain.model import Outcome, State
+from shared.domain.text import clean
 
 Drafts = Callable[[], Iterator[Draft | Refused]]
 """All drafts from the first one on, as often as it is called."""
@@ -60,6 +61,7 @@ class Order:
     all_or_nothing: bool
     again: bool
     wait_s: float | None
+    is_refanging: bool = False
 
 
 @dataclass(slots=True)
@@ -123,7 +125,8 @@ def carry_out(order: Order, drafts: Drafts, output: Output, connect: Connecting)
 
 
 def _checked(order: Order, drafts: Drafts) -> Iterator[Checked]:
-    return Examiner(order.kind, order.defaults, SystemClock().now()).check_all(drafts())
+    examiner = Examiner(order.kind, order.defaults, SystemClock().now(), order.is_refanging)
+    return examiner.check_all(drafts())
 
 
 def _examine(one: Checked, tally: Tally) -> None:
@@ -132,6 +135,10 @@ def _examine(one: Checked, tally: Tally) -> None:
         tally.ready += 1
         if one.recipient is not None:
             tell(f"{one.place}: recipient {one.recipient}, as the mail's own headers say")
+        if one.renamed is not None:
+            tell(f"{one.place}: sent as {one.renamed}, without what hides or turns in its name")
+        if one.refanged is not None:
+            tell(f"{one.place}: refanged, {clean(one.refanged)}")
     elif isinstance(one, Repeated):
         tally.repeated += 1
         tell(f"{one.place}: the same request as {one.first}, which is sent once")

@@ -19,6 +19,8 @@ from shared.codecs.manual_message import SCHEMA_VERSION, BadManualMessage, read_
 from shared.domain import keys
 from shared.domain.model import Kind
 from shared.domain.requests import ManualRequest
+from shared.domain.text import clean
+from shared.domain.urls import refanged
 
 PATH = "path"
 """The one field that no message has: a file here, whose content is uploaded and named in the message instead."""
@@ -37,7 +39,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A request that may be sent. `recipient` is the one that was taken from the mail's own headers, else None."""
+    """A request that may be sent.
+
+    `recipient` is the one that was taken from the mail's own headers, `refanged` the URL that was written defanged,
+    `renamed` the name of a file whose own has characters that are not what they seem.
+    """
 
     place: str
     body: str
@@ -46,6 +52,8 @@ class Ready:
     content_digest: str
     content: Content | None = None
     recipient: str | None = None
+    refanged: str | None = None
+    renamed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,8 @@ class Examiner:
     kind: str
     defaults: Mapping[str, Any]
     now: datetime
+    is_refanging: bool = False
+    """Whether a defanged URL is sent as it was; else it is refused."""
     _seen: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def check_all(self, drafts: Iterable[Draft | Refused]) -> Iterator[Checked]:
@@ -105,6 +115,7 @@ class Examiner:
         if fields["kind"] != self.kind:
             raise BadManualMessage("invalid_field", f"kind: must be {self.kind} here")
         content, recipient = _take_content(fields, draft.folder)
+        plain = _refang(fields) if self.is_refanging else None
         body, request = _with_id(fields, self.now)
         return Ready(
             place=draft.place,
@@ -114,12 +125,23 @@ class Examiner:
             content_digest=request.content_digest,
             content=content,
             recipient=recipient,
+            refanged=plain,
+            renamed=_renamed(draft, fields),
         )
 
 
 def derived_id(content_digest: str) -> str:
     """The `requestId` of a request to which nobody gave one: the same content is the same request."""
     return f"cli-{content_digest[:32]}"
+
+
+def _refang(fields: dict[str, Any]) -> str | None:
+    """Put the URL as it was in place of a defanged one; returns it, or None where nothing was to be done."""
+    written = fields.get("url")
+    if not isinstance(written, str) or refanged(written) == written:
+        return None
+    fields["url"] = refanged(written)
+    return refanged(written)
 
 
 def _with_id(fields: dict[str, Any], now: datetime) -> tuple[str, ManualRequest]:
@@ -163,11 +185,29 @@ def _take_content(fields: dict[str, Any], folder: Path) -> tuple[Content | None,
     return _uploaded(fields, place, folder / path)
 
 
+def _plain_name(path: Path) -> str:
+    """The file's name without what hides or turns its end, and without the other system's separator.
+
+    Such a name is a lure's own (`invoice\u202efdp.exe`), so the file is what one wants to submit; the intake takes
+    only names that are what they seem.
+    """
+    return clean(path.name).replace("\\", "_").strip()
+
+
+def _renamed(draft: Draft, fields: Mapping[str, Any]) -> str | None:
+    """The name under which a file is sent that has another one here; None where it keeps its own, or was given one."""
+    given = draft.fields.get("file")
+    if fields["kind"] != Kind.FILE.value or PATH not in draft.fields or (isinstance(given, dict) and "name" in given):
+        return None
+    name = fields["file"]["name"]
+    return None if name == Path(draft.fields[PATH]).name else name
+
+
 def _uploaded(fields: dict[str, Any], place: str, path: Path) -> tuple[Content, str | None]:
     try:
         content, octets = read_content(path)
         if place == "file":
-            fields[place] = {"name": path.name, **fields.get(place, {}), "content": content.name}
+            fields[place] = {"name": _plain_name(path), **fields.get(place, {}), "content": content.name}
             return content, None
         fields[place] = {**fields.get(place, {}), "content": content.name}
         mail = open_mail(octets)

@@ -138,9 +138,11 @@ def email(
     epilog="""\b
 Examples:
   submissions submit url https://login-portal.example/ --category phishing
-  submissions submit url --from-file urls.csv --category phishing --dry-run"""
+  submissions submit url --from-file urls.csv --category phishing --dry-run
+  submissions submit url --refang 'hxxps://lure[.]test' --category phishing"""
 )
 @click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option("--refang", is_flag=True, help="Take defanged URLs as they were, and say how; else they are refused.")
 @_options(("phishing", "malware", "notJunk"))
 @click.pass_context
 def url(ctx: click.Context, /, *, urls: tuple[str, ...], **options: Any) -> None:
@@ -194,6 +196,7 @@ def _carry_out(
         all_or_nothing=options["all_or_nothing"],
         again=options["again"],
         wait_s=options["wait"],
+        is_refanging=options.get("refang", False),
     )
     if options["from_file"] is None:
         return carry_out(order, lambda: _drafts(items), session.output, session.connect)

@@ -14,7 +14,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NoReturn
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +35,7 @@ from shared.domain.model import Category, Kind, Priority
 from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId, RequestedFile
 from shared.domain.submissions import AllowOrBlock
 from shared.domain.text import MAX_ADDRESS, clean, is_address
+from shared.domain.urls import url_problem
 
 SCHEMA_VERSION: Final = 1
 MAX_BYTES = 48 * 1024
@@ -46,6 +46,14 @@ RESERVED_NAMES = frozenset({"id", "dequeuecount", "expirationtime", "insertionti
 """Top-level names, in lower case, that the Functions host takes for metadata of the queue message, in any case."""
 
 REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
+_MESSAGE_ID = r"<[!-;=?-~]{1,996}>"
+_PATTERNS_IN_WORDS = {
+    "requestId": "must have 1 to 64 letters, digits, dots, dashes and underscores",
+    "disputes": "must be a SubmissionId: 32 characters, digits and a to f",
+    "message.messageId": "must be Graph's id: letters, digits and + / = _ -, at most 1,024",
+    "message.internetMessageId": "must be the Message-ID with its angle brackets, such as <abc@mail.example>: no white "
+    "space, no further < or >, nothing but ASCII, at most 998 characters",
+}
 
 _BYTE_ORDER_MARK = "\ufeff"
 _MAX_PATH = 25
@@ -85,6 +93,8 @@ class ReadableFacts:
     category: Category | None = None
     requested_by: str | None = None
     request_id: str | None = None
+    mailbox: str | None = None
+    internet_message_id: str | None = None
 
 
 # --- The message as it is sent --------------------------------------------------------------------------------------
@@ -97,13 +107,9 @@ def _mail_address(value: str) -> str:
 
 
 def _web_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_absolute = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        is_absolute = False
-    if not is_absolute or clean(value, len(value)) != value or re.search(r"\s", value):
-        raise ValueError("must be an absolute http or https URL without white space or control characters")
+    problem = url_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
     return value
 
 
@@ -159,7 +165,7 @@ class MessageByInternetIdFields(_Model):
     """A mail by its Message-ID header in one mailbox."""
 
     mailbox: _Address
-    internet_message_id: str = Field(pattern=r"^<[!-;=?-~]{1,996}>$", description="the Message-ID, with < and >")
+    internet_message_id: str = Field(pattern=f"^{_MESSAGE_ID}$", description="the Message-ID, with < and >")
 
 
 class MessageByContentFields(_Model):
@@ -285,11 +291,16 @@ def readable_facts(body: str) -> ReadableFacts:
         return ReadableFacts()
     told = {name: value for name, value in fields.items() if isinstance(value, str)}
     requested_by, request_id = told.get("requestedBy", ""), told.get("requestId", "")
+    place = fields.get("message")
+    named = {name: value for name, value in place.items() if isinstance(value, str)} if isinstance(place, dict) else {}
+    mailbox, internet_id = named.get("mailbox", ""), named.get("internetMessageId", "")
     return ReadableFacts(
         kind=Kind(told["kind"]) if told.get("kind") in set(Kind) else None,
         category=Category(told["category"]) if told.get("category") in set(Category) else None,
         requested_by=requested_by if is_address(requested_by) else None,
         request_id=request_id if re.fullmatch(REQUEST_ID, request_id) else None,
+        mailbox=mailbox if is_address(mailbox) else None,
+        internet_message_id=internet_id if re.fullmatch(_MESSAGE_ID, internet_id) else None,
     )
 
 
@@ -361,6 +372,8 @@ def _problem(error: ErrorDetails) -> tuple[str, str]:
             return "unknown_field", f"{path}: is not a field of this message"
         case "model_type":
             return "invalid_field", f"{path}: must be an object"
+        case "string_pattern_mismatch" if path in _PATTERNS_IN_WORDS:
+            return "invalid_field", f"{path}: {_PATTERNS_IN_WORDS[path]}"
     return "invalid_field", f"{path}: {error['msg'].removeprefix('Value error, ')}"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from shared.domain.model import Kind
 from shared.domain.submissions import AllowOrBlock, SubmissionOrder, ThreatSubmission
 from shared.domain.text import clean
+from shared.domain.urls import encoded
 
 PIECE_BYTES = 3 * 16 * 1024
 """A multiple of three: base64 of such pieces needs no padding, so that they can follow one another."""
@@ -33,7 +34,7 @@ def write_order(order: SubmissionOrder) -> bytes:
     if order.message_url is not None:
         fields["messageUrl"] = order.message_url
     if order.kind is Kind.URL:
-        fields["webUrl"] = order.url
+        fields["webUrl"] = None if order.url is None else encoded(order.url)
     if order.kind is Kind.FILE:
         fields["fileName"] = order.file_name
     if order.allow_or_block is not None:

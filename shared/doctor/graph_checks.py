@@ -17,7 +17,7 @@ from shared.doctor.findings import Result, ok, unclear, wrong
 from shared.doctor.graph_troubles import Remedies, graph_trouble, is_role_missing
 from shared.doctor.ports import Graph, Instruments, Tokens
 from shared.doctor.roles import ALERTS, HUNT, NEEDED_BY, SUBMIT, compare, needed_roles
-from shared.domain.errors import GraphError, NotAllowed, Refused
+from shared.domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed, Refused
 from shared.ports import Clock, HuntingQueries, MailSource, ReportPage, UserSubmissions
 from shared.settings import ReportingMailbox, Settings
 
@@ -94,6 +94,11 @@ _ATTACHMENTS = Remedies(
     forbidden=f"The mails can be listed, their attachments not: `Mail.ReadBasic` is too little; {_SCOPE}",
     refused="Try again: the mail may have been moved just now.",
 )
+_NO_MAILBOX = "Graph knows no such mailbox or folder: correct REPORTING_MAILBOXES."
+_NOT_IN_CLOUD = (
+    "The mailbox is on-premises, inactive or unlicensed, and Graph reads none of these: move it to Exchange Online, "
+    "restore it or give it a licence, or report to another one."
+)
 
 
 async def reporting_mailbox(mail: MailSource, box: ReportingMailbox) -> Result:
@@ -103,7 +108,7 @@ async def reporting_mailbox(mail: MailSource, box: ReportingMailbox) -> Result:
     except GraphError as error:
         remedies = Remedies(
             forbidden=f"So that the app may read this mailbox, {_SCOPE}",
-            refused="Graph knows no such mailbox or folder: correct REPORTING_MAILBOXES.",
+            refused=_NOT_IN_CLOUD if error.code == NO_CLOUD_MAILBOX else _NO_MAILBOX,
         )
         return graph_trouble(error, remedies)
     if not page.reports:

@@ -58,6 +58,10 @@ class GraphError(DefenderSubmissionsError):
         return f"{self.operation}: status {self.status}, code {self.code}, request id {self.request_id}"
 
 
+NO_CLOUD_MAILBOX = "MailboxNotEnabledForRESTAPI"
+"""Graph's code, with 404, for a mailbox that is on-premises, inactive or has no licence: its address may be right."""
+
+
 class NotSent(GraphError):
     """No connection was made, so nothing can have happened: try again later."""
 

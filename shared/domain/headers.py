@@ -37,6 +37,8 @@ _READ = frozenset(
         "cc",
         "content-transfer-encoding",
         "content-type",
+        "list-id",
+        "list-post",
         "reply-to",
         "return-path",
         "sender",

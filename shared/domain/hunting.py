@@ -63,7 +63,8 @@ def _mail(row: Mapping[str, object]) -> tuple[str, MESSAGE] | None:
 
 def _url(row: Mapping[str, object]) -> tuple[str, MESSAGE] | None:
     url = _text(row, "Url")
-    return (keys.url_item(url), {"kind": "url", "url": url}) if url else None
+    # As it is written: the id of a request must not change with a version, or it is asked for again.
+    return (keys.url_item_as_written(url), {"kind": "url", "url": url}) if url else None
 
 
 def _text(row: Mapping[str, object], column: str) -> str:

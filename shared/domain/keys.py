@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 
 from shared.domain.model import Category, Kind
+from shared.domain.urls import one_spelling
 
 _SEPARATOR = "\x00"
 _ORIGIN = re.compile(r"[^:/?#]*://[^/?#]*")
@@ -84,10 +85,22 @@ def email_item(network_message_id: str | None, internet_message_id: str | None, 
 
 
 def url_item(url: str) -> str:
-    """The key of a URL: scheme and host in lower case, the rest as it stands."""
+    """The key of a URL: of the request that it leads to, however it is spelt."""
+    return _digest(Kind.URL, one_spelling(url))
+
+
+def url_item_as_written(url: str) -> str:
+    """The key that a URL had in earlier versions: scheme and host in lower case, the rest as it stands."""
     origin = _ORIGIN.match(url)
     end = origin.end() if origin else 0
     return _digest(Kind.URL, url[:end].lower() + url[end:])
+
+
+def earlier_url_items(url: str) -> tuple[str, ...]:
+    """Other keys that rows of earlier versions may have for this request: as it is written, and without its end."""
+    spelling = one_spelling(url)
+    written = (url, url.partition("#")[0], spelling.removesuffix("/") if spelling.count("/") == 3 else spelling)
+    return tuple(dict.fromkeys(key for one in written if (key := url_item_as_written(one)) != url_item(url)))
 
 
 def file_item(sha256: str) -> str:

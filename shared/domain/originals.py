@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from shared.domain.headers import DELIVERY, ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
-from shared.domain.model import SkipReason
+from shared.domain.headers import ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
+from shared.domain.model import Category, SkipReason
 from shared.domain.tenant import Tenant
-from shared.domain.text import MAX_ADDRESS, addresses, author, clean, decode_words, guid, ip_address
+from shared.domain.text import MAX_ADDRESS, addresses, author, clean, decode_words, guid, ip_address, untagged
 
 _MAX_ENCODED = 4_096
 """Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""
@@ -43,10 +43,14 @@ class Form(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail."""
+    """The original. Its bytes are not checked any further: `read_original` tells whether they are a mail.
+
+    `category` is the choice of the button whose report lay around it within the one that arrived.
+    """
 
     mime: bytes
     form: Form
+    category: Category | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +115,24 @@ def _first(values: Iterable[T | None]) -> T | None:
 
 
 def _recipient(headers: Headers, tenant: Tenant, reporter: str) -> str:
-    """Who got the mail: where it was delivered, else whom it names, else who reported it."""
+    """Who got the mail: the reporter where it names him, else the first of the tenant's whom it names, else he again.
 
-    def internal(*names: str) -> Iterator[str]:
-        named = (one for value in headers.values(*names) for one in addresses(value))
-        return (one for one in named if tenant.owns(one))
+    Exchange authenticated the reporter and nobody else; Exchange Online writes no `Delivered-To` or the like, so these
+    are the sender's word and not asked. Microsoft counts recipients as they are once lists are expanded and tags behind
+    a plus are taken off ("EmailEvents", RecipientEmailAddress; "Plus addressing in Exchange Online"), and so do we.
+    """
+    named = [untagged(one) for value in headers.values("to", "cc") for one in addresses(value) if tenant.owns(one)]
+    if untagged(reporter).lower() in map(str.lower, named):
+        return reporter
+    lists = " ".join(headers.values("list-id", "list-post")).lower()
+    mailboxes = (one for one in named if one.lower() not in tenant.reporting_mailboxes and not _is_list(one, lists))
+    return next(mailboxes, reporter)
 
-    delivered = next(internal(*DELIVERY), None)
-    if delivered:
-        return delivered
-    first = None
-    for one in internal("to", "cc"):
-        first = first or one
-        if one.lower() == reporter.lower():
-            return reporter
-    return first or reporter
+
+def _is_list(mail_address: str, lists: str) -> bool:
+    """Whether a list names itself so: as `<mailto:all@a.example>` (RFC 2369) or as `<all.a.example>` (RFC 2919)."""
+    told = mail_address.lower()
+    return f"<mailto:{told}>" in lists or f"<{told.replace('@', '.')}>" in lists
 
 
 def _internet_message_id(headers: Headers) -> str | None:

@@ -15,7 +15,7 @@ from typing import Literal
 from shared.domain.headers import begins_like_mail
 from shared.domain.model import Category, SkipReason
 from shared.domain.originals import OriginalFacts
-from shared.domain.text import address, clean, guid, ip_address
+from shared.domain.text import GUID, address, clean, guid, ip_address
 
 MAX_SUBJECT = 4_096
 """Characters of a report's subject that are looked at; Exchange keeps 255."""
@@ -71,6 +71,14 @@ class OriginalChoice:
 
 _NUMBERED = {"1": Category.SPAM, "2": Category.NOT_JUNK, "3": Category.PHISHING}
 _NAMED = {"junk": Category.SPAM, "not junk": Category.NOT_JUNK, "phishing": Category.PHISHING}
+# What mail flow rules put before a subject: a few words in brackets or stars, or a word of warning with a colon.
+_TAGS = re.compile(
+    r"(?:\s*+(?:\[[^\[\]|]{1,40}\]|\([^()|]{1,40}\)|\{[^{}|]{1,40}\}|<[^<>|]{1,40}>|\*{1,3}[^*|]{1,40}\*{1,3}"
+    r"|(?:ext(?:ern(?:al)?)?|caution|warning)\s?[:|-]))++\s*+",
+    re.IGNORECASE,
+)
+_FULL_FORM = re.compile(rf"[^|]{{0,60}}?(?<![^\W_])(?=[123]\s*\|\s*{GUID.pattern}\s*(?:\||\Z))", re.IGNORECASE)
+_FORWARDED = re.compile(r"\s*[^\W\d_]{1,8}\s?:")
 
 
 def read_subject(subject: str) -> ReportSubject:
@@ -78,17 +86,29 @@ def read_subject(subject: str) -> ReportSubject:
 
     Recognised are `3|<network message id>|<sender ip>|<sender>|(<subject>)` of the Report button, whose subject may
     be cut off and may itself hold `|`; the prefixes `1|`, `2|`, `3|` and `Junk:`, `Not junk:`, `Phishing:`; and the
-    add-in's `<Type>:<id>|<sender>|(<subject>) <date>`. Case and surrounding white space do not matter.
+    add-in's `<Type>:<id>|<sender>|(<subject>) <date>`. Case and surrounding white space do not matter. All may stand
+    behind tags of mail flow rules (`[EXTERNAL]`), the button's full form behind other words too. Nothing counts behind
+    `FW:` or `Re:`: whoever forwards by hand has a subject that the mail's sender wrote.
     """
     text = clean(subject[:MAX_SUBJECT]).strip()
+    return _told(text) or _told(_untagged(text)) or ReportSubject(category=Category.PHISHING, form="unrecognised")
+
+
+def _untagged(text: str) -> str:
+    """The subject without what a mail flow rule put before it."""
+    tags = _TAGS.match(text)
+    rest = text[tags.end() :] if tags else text
+    full_form = None if _FORWARDED.match(rest) else _FULL_FORM.match(rest)
+    return rest[full_form.end() :] if full_form else rest
+
+
+def _told(text: str) -> ReportSubject | None:
     number, bar, rest = text.partition("|")
     if bar and number.strip() in _NUMBERED:
         return _read_numbered(_NUMBERED[number.strip()], rest)
     name, colon, rest = text.partition(":")
     category = _NAMED.get(" ".join(name.lower().split()))
-    if colon and category:
-        return _read_named(category, rest)
-    return ReportSubject(category=Category.PHISHING, form="unrecognised")
+    return _read_named(category, rest) if colon and category else None
 
 
 def _read_numbered(category: Category, rest: str) -> ReportSubject:
@@ -142,7 +162,14 @@ _OTHER_EXTENSION = re.compile(
     "rar|rtf|svg|tar|tif|tiff|tnef|txt|url|vbs|vcf|wav|webp|wsf|xls|xlsb|xlsm|xlsx|xml|zip"
 )
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_TEAMS = re.compile(r"https://teams\.(?:microsoft|live)\.com/l/", re.IGNORECASE)
+_TEAMS_MESSAGE = re.compile(r"https://teams\.(?:microsoft|live)\.com/l/message/", re.IGNORECASE)
+# What mail programs write above a mail that they forward: a line that names its sender, and one for its subject soon.
+_FORWARDED_MAIL = re.compile(
+    r"^[\s>*]{0,9}(?:from|von|van|de|da|fra|fr\u00e5n|od|\u043e\u0442|\u53d1\u4ef6\u4eba|\u5dee\u51fa\u4eba)[\s*]{0,3}[:\uff1a]"
+    r"(?:[^\n]{0,500}\n){1,6}?[\s>*]{0,9}(?:subject|betreff|onderwerp|objet|asunto|assunto|oggetto|emne|\u00e4mne|temat|"
+    r"\u0442\u0435\u043c\u0430|\u4e3b\u9898|\u4ef6\u540d)[\s*]{0,3}[:\uff1a]",
+    re.IGNORECASE | re.MULTILINE,
+)
 _OTHER_ITEM = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,9}BEGIN:V(?:CARD|CALENDAR)\s", re.IGNORECASE)
 _OUTLOOK_STREAM = "__substg1.0_".encode("utf-16-le")
 
@@ -181,8 +208,14 @@ def looks_like_mail(content: bytes) -> bool:
 
 
 def tells_of_teams(subject: str, text: str) -> bool:
-    """Whether a report without a mail is about a Teams message. Nobody documents its form: a link to one tells."""
-    return _TEAMS.search(text[:MAX_TEXT]) is not None or "microsoft teams" in subject.lower()
+    """Whether a report without a mail is about a Teams message. Nobody documents its form: a link to one tells.
+
+    Not in a mail that somebody forwarded: invitations and notices of Teams, and lures like them, hold such links too.
+    """
+    told = read_subject(subject)
+    is_forward = _FORWARDED.match(told.original_subject or "" if told.form != "unrecognised" else subject) is not None
+    read = text[:MAX_TEXT]
+    return not is_forward and _TEAMS_MESSAGE.search(read) is not None and _FORWARDED_MAIL.search(read) is None
 
 
 def disagreements(subject: ReportSubject, facts: OriginalFacts) -> list[str]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import product
 
 from shared.domain.model import Category, Kind
+from shared.domain.urls import one_spelling
 
 OLDEST_REPORT = timedelta(days=30)
 """Microsoft takes mail up to 30 days old (Defender documentation, "admin submissions", 2025-09)."""
@@ -148,7 +149,7 @@ class Unowned:
 
     def _item(self, one: ThreatSubmission | LostSubmission) -> str | None:
         if self._kind is Kind.URL:
-            return one.url
+            return None if one.url is None else one_spelling(one.url)
         return one.file_name if self._kind is Kind.FILE else _plain(one.recipient)
 
     def _words(self, one: ThreatSubmission | LostSubmission) -> _Words:

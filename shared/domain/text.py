@@ -55,7 +55,7 @@ _LIST_PART = re.compile(r"(?:<\s*@[^<>]*+>|[^,;])++")  # a route (RFC 5322 secti
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([BbQq])\?([^?]*)\?=")
 _QUOTED_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
 _LITERAL = ""
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def clean(text: str, limit: int = LIMIT) -> str:
@@ -136,9 +136,16 @@ def domain_of(mail_address: str) -> str:
     return mail_address.rpartition("@")[2].lower() if "@" in mail_address else ""
 
 
+def untagged(mail_address: str) -> str:
+    """The address of the mailbox that gets the mail: without a tag behind a plus (`bob+shop@contoso.com`)."""
+    local, _, domain = mail_address.rpartition("@")
+    name = local.partition("+")[0]
+    return f"{name}@{domain}" if name and not local.startswith('"') else mail_address
+
+
 def guid(text: str) -> str | None:
     """The GUID in lower case, or None where the text is none."""
-    return text.strip().lower() if _GUID.fullmatch(text.strip()) else None
+    return text.strip().lower() if GUID.fullmatch(text.strip()) else None
 
 
 def ip_address(text: str) -> str | None:

@@ -8,12 +8,12 @@ delivered, and its sender must not choose what is submitted in its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.domain.exchange import exchange_facts
+from shared.domain.exchange import AUTH_AS, exchange_facts
 from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers, start_of_mail
-from shared.domain.model import SkipReason
+from shared.domain.model import Category, SkipReason
 from shared.domain.originals import Closed, Form, Opened
 from shared.domain.reports import (
     Attachment,
@@ -38,6 +38,8 @@ _OUTLOOK_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] section 2.2
 _WINMAIL_MAGIC = b"\x78\x9f\x3e\x22"  # [MS-OXTNEF] section 2.1.1
 _RIGHTS_PROTECTED_MAGIC = b"\x76\xe8\x04\x60\xc4\x11\xe3\x86"  # [MS-OXORMMS] section 2.2.2
 _MAX_SUBJECT = 4_096
+_NOTHING_IN_IT = Closed(SkipReason.NO_ORIGINAL)
+_LOST = Closed(SkipReason.NO_ORIGINAL, "a report that lost the headers of Exchange: nothing tells who sent it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,17 @@ def open_original(content: bytes, tenant: Tenant) -> Opened | Closed:
     """The innermost mail that was delivered to a person, out of what a report carries; any bytes have an answer."""
     layer = _Layer(content, Form.MIME)
     report: Opened | None = None
+    category: Category | None = None
     for _ in range(MAX_DEPTH + 1):
         inner = _look_into(layer, tenant)
         if inner is None:
-            return _opened(layer)
+            return replace(_opened(layer), category=category)
         if isinstance(inner, Closed):
             # A wrapper without a mail in it makes no report: then the mail with the wrapper is what was delivered.
-            return report if report and inner.reason is SkipReason.NO_ORIGINAL else inner
+            return report if report and inner == _NOTHING_IN_IT else inner
         if inner.form is Form.REPORT:
-            report = _opened(layer)
+            report = replace(_opened(layer), category=category)
+            category = category or _chosen(read_headers(layer.content))
         layer = inner
     return Closed(SkipReason.UNREADABLE_ORIGINAL, f"more than {MAX_DEPTH} wrappers lie around the original")
 
@@ -97,7 +101,7 @@ def _look_into(layer: _Layer, tenant: Tenant) -> _Layer | Closed | None:
         return wrapped
     headers = read_headers(content)
     if ESSENTIAL & headers.fields.keys():
-        return _in_report(content) if _is_report(headers, tenant) else None
+        return _in_mail(content, headers, tenant)
     is_body = layer.form is not Form.OUTLOOK_MSG and not root(content).content_type.startswith("text/")
     return _in_body(layer) if is_body else None
 
@@ -181,12 +185,37 @@ def _encrypted(what: str) -> Closed:
 # --- Mails and bodies that carry a mail -----------------------------------------------------------------------------
 
 
+def _in_mail(content: bytes, headers: Headers, tenant: Tenant) -> _Layer | Closed | None:
+    """The mail that a report carries; None where the mail itself was delivered to a person."""
+    if _is_report(headers, tenant):
+        return _in_report(content)
+    return _LOST if _is_lost_report(headers, tenant) and _in_report(content) is not None else None
+
+
 def _is_report(headers: Headers, tenant: Tenant) -> bool:
     """Whether one of the tenant's people sent this mail as a report, by what only Exchange can have written."""
     if exchange_facts(headers).auth_as != "internal" or distrust(headers, _sender(headers), tenant) is not None:
         return False
+    return _chosen(headers) is not None or _is_addressed_to_us(headers, tenant)
+
+
+def _chosen(headers: Headers) -> Category | None:
+    """The choice of the button that sent a report, or None where its subject tells none."""
     subject = read_subject(decode_words((headers.only("subject") or "")[:_MAX_SUBJECT]))
-    return subject.form != "unrecognised" or _is_addressed_to_us(headers, tenant)
+    return None if subject.form == "unrecognised" else subject.category
+
+
+def _is_lost_report(headers: Headers, tenant: Tenant) -> bool:
+    """Whether this looks like a report of one of the tenant's people, and nothing tells where it came from.
+
+    Copies of journals and mails that were forwarded lack what Exchange wrote. What came from outside has Exchange's
+    word on it, or results of the check of its sender (SPF): that is a stranger's mail, whatever it looks like.
+    """
+    if any(headers.values(AUTH_AS, "x-ms-exchange-crosstenant-authas")):
+        return False
+    if any("spf=" in value.lower() for value in headers.values("authentication-results")):
+        return False
+    return tenant.owns(_sender(headers)) and (_chosen(headers) is not None or _is_addressed_to_us(headers, tenant))
 
 
 def _sender(headers: Headers) -> str | None:

@@ -97,6 +97,10 @@ class ItemStore:
         row = await self._table.get(_ITEMS, claim.item_key)
         return None if row is None else _item(row).claims.get(claim.claim)
 
+    async def is_claimed(self, item_key: str) -> bool:
+        """Whether any row ever made a claim about the item."""
+        return await self._table.get(_ITEMS, item_key) is not None
+
     async def overruled(self, claim: Claim) -> tuple[OutcomeKey, ...]:
         """The rows from which disputes took the claim."""
         row = await self._table.get(_ITEMS, claim.item_key)

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,54 @@ def test_a_recipient_is_never_guessed(content: bytes, told: str) -> None:
     """Where the headers name none or several, or may be another mail's, the operator has to say it."""
     with pytest.raises(UnusableContent, match=told):
         recipient_named_in(open_mail(content))
+
+
+# --- Defanged URLs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_defanged_url_is_refused_and_says_how_it_is_taken() -> None:
+    """Nothing is sent that the operator did not see."""
+    (found,) = check_file("url\nhxxps://lure[.]example/a\n")
+    assert isinstance(found, Refused)
+    assert (found.reason, found.detail.partition(":")[0]) == ("invalid_field", "url")
+    assert "--refang" in found.detail
+
+
+def test_refanging_is_told_and_makes_the_same_request() -> None:
+    """However the URL was written down; a good one stays as it is."""
+    lines = "url\nhxxps://lure[.]example/a\nhttps://lure.example/b[.]c\nhttps://lure,example/\n"
+    refanging = replace(examiner("url", {}), is_refanging=True)
+    first, second, third = refanging.check_all(read_drafts(io.BytesIO(lines.encode()), Path()))
+    (plain,) = check_file("url\nhttps://lure.example/a\n")
+    assert isinstance(first, Ready)
+    assert isinstance(second, Ready)
+    assert isinstance(third, Refused)
+    assert (first.refanged, second.refanged) == ("https://lure.example/a", None)
+    assert sent(first) == sent(plain)
+    assert sent(second)["url"] == "https://lure.example/b[.]c"
+
+
+# --- Names of files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "sent_as"),
+    [
+        ("invoice\u202efdp.exe", "invoicefdp.exe"),
+        ("a\u200bb\nc.htm", "ab c.htm"),
+        ("a\\b.htm", "a_b.htm"),
+        ("请求付款.exe", None),
+    ],
+)
+def test_a_file_whose_name_hides_is_sent_under_a_plain_one(tmp_path: Path, name: str, sent_as: str | None) -> None:
+    """Such files are what one submits: the name is told, the content is whole."""
+    (tmp_path / name).write_bytes(b"MZ")
+    (found,) = examiner("file", {}).check_all([Draft("argument 1", {"path": name}, tmp_path)])
+    assert isinstance(found, Ready), found
+    assert found.renamed == sent_as
+    assert sent(found)["file"]["name"] == (sent_as or name)
+    assert found.content is not None
+    assert found.content.path.read_bytes() == b"MZ"
 
 
 # --- Any input ------------------------------------------------------------------------------------------------------

@@ -121,6 +121,14 @@ async def test_no_such_mailbox_or_folder(tenant: Clinic) -> None:
         assert_only(findings, "mailbox", Mark.WRONG, "correct REPORTING_MAILBOXES")
 
 
+async def test_a_mailbox_that_is_not_in_the_cloud(tenant: Clinic) -> None:
+    """Its address is right: whoever corrects the setting looks in the wrong place."""
+    scope = Scope(method="GET", path=f"users/{REPORTING_MAILBOX.partition('@')[0]}(@|%40)")
+    tenant.graph.control.add_fault(answer_status(404, scope, code="MailboxNotEnabledForRESTAPI"))
+    finding = assert_only(await tenant.examine(write=False), "mailbox", Mark.WRONG, "on-premises, inactive or unlicens")
+    assert "REPORTING_MAILBOXES" not in finding.remedy
+
+
 async def test_attachments_out_of_reach(tenant: Clinic) -> None:
     """`Mail.ReadBasic` lists mails and gives no attachment: that is too little."""
     fault = answer_status(403, Scope(path="/attachments"), code="ErrorAccessDenied")

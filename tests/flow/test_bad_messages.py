@@ -166,7 +166,36 @@ async def test_a_request_for_what_cannot_be_had_is_rejected(message: dict[str, o
         assert end_of(row) == (State.REJECTED, reason)
         assert row.state_detail is not None
         assert any(field in row.state_detail for field in ("content", "message"))
+        assert (row.mailbox, row.internet_message_id) == (message.get("mailbox"), message.get("internetMessageId"))
         assert list(rejected_blobs(on).values()) == [body.encode()]
+
+
+async def test_a_mailbox_that_is_not_in_the_cloud_is_told_as_that() -> None:
+    """Its address is right, so the operator looks elsewhere."""
+    async with stage() as on:
+        on.graph.tenant.add_mailbox(ANNA)
+        scope = Scope(method="GET", path="/messages")
+        on.graph.control.add_fault(answer_status(404, scope, code="MailboxNotEnabledForRESTAPI"))
+        await on.app.intake_manual.run(json.dumps(email_request({"mailbox": ANNA, "internetMessageId": "<a@b.test>"})))
+        (row,) = await on.outcomes()
+        assert end_of(row) == (State.REJECTED, "mailbox_not_found")
+        assert "on-premises, inactive or unlicensed" in (row.state_detail or "")
+
+
+async def test_a_message_that_breaks_a_rule_names_its_mail() -> None:
+    """So that whoever reads the row knows which mail nobody looked at; what is no address is not repeated."""
+    messages: list[dict[str, object]] = [
+        {"mailbox": ANNA, "internetMessageId": "a@b.test"},
+        {"mailbox": ANNA, "internetMessageId": "<a@b.test>", "x": 1},
+        {"mailbox": "no"},
+    ]
+    async with stage() as on:
+        for message in messages:
+            await on.app.intake_manual.run(json.dumps(email_request(message)))
+        rows = await on.outcomes()
+        named = {(row.mailbox, row.internet_message_id) for row in rows}
+        assert named == {(ANNA, None), (ANNA, "<a@b.test>"), (None, None)}
+        assert any("with its angle brackets" in (row.state_detail or "") for row in rows)
 
 
 async def test_a_request_whose_evidence_is_gone_was_never_tried() -> None:

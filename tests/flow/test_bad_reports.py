@@ -10,7 +10,7 @@ import pytest
 from local.graph_simulator import FileAttachment, ReferenceAttachment
 from local.graph_simulator.faults import Scope, answer_status
 from local.graph_simulator.mail_item import Attachment
-from local.sample_tenant import attach_as_file
+from local.sample_tenant import REPORTING_MAILBOX, attach_as_file, write_report
 from local.sample_tenant.oddities import (
     HOSTILE_SUBJECT,
     OUTLOOK_MSG,
@@ -209,3 +209,15 @@ async def test_a_deleted_report_is_kept_as_failed() -> None:
         assert (rows[gone].state, rows[gone].state_reason) == (State.FAILED, "report_unavailable")
         assert (rows[gone].error_code, rows[gone].reporter) == ("ErrorItemNotFound", ANNA)
         assert rows[kept].state is State.SETTLED
+
+
+async def test_a_reporting_mailbox_is_nobodys_recipient() -> None:
+    """Whatever a report's own text says: the reporter got the mail, the mailbox only his report."""
+    told = f"Recipient: {REPORTING_MAILBOX.upper()}\nSender: desk@lure.test\nSubject: Your parcel\n"
+    async with stage() as on:
+        mail = write_report(
+            "3|told", (), reporter=ANNA, received_at=on.clock.time, mailbox=REPORTING_MAILBOX, body=told
+        )
+        on.graph.tenant.deliver(REPORTING_MAILBOX, mail)
+        (row,) = await on.finish(rows=1)
+        assert (row.state_reason, row.sender, row.recipient) == ("no_original", "desk@lure.test", ANNA)

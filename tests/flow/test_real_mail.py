@@ -49,7 +49,7 @@ def guid_or_none(text: str) -> str | None:
 
 def recipient(mail: email.message.Message, reporter: str, domains: tuple[str, ...]) -> str:
     """The first address of the tenant that the mail names, or the reporter."""
-    named = [str(value) for name in ("Delivered-To", "To", "Cc") for value in mail.get_all(name, [])]
+    named = [str(value) for name in ("To", "Cc") for value in mail.get_all(name, [])]
     addresses = [one for value in named for one in ADDRESS.findall(DISPLAY_NAME.sub("", value))]
     found = [one for one in addresses if one.rpartition("@")[2].lower() in domains]
     return found[0] if found else reporter

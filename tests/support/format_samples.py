@@ -217,6 +217,26 @@ def report_of_report_msg() -> Sample:
 
 
 @sample
+def forwarded_report() -> Sample:
+    """Somebody forwards a report by hand: what the button in it says counts."""
+    carried = formats.delivered_report(formats.report_body(ORIGINAL), subject="2|Your order")
+    return Sample(mail=report(attach_as_file(carried), subject="FW: 2|Your order"), category=Category.NOT_JUNK)
+
+
+@sample
+def tagged_report() -> Sample:
+    """A mail flow rule put a tag before the button's subject."""
+    return Sample(mail=report(item(ORIGINAL), subject="[EXTERNAL] 1|Your order"), category=Category.SPAM)
+
+
+@sample
+def lost_report() -> Sample:
+    """A report that was taken from a journal: what Exchange wrote into it is gone."""
+    carried = formats.delivered_report(formats.report_body(ORIGINAL), auth_as="")
+    return Sample(mail=report(attach_as_file(carried.replace(b"X-MS-Exchange-Organization-AuthAs: \r\n", b""))))
+
+
+@sample
 def hostile_mail_with_a_mail() -> Sample:
     """A stranger's mail that carries another: the outer one was delivered."""
     lure = formats.multipart("mixed", formats.text_part(), formats.mail_part(OTHER))
@@ -289,6 +309,15 @@ def teams_report() -> Sample:
     """A message of Teams."""
     link = "https://teams.microsoft.com/l/message/19:abc@thread.v2/1700000000000"
     return Sample(mail=report(subject="3|A message was reported", body=f"Reported message: {link}"))
+
+
+@sample
+def teams_forward() -> Sample:
+    """A mail that was forwarded by hand, and holds a link into Teams."""
+    link = "https://teams.microsoft.com/l/message/19:abc@thread.v2/1700000000000"
+    head = "From: Microsoft Teams <desk@lure.test>\r\nSent: Monday\r\nSubject: You were mentioned"
+    body = f"See below.\r\n\r\n{head}\r\n\r\n{link}"
+    return Sample(mail=report(subject="3|You were mentioned in Microsoft Teams", body=body))
 
 
 @sample

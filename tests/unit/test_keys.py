@@ -84,14 +84,14 @@ def test_where_ids_are_missing_the_next_best_stands_in() -> None:
         ("https://login.example/a", "https://login.example/A", False),
         ("https://login.example/?t=a", "https://login.example/?t=A", False),
         ("https://login.example?t=a", "https://login.example?t=A", False),
-        ("https://login.example#a", "https://login.example#A", False),
+        ("https://login.example#a", "https://login.example#A", True),
         ("https://LOGIN.example?t=a", "https://login.example?t=a", True),
         ("https://login.example/a", "http://login.example/a", False),
         ("https://login.example/a?u=https://B.example", "https://login.example/a?u=https://b.example", False),
     ],
 )
 def test_a_url_item_ignores_case_where_urls_do(one: str, other: str, is_same: bool) -> None:
-    """Scheme and host are without case (RFC 3986, section 6.2.2.1), path, query and fragment are not."""
+    """Scheme and host are without case (RFC 3986, section 6.2.2.1), path and query are not; a fragment is not sent."""
     assert (keys.url_item(one) == keys.url_item(other)) is is_same
 
 

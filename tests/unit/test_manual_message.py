@@ -424,3 +424,20 @@ def test_a_bad_message_still_tells_whose_it_is() -> None:
     assert (told.request_id, told.kind) == ("case-1", None)
     assert told.requested_by == URL["requestedBy"]
     assert readable_facts("{") == ReadableFacts()
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (changed(EMAIL, "requestId", "a b"), "requestId"),
+        (changed(URL, "disputes", "X"), "disputes"),
+        (changed(EMAIL, "message", {"mailbox": "bob@contoso.com", "messageId": "a b"}), "message.messageId"),
+        (changed(EMAIL, "message.internetMessageId", "abc@evil.example"), "message.internetMessageId"),
+    ],
+)
+def test_a_broken_pattern_is_told_in_words(message: dict[str, Any], path: str) -> None:
+    """An operator mends what he can read."""
+    reason, detail = refusal(message)
+    assert reason == "invalid_field"
+    assert detail.startswith(f"{path}: must ")
+    assert "^" not in detail

@@ -3,13 +3,14 @@
 import base64
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local.sample_tenant import REPORTING_MAILBOX
-from shared.domain.model import SkipReason
+from shared.domain.model import Category, SkipReason
 from shared.domain.originals import Closed, Form, Opened
 from shared.formats.original import MAX_DEPTH, open_original
 from shared.formats.outlook_message import OutlookAttachment, OutlookMessage, Property
@@ -346,6 +347,41 @@ def test_headers_that_were_signed_with_a_body_make_it_no_mail() -> None:
     assert opened(as_opaque_signed_of(body)) == Opened(MAIL, Form.SIGNED)
 
 
+def lost(mail: bytes) -> bytes:
+    """The mail without what Exchange wrote into it."""
+    return b"".join(line for line in mail.splitlines(keepends=True) if not line.startswith(b"X-MS-Exchange-Org"))
+
+
+@pytest.mark.parametrize("wrap", [bytes, report_of_report, as_msg])
+@pytest.mark.parametrize(("subject", "to"), [("2|look", "soc@contoso.example"), ("look", REPORTING_MAILBOX)])
+def test_a_report_that_lost_exchanges_headers_is_never_the_original(
+    subject: str, to: str, wrap: Callable[[bytes], bytes]
+) -> None:
+    """Nothing tells who sent it, so nobody chose the mail in it; and it is no phish itself."""
+    found = opened(wrap(lost(delivered_report(report_body(MAIL), subject=subject, to=to))))
+    assert isinstance(found, Closed)
+    assert (found.reason, found.detail) == (
+        SkipReason.NO_ORIGINAL,
+        "a report that lost the headers of Exchange: nothing tells who sent it",
+    )
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        PASSED.encode() + lost(delivered_report(report_body(MAIL))),
+        b"X-MS-Exchange-CrossTenant-AuthAs: Anonymous\r\n" + lost(delivered_report(report_body(MAIL))),
+        lost(delivered_report(report_body(MAIL), reporter="eve@lure.test")),
+        lost(delivered_report(report_body(MAIL), subject="look", to="soc@contoso.example")),
+        lost(delivered_report(text_part())),
+    ],
+    ids=["checked", "from outside", "a stranger's", "no report", "no mail in it"],
+)
+def test_a_mail_that_only_lacks_headers_is_the_original(mail: bytes) -> None:
+    """A stranger's mail stays one: it is submitted, whatever it looks like."""
+    assert opened(mail) == Opened(mail, Form.MIME)
+
+
 # --- Reports of reports ---------------------------------------------------------------------------------------------
 
 
@@ -364,6 +400,26 @@ def test_a_report_is_known_by_its_subject_or_its_mailbox(subject: str, to: str, 
     """A colleague's mail with a mail in it is a report only if it was sent as one."""
     mail = delivered_report(report_body(MAIL), subject=subject, to=to)
     assert opened(mail) == (Opened(MAIL, Form.REPORT) if is_report else Opened(mail, Form.MIME))
+
+
+@pytest.mark.parametrize(
+    ("subjects", "category"),
+    [
+        (["2|look"], Category.NOT_JUNK),
+        (["FW: 2|look", "2|look"], Category.NOT_JUNK),
+        (["1|look", "2|look"], Category.SPAM),
+        (["look"], None),
+        ([], None),
+    ],
+)
+def test_the_outermost_choice_of_the_buttons_within_is_told(subjects: list[str], category: Category | None) -> None:
+    """For whoever forwarded a report chose nothing himself."""
+    content = MAIL
+    for subject in reversed(subjects):
+        content = delivered_report(report_body(content), subject=subject)
+    found = opened(content)
+    assert isinstance(found, Opened)
+    assert (found.mime, found.category) == (MAIL, category)
 
 
 @pytest.mark.parametrize(

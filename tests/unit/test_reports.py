@@ -22,12 +22,17 @@ from shared.domain.reports import (
     choose_sniffed,
     looks_like_mail,
     read_subject,
+    tells_of_teams,
 )
 from shared.domain.tenant import Tenant
 
 NETWORK_ID = "49871234-6dc6-43e8-abcd-08d797f20abe"
 OTHER_ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
-TENANT = Tenant("0e5c3a52-6c1e-4b5e-9d3f-2f6a7b8c9d01", frozenset({"contoso.example"}))
+TENANT = Tenant(
+    "0e5c3a52-6c1e-4b5e-9d3f-2f6a7b8c9d01",
+    frozenset({"contoso.example"}),
+    frozenset({"reports@contoso.example"}),
+)
 REPORTER = "rita@contoso.example"
 NETWORK_ID_HEADER = re.compile(
     rb"^x-ms-\S+(?:network-message|correlation)-id:\s*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*$",
@@ -80,6 +85,21 @@ def test_the_report_buttons_subject() -> None:
     )
 
 
+@pytest.mark.parametrize("tag", ["[EXTERNAL] ", "(extern) ", "EXT - ", "Mail from outside ", "Outside the firm: "])
+def test_the_report_buttons_subject_is_known_behind_any_tag(tag: str) -> None:
+    """Nothing else looks like it."""
+    subject = f"2|{NETWORK_ID}|192.0.2.7|it@evil.example|(Pay [now])"
+    assert read_subject(tag + subject) == read_subject(subject)
+    assert read_subject(subject).form == "built_in"
+
+
+@pytest.mark.parametrize("before", ["FW: ", "[EXTERNAL] WG: ", "Re: [EXTERNAL] ", "Fwd : x ", "fw:fw:"])
+def test_what_is_forwarded_by_hand_claims_nothing(before: str) -> None:
+    """The subject behind it may be the phisher's: he does not choose that his mail is called good."""
+    for subject in ("2|Pay", f"2|{NETWORK_ID}|192.0.2.7|it@evil.example|(Pay)"):
+        assert read_subject(before + subject).form == "unrecognised"
+
+
 @pytest.mark.parametrize("end", ["", "|", "|not an ip|nobody|", "|192.0.2.7|it@evil.example|(cut o"])
 def test_a_cut_off_subject_still_tells(end: str) -> None:
     """The button cuts the subject off anywhere; what stands there is read, what does not is None."""
@@ -98,6 +118,10 @@ def test_a_cut_off_subject_still_tells(end: str) -> None:
         ("NOT JUNK:Buy now", Category.NOT_JUNK, "Buy now"),
         ("Not  junk : Buy now", Category.NOT_JUNK, "Buy now"),
         ("\u202dphishing: Buy: now", Category.PHISHING, "Buy: now"),
+        ("[EXTERNAL] 2|Buy now", Category.NOT_JUNK, "Buy now"),
+        ("[EXT][BULK] Junk: Buy now", Category.SPAM, "Buy now"),
+        ("External: 1|Buy now", Category.SPAM, "Buy now"),
+        ("*** Caution *** Not junk: [x] Buy", Category.NOT_JUNK, "[x] Buy"),
     ],
 )
 def test_a_prefix_is_the_choice(subject: str, category: Category, original: str | None) -> None:
@@ -223,7 +247,7 @@ def test_a_mail_is_known_by_its_bytes() -> None:
 def test_the_facts_of_a_mail(line_end: bytes) -> None:
     """Headers are unfolded, decoded and validated; ids are in lower case, times in UTC."""
     assert facts_of(MAIL.replace(b"\n", line_end)) == OriginalFacts(
-        recipient="Bob@contoso.example",
+        recipient=REPORTER,
         internet_message_id="<abc.123@evil.example>",
         network_message_id=NETWORK_ID,
         sender="it@evil.example",
@@ -273,8 +297,19 @@ def test_the_senders_ip_is_what_exchange_wrote(headers: list[str], sender_ip: st
 @pytest.mark.parametrize(
     ("headers", "recipient"),
     [
-        (["To: a@contoso.example", "Delivered-To: b@contoso.example"], "b@contoso.example"),
-        (["Delivered-To: b@fabrikam.example", "X-Envelope-To: c@contoso.example"], "c@contoso.example"),
+        (["To: a@contoso.example", "Delivered-To: b@contoso.example"], "a@contoso.example"),
+        (["To: RITA@contoso.example", "Delivered-To: b@contoso.example"], REPORTER),
+        (["X-Original-To: b@contoso.example", "X-Envelope-To: c@contoso.example"], REPORTER),
+        (["To: Reports@Contoso.example, c@contoso.example"], "c@contoso.example"),
+        (["To: reports+a@contoso.example", "Delivered-To: reports@contoso.example"], REPORTER),
+        (["To: a@contoso.example, rita+shop@contoso.example"], REPORTER),
+        (["To: bob+shop@contoso.example"], "bob@contoso.example"),
+        (["To: all@contoso.example", "List-Id: Everyone <ALL.contoso.example>"], REPORTER),
+        (
+            ["To: all@contoso.example, c@contoso.example", "List-Post: <mailto:all@contoso.example>"],
+            "c@contoso.example",
+        ),
+        (["To: c@contoso.example", "List-Id: <news.evil.example>"], "c@contoso.example"),
         (["Delivered-To: b@fabrikam.example", "To: x@fabrikam.example, c@contoso.example"], "c@contoso.example"),
         (["To: a@contoso.example, RITA@contoso.example"], REPORTER),
         (["To: a@contoso.example", f'Cc: "Doe, R" <{REPORTER}>'], REPORTER),
@@ -285,7 +320,7 @@ def test_the_senders_ip_is_what_exchange_wrote(headers: list[str], sender_ip: st
     ],
 )
 def test_the_recipient_is_who_got_it(headers: list[str], recipient: str) -> None:
-    """Delivery headers come before To and Cc, there the reporter before others, and never somebody outside."""
+    """The reporter before others of the tenant, never a list that says so, a reporting mailbox, somebody outside."""
     assert facts_of(mail(*headers)).recipient == recipient
 
 
@@ -488,3 +523,35 @@ def test_real_reported_mail(reported_mail: list[Path]) -> None:
         head = re.split(rb"\r?\n\r?\n", mime, maxsplit=1)[0]
         assert (facts.network_message_id is not None) == (NETWORK_ID_HEADER.search(head) is not None)
     assert len(reported_mail) / (time.process_time() - started_s) > 500
+
+
+# --- Teams ----------------------------------------------------------------------------------------------------------
+
+TEAMS = "https://teams.microsoft.com/l/message/19:abc@thread.v2/1700000000000"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "is_teams"),
+    [
+        ("3|A message was reported", f"Reported message: {TEAMS}", True),
+        ("A message was reported", f"From: Eve\n{TEAMS}", True),
+        ("3|x", "https://teams.microsoft.com/l/meetup-join/19%3ameeting", False),
+        ("3|Microsoft Teams: you were mentioned", "Click here", False),
+        ("FW: A message", TEAMS, False),
+        ("3|WG: A message", TEAMS, False),
+        ("3|x", f"Look!\r\n\r\n> *From:* Teams\r\n> Sent: now\r\n> Subject: x\r\n\r\n{TEAMS}", False),
+        ("3|x", f"Von: Teams\nGesendet: heute\nAn: Rita\nBetreff: x\n{TEAMS}", False),
+    ],
+)
+def test_only_a_report_of_a_teams_message_is_one(subject: str, text: str, *, is_teams: bool) -> None:
+    """What was forwarded by hand is a mail whose original is missing, whatever links it holds."""
+    assert tells_of_teams(subject, text) is is_teams
+
+
+def test_text_that_is_slow_to_search_is_quick() -> None:
+    """However often it begins to look like a forwarded mail."""
+    started_s = time.process_time()
+    for piece in ("from:\n", "from:" + "x" * 400 + "\n", "> " * 9 + "from:\n\n\n\n", " " * 50 + "\n"):
+        tells_of_teams("3|x", piece * (100_000 // len(piece)) + TEAMS)
+        tells_of_teams("3|x", TEAMS + "\n" + piece * (100_000 // len(piece)))
+    assert time.process_time() - started_s < 1

@@ -66,11 +66,18 @@ def test_a_mail_by_its_place() -> None:
     assert found == {"@odata.type": "#microsoft.graph.security.emailUrlThreatSubmission", **MAIL, "messageUrl": url}
 
 
+JAPAN = "%E6%97%A5%E6%9C%AC"
+
+
 def test_a_url() -> None:
-    """As the operator gave it."""
+    """Percent-encoded, and otherwise as the operator gave it."""
     found = posted(order(Kind.URL, url='https://evil.example/?q="日本"'))
     type_name = "#microsoft.graph.security.urlThreatSubmission"
-    assert found == {"@odata.type": type_name, "category": "phishing", "webUrl": 'https://evil.example/?q="日本"'}
+    assert found == {
+        "@odata.type": type_name,
+        "category": "phishing",
+        "webUrl": f"https://evil.example/?q=%22{JAPAN}%22",
+    }
 
 
 def test_a_file() -> None:

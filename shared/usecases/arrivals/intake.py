@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.domain import keys
-from shared.domain.errors import GraphError, NotAllowed
+from shared.domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed
 from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
 from shared.domain.originals import Closed, OriginalFacts, Unreadable, read_original
 from shared.domain.replays import CannotReplay
@@ -29,6 +29,7 @@ from shared.usecases.sending.admission import Admission, Candidate, Claimed
 if TYPE_CHECKING:
     from shared.codecs.manual_message import BadManualMessage
 
+_NOT_IN_CLOUD = "Graph cannot read it: on-premises, inactive or unlicensed"
 MOST_MESSAGE_BYTES = 64 * 1024
 """What a queue message may hold (Azure documentation, "Scalability and performance targets for Queue Storage")."""
 
@@ -150,7 +151,8 @@ class IntakeManual:
     async def _candidate(self, request: ManualRequest, known: KnownRequest) -> Candidate:
         outcome = self._first_facts(request, known)
         if request.url is not None:
-            return Candidate(replace(outcome, item_key=keys.url_item(request.url)), Material(url=request.url))
+            item_key = await self._url_item(request.url)
+            return Candidate(replace(outcome, item_key=item_key), Material(url=request.url))
         if request.file is not None:
             return await self._file(replace(outcome, file_name=request.file.name), request.file.content)
         if isinstance(request.message, ContentBlob):
@@ -158,6 +160,16 @@ class IntakeManual:
         if request.message is None:
             return Candidate(outcome)
         return await self._mail_in_mailbox(request, outcome, request.message)
+
+    async def _url_item(self, url: str) -> str:
+        """The key of the URL's item: the one that a row of an earlier version claimed it under, where there is one.
+
+        That row may still speak, wait for its turn or be replayed; only under one key do the two see each other.
+        """
+        for earlier in keys.earlier_url_items(url):
+            if await self._items.is_claimed(earlier):
+                return earlier
+        return keys.url_item(url)
 
     async def _file(self, outcome: Outcome, blob: ContentBlob) -> Candidate:
         content = await self._uploaded(outcome, blob)
@@ -204,7 +216,8 @@ class IntakeManual:
                 tell_unreachable(message.mailbox, error)
         except GraphError as error:
             if error.status == 404:
-                return _rejected(outcome, "mailbox_not_found", "message.mailbox: no such mailbox in this tenant")
+                told = _NOT_IN_CLOUD if error.code == NO_CLOUD_MAILBOX else "no such mailbox in this tenant"
+                return _rejected(outcome, "mailbox_not_found", f"message.mailbox: {told}")
             tell_unreachable(message.mailbox, error)
         known = _with_looked_up_facts(outcome, message, found)
         return Candidate(known, _material(message, found, _note(request)))
@@ -260,6 +273,8 @@ class IntakeManual:
             direction=None if told.category is None else told.category.direction,
             requested_by=told.requested_by,
             request_id=told.request_id,
+            mailbox=told.mailbox,
+            internet_message_id=told.internet_message_id,
         )
         await self._admission.admit([Claimed(Candidate(outcome))])
         emit(Event.REQUEST_REJECTED, submission_id=known.key.submission_id, reason=error.reason)
@@ -272,7 +287,7 @@ class IntakeManual:
         return await self._items.first_seen(KnownRequest(OutcomeKey(keys.day(now), submission_id), content_digest, now))
 
     def _first_facts(self, request: ManualRequest, known: KnownRequest) -> Outcome:
-        wanted = request.allow_or_block
+        wanted, message = request.allow_or_block, request.message
         return Outcome(
             key=known.key,
             state=State.PENDING,
@@ -287,6 +302,8 @@ class IntakeManual:
             requested_by=request.requested_by,
             recipient=request.recipient,
             url=request.url,
+            mailbox=None if message is None or isinstance(message, ContentBlob) else message.mailbox,
+            internet_message_id=message.internet_message_id if isinstance(message, MessageByInternetId) else None,
             request_id=request.request_id,
             disputes=request.disputes,
             allow_or_block=None if wanted is None else wanted.action,

@@ -114,6 +114,9 @@ class ReportReader:
         if isinstance(facts, Unreadable):
             return _skipped(outcome, Closed(SkipReason.UNREADABLE_ORIGINAL, facts.detail))
         outcome = _with_facts(outcome, facts, subject, found.opened.mime)
+        if subject.form == "unrecognised" and found.opened.category is not None:
+            # Somebody forwarded the report of a button, whose subject told what was chosen there.
+            outcome = replace(outcome, category=found.opened.category, direction=found.opened.category.direction)
         needless = await self._needless(place, subject, outcome, facts)
         if needless is not None:
             return _skipped(outcome, needless)
@@ -158,7 +161,10 @@ class ReportReader:
         if told is None:
             return _skipped(outcome, closed)
         known = {name: value for name in _TOLD if (value := getattr(told, name)) is not None}
-        return _skipped(replace(outcome, **known), Closed(closed.reason, "the report tells of it in text only"))
+        if (told.recipient or "").lower() in self._rules.tenant.reporting_mailboxes:
+            known["recipient"] = outcome.reporter
+        detail = closed.detail or "the report tells of it in text only"
+        return _skipped(replace(outcome, **known), Closed(closed.reason, detail))
 
     async def _original(self, place: ReportPlace, attachments: Sequence[Attachment]) -> Found | Closed:
         """The one original, or why there is none to submit."""
