@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from local.bench.builds import Build, DrivenApp
 from local.bench.starting_state import FIRST_COPY, RowNames, multiply, renamed
@@ -24,14 +24,19 @@ _LURE = "Dear colleague, your parcel is held at customs. Pay the fee within two 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A starting state with one row of a kind, and that row's names."""
+    """A starting state with one row of a kind, that row's names, and when it was made."""
 
     scene: Scene
     names: RowNames
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def aged(self, by: timedelta) -> Kind:
         """The same, as if it had all happened earlier by that much."""
-        return Kind(self.scene.aged(by), self.names)
+        return Kind(self.scene.aged(by), self.names, self.made_at)
+
+    def just_made(self) -> Kind:
+        """The same, as if it had been made at this moment, however long ago that was."""
+        return self.aged(self.made_at - datetime.now(UTC))
 
     def times(self, count: int, *, without: Container[str] = ()) -> Scene:
         """The starting state with `count` such rows, and what Microsoft has of them."""

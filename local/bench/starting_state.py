@@ -94,7 +94,8 @@ def renamed(value: DataT, rename: Callable[[str], str]) -> DataT:
 
 
 def aged(state: StorageState, by: timedelta) -> StorageState:
-    """The account as if everything in it had happened earlier by that much; days move by whole ones only."""
+    """The account as if all in it had happened earlier by so many whole seconds; days move by whole ones only."""
+    by = timedelta(seconds=round(by.total_seconds()))
 
     def older(text: str) -> str:
         text = _ISO.sub(lambda at: (datetime.fromisoformat(at[0]) - by).isoformat(), text)

@@ -112,7 +112,7 @@ def test_what_microsoft_has_gets_the_same_names() -> None:
 )
 def test_every_form_of_a_time_ages(before: str, after: str) -> None:
     """Times as text, as milliseconds and as days; names that look like one stay."""
-    old = aged(StorageState({"t": table(entity(before, At=before))}), timedelta(days=2, hours=1))
+    old = aged(StorageState({"t": table(entity(before, At=before))}), timedelta(days=2, hours=1, microseconds=7))
     assert [(one.row, one.properties()["At"]) for one in old.tables["t"]] == [(after, after)]
 
 

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 class StorageCounts:
     """Requests, entities that were given, and the bytes of the bodies: `bytes_in` is what the app read.
 
-    A transaction is one request. `by_kind` counts the requests by service and method, such as `blob DELETE`.
+    A transaction is one request. `by_kind` counts the requests by service and method, such as `blob DELETE`. `waited_s`
+    is how long at least one request was on its way, where storage takes its time: what is asked side by side counts
+    once.
     """
 
     calls: int = 0
     rows_read: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    waited_s: float = 0.0
     by_kind: Counter[str] = field(default_factory=Counter)
 
     def add(self, kind: str, *, sent: int, given: int) -> None:
@@ -32,5 +35,6 @@ class StorageCounts:
             self.rows_read + other.rows_read,
             self.bytes_in + other.bytes_in,
             self.bytes_out + other.bytes_out,
+            self.waited_s + other.waited_s,
             self.by_kind + other.by_kind,
         )
