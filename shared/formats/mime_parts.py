@@ -172,8 +172,7 @@ def decode_quoted_printable(body: bytes) -> bytes:
     """The octets that quoted-printable stands for (RFC 2045 section 6.7).
 
     Blanks behind the `=` of a soft line break are of transport (rule 3). An `=` that begins neither an octet nor a soft
-    line break stays as it stands; Python's decoder (binascii.a2b_qp of 3.11.7 and 3.13.0) would drop all
-    from one before a bare CR to the end of the next line.
+    line break stays as it stands, so that nothing of the body is lost.
     """
     if _STRAY_EQUALS.search(body):
         body = _STRAY_EQUALS.sub(b"=3D", _PADDED_SOFT_BREAK.sub(b"=", body))
