@@ -9,6 +9,7 @@ import importlib
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ MODELS = "msgraph_beta.generated.models.security"
 EXPIRES_AT = datetime(2026, 12, 20, 8, 30, tzinfo=UTC)
 CREATED_AT = datetime(2026, 11, 23, 12, 0, 1, 234567, tzinfo=UTC)
 MESSAGE_URL = "https://graph.microsoft.com/beta/users/bob@contoso.example/messages/AAMkAG%2BI_-x%3D"
+HOST, DNS_HOST = "пример.example", "xn--e1afmkfd.example"
 AWKWARD = [
     "plain",
     'quotes " and \\ and /',
@@ -118,12 +120,22 @@ def test_a_mail_in_a_mailbox(beta: BetaClient, entry: AllowOrBlock | None) -> No
 
 @pytest.mark.parametrize("path", AWKWARD)
 def test_a_url(beta: BetaClient, path: str) -> None:
-    """A URL is a urlThreatSubmission, whatever characters are in it."""
-    url = f"https://пример.example/{path}"
+    """A URL is a urlThreatSubmission, whatever characters are in it: percent-encoded, its host as DNS has it.
+
+    A backslash is a slash, as browsers take it (WHATWG URL Standard, "path state").
+    """
+    url = f"https://{HOST}/{path}"
     order = SubmissionOrder(kind=Kind.URL, category=Category.PHISHING, attempt_id="a-1", url=url)
     sent = beta.parse(write_order(order), "threatSubmission")
     assert type(sent) is beta.model("urlThreatSubmission")
-    assert (sent.additional_data, sent.category.value, sent.web_url) == ({}, "phishing", url)
+    told = sent.web_url
+    assert (sent.additional_data, sent.category.value, unquote(told)) == (
+        {},
+        "phishing",
+        url.replace(HOST, DNS_HOST).replace("\\", "/"),
+    )
+    assert told.isascii()
+    assert told.isprintable()
 
 
 @pytest.mark.parametrize("content", [b"", b"MZ\x90\x00", bytes(range(256)) * 40])
