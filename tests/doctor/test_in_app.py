@@ -94,7 +94,7 @@ async def test_without_a_request_nothing_of_it_is_imported(tenant: Clinic) -> No
 
 async def test_trouble_with_the_row_is_no_trouble_of_settling(tenant: Clinic) -> None:
     """Where the row cannot be read, the run has its heartbeat all the same, and one event tells why."""
-    async with refusing_proxy(tenant.connection, Refusal("GET", "/runstate")) as proxy:
+    async with refusing_proxy(tenant.connection, Refusal("GET", "/runstate.*examination")) as proxy:
         app = await run_settle(tenant.environment | {"SubmissionsStorage": proxy.connection})
     assert app.exit_code == 0, app.errors
     assert "event=run_finished function=settle_outcomes" in app.errors

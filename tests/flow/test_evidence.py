@@ -118,7 +118,7 @@ async def test_renewing_much_is_spread_over_runs() -> None:
         await on.app.collect_reports.run()
         done: list[str] = []
         for _ in range(4):
-            renewed = counted_renewals(on, takes=timedelta(seconds=2))
+            renewed = counted_renewals(on, takes=timedelta(seconds=1))
             began_at = on.clock.time
             await on.app.settle_outcomes.run()
             assert on.clock.time - began_at <= timedelta(seconds=60)

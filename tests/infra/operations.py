@@ -122,6 +122,7 @@ SHAPES = (
     Shape("table", "DELETE", _ENTITY, "Delete Entity", {}),
     Shape("blob", "GET", _CONTAINER, "List Blobs", {"restype": "container", "comp": "list"}),
     Shape("blob", "PUT", _BLOB, "Put Blob", {}),
+    Shape("blob", "PUT", _BLOB, "Set Blob Metadata", {"comp": "metadata"}),
     Shape("blob", "GET", _BLOB, "Get Blob", {}),
     Shape("blob", "DELETE", _BLOB, "Delete Blob", {}),
 )

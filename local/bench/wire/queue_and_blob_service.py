@@ -95,6 +95,8 @@ def _answer_blob(container: StoredContainer, blob: str, asked: Asked) -> Answer:
     match (asked.method, asked.query.get("comp")):
         case ("GET", None):
             return _content(container.blobs[blob], asked)
+        case ("HEAD", None):
+            return Answer(200, headers=_of_blob(container.blobs[blob]))
         case ("DELETE", None):
             del container.blobs[blob]
             return Answer(202)
