@@ -43,6 +43,8 @@ __all__ = [
 
 _BORN_WITH_AN_ENTRY = frozenset({State.PENDING, State.COVERED, State.SUBMITTED, State.FAILED})
 _IN_FLIGHT = frozenset({State.DISPATCHED, State.SUBMITTING})
+_NOT_SENT = frozenset({State.PENDING, State.COVERED, *_IN_FLIGHT})
+"""Whatever was sent before had no effect; a POST that leaves now is told by its slot."""
 
 
 Filed = Mapping[str, Any]
@@ -305,11 +307,17 @@ def _is_listed(outcome: Outcome) -> bool:
 
 
 def _filed(item: WorkItem, stored: Stored, filed: Filed = _AS_IT_IS) -> WorkItem:
-    """The entry as it belongs to the row: a slot is for a row in flight, a holder for one that is covered."""
+    """The entry as it belongs to the row: a slot is for a row in flight, a holder for one that is covered.
+
+    The time of a POST is for a row that is, or may be, at Microsoft: an entry that is filed anew by whoever lost the
+    answer to a write must not keep an earlier one.
+    """
     outcome = stored.outcome
     after = replace(item, outcome=outcome, etag=stored.etag, logged=outcome.revision, **filed)
     if outcome.state not in _IN_FLIGHT:
         after = replace(after, slot=None, is_probe=False)
+    if outcome.state in _NOT_SENT:
+        after = replace(after, sent_at=None)
     if outcome.state is not State.COVERED:
         return replace(after, holder=None)
     if after.holder is None or after.holder.submission_id != outcome.covered_by:

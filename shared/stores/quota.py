@@ -41,12 +41,16 @@ THROTTLED = "throttled"
 
 @dataclass(frozen=True, slots=True)
 class StoredSlot:
-    """A slot with the row that names it; `result` is what came of its POST, None while that is not known."""
+    """A slot with the row that names it; `result` is what came of its POST, None while that is not known.
+
+    `left_at` is when a POST that was accepted began, which its stamp may tell late.
+    """
 
     name: str
     etag: str
     slot: Slot
     result: str | None = None
+    left_at: datetime | None = None
 
     @property
     def counts(self) -> bool:
@@ -118,7 +122,7 @@ class Quota:
 
     def last_accepted_at(self) -> datetime | None:
         """When Microsoft last accepted a POST, as far as is known."""
-        told = [one.slot.earliest for one in self.slots if one.result == ACCEPTED]
+        told = [one.left_at or one.slot.earliest for one in self.slots if one.result == ACCEPTED]
         return max((at for at in (*told, self.accepted_at) if at is not None), default=None)
 
     def blames(self, refused_at: datetime | None) -> bool:
@@ -250,9 +254,9 @@ class QuotaStore:
             slot = replace(stored.slot, sent_at=None) if result == NOT_SENT else stored.slot
             await self._written([Replace(_slot_entity(stored.name, slot) | {"Result": result}, stored.etag)])
 
-    def accepted(self, item: WorkItem) -> Write:
-        """What writes into a row's slot that Microsoft accepted its POST."""
-        return Merge({"PartitionKey": PARTITION, "RowKey": item.slot or "", "Result": ACCEPTED})
+    def accepted(self, item: WorkItem, sent_at: datetime) -> Write:
+        """What writes into a row's slot that Microsoft accepted its POST, which left then."""
+        return Merge({"PartitionKey": PARTITION, "RowKey": item.slot or "", "Result": ACCEPTED, "LeftAt": sent_at})
 
     async def turn_of(self, item_key: str | None) -> Turn:
         """The turn on an item as it stands."""
@@ -401,7 +405,9 @@ def _slot(row: Row) -> StoredSlot:
     entity = row.entity
     sent_at = read_time(entity["SentAt"]) if "SentAt" in entity else None
     slot = Slot(read_time(entity["At"]), bool(entity["Urgent"]), sent_at)
-    return StoredSlot(entity_key(entity), row.etag, slot, str(entity["Result"]) if "Result" in entity else None)
+    result = str(entity["Result"]) if "Result" in entity else None
+    left_at = read_time(entity["LeftAt"]) if "LeftAt" in entity else None
+    return StoredSlot(entity_key(entity), row.etag, slot, result, left_at)
 
 
 def _turn_key(item_key: str) -> str:

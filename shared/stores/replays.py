@@ -25,11 +25,15 @@ _DAY = re.compile(r"\d{8}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """What is asked for: the row, its version (ETag) as the asker saw it, and when; `etag` is the request's own."""
+    """What is asked for: the row, its version (ETag) as the asker saw it, and when; `etag` is the request's own.
+
+    What the app asks for itself stands however long it takes: nobody would ask again.
+    """
 
     key: OutcomeKey
     version: str
     asked_at: datetime
+    is_apps_own: bool = False
     etag: str | None = field(default=None, compare=False)
 
 
@@ -64,7 +68,7 @@ class Replays:
 
     def is_forgotten(self, request: ReplayRequest) -> bool:
         """Whether the request is too old to be begun."""
-        return self._clock.now() - request.asked_at > FORGOTTEN_AFTER
+        return not request.is_apps_own and self._clock.now() - request.asked_at > FORGOTTEN_AFTER
 
 
 def _entity(request: ReplayRequest) -> Entity:
@@ -74,6 +78,7 @@ def _entity(request: ReplayRequest) -> Entity:
         "OutcomePartition": request.key.partition,
         "Version": request.version,
         "AskedAt": request.asked_at,
+        "IsAppsOwn": request.is_apps_own,
     }
 
 
@@ -83,4 +88,5 @@ def _request(row: Row) -> ReplayRequest | None:
     if _DAY.fullmatch(day) is None or not isinstance(asked_at, datetime):
         return None
     key = OutcomeKey(day, str(entity["RowKey"]))
-    return ReplayRequest(key, str(entity.get("Version")), asked_at.astimezone(UTC), row.etag)
+    is_apps_own = entity.get("IsAppsOwn") is True
+    return ReplayRequest(key, str(entity.get("Version")), asked_at.astimezone(UTC), is_apps_own, row.etag)

@@ -114,6 +114,14 @@ class WorkItem:
         is_poisoned = self.outcome.state is State.FAILED and self.outcome.state_reason == POISONED
         return is_poisoned and not self.had_second_chance
 
+    def tells_of(self, outcome: Outcome) -> bool:
+        """Whether the row is in the try that this entry was filed for: its state may be that of a later one.
+
+        A worker that takes a row in flight writes `submitting` to the row alone.
+        """
+        steps = outcome.revision - self.outcome.revision
+        return steps == 0 or (steps == 1 and outcome.state is State.SUBMITTING)
+
     def lags_behind(self, outcome: Outcome, etag: str) -> bool:
         """Whether the row as it stands now may lack its event: it has moved on since this entry was written."""
         return self.etag != etag if self.logged is None else self.logged < outcome.revision

@@ -6,7 +6,7 @@ from datetime import timedelta
 from shared.domain.model import OutcomeKey
 from shared.ports import Entity, Replace
 from shared.stores.replays import HANDLED_AT_ONCE, PARTITION, ReplayRequest, Replays
-from tests.contract.conftest import Storage
+from tests.contract.conftest import Storage, later
 from tests.support.stage import START
 
 FIRST, SECOND = OutcomeKey("20261123", "a" * 32), OutcomeKey("20261122", "b" * 32)
@@ -35,6 +35,17 @@ async def test_a_newer_request_for_the_row_is_not_taken_off(storage: Storage) ->
     await replays.ask([newer])
     await replays.done(older)
     assert await replays.waiting() == [newer]
+
+
+async def test_what_the_app_asks_for_itself_stands(storage: Storage) -> None:
+    """An administrator's request is forgotten after an hour; the app may have stood still for longer than that."""
+    replays = Replays(storage.table, storage.clock)
+    own = replace(OTHER, is_apps_own=True)
+    await replays.ask([ONE, own])
+    later(storage.clock, hours=2)
+    waiting = await replays.waiting()
+    assert waiting == [own, ONE]
+    assert [replays.is_forgotten(one) for one in waiting] == [False, True]
 
 
 async def test_the_last_of_two_for_one_row_counts(storage: Storage) -> None:

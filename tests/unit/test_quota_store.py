@@ -390,3 +390,15 @@ async def test_a_full_day_fits_the_quota_row(worklist: Worklist, store: QuotaSto
     assert (await store.quota()).sent_today == busy
     (row,) = [row for row in table.rows() if row["RowKey"] == "0-quota"]
     assert row["PartitionKey"] == PARTITION
+
+
+async def test_a_post_was_accepted_when_it_left(store: QuotaStore, worklist: Worklist, clock: StageClock) -> None:
+    """A worker that stood still stamps it late: what was refused meanwhile was not refused before it."""
+    (flying,) = await reserve(store, *await waiting(worklist, item()))
+    assert await store.stamp(flying, NOW)
+    clock.advance(minutes=2)
+    assert await store.stamp(flying, clock.time)
+    assert await store._written([store.accepted(flying, NOW)])
+    quota = await store.quota()
+    assert quota.accepted_since(NOW - A_SECOND)
+    assert not quota.accepted_since(NOW + A_SECOND)

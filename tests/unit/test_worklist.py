@@ -329,3 +329,20 @@ async def test_one_refused_entry_of_many_is_found(worklist: Worklist, table: Mem
     assert len(await worklist.at_microsoft()) == 99
     assert numbers(await worklist.all_in_flight()) == numbers([entries[37]])
     assert len([name for name in names(table) if name.startswith("0-entry-")]) == 100
+
+
+@pytest.mark.parametrize(
+    ("state", "steps", "is_told"),
+    [
+        (State.UNCERTAIN, 0, True),
+        (State.UNCERTAIN, 4, False),
+        (State.SUBMITTING, 0, True),
+        (State.SUBMITTING, 1, True),
+        (State.SUBMITTING, 5, False),
+        (State.PENDING, 1, False),
+    ],
+)
+def test_an_entry_tells_of_the_try_that_it_was_filed_for(state: State, steps: int, *, is_told: bool) -> None:
+    """A row that is uncertain, or in flight, anew is none that the entry can decide."""
+    entry = item(state=state)
+    assert entry.tells_of(replace(entry.outcome, revision=entry.outcome.revision + steps)) is is_told

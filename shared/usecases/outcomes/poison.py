@@ -68,6 +68,8 @@ class RecordPoisonSubmission:
         stored = await self._ledger.get(message.key)
         if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
             return
+        if not item.tells_of(stored.outcome):
+            return
         sent_at = await self._sent_at(message.slot)
         nothing_was_sent = stored.outcome.state is State.DISPATCHED or sent_at is None
         state = State.FAILED if nothing_was_sent else State.UNCERTAIN

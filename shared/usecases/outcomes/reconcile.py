@@ -97,8 +97,8 @@ class Reconciler:
 
     async def _again(self, item: WorkItem, quota: Quota) -> Step | None:
         stored = await self._ledger.get(item.outcome.key)
-        if stored is None or stored.outcome.state is not State.UNCERTAIN:
-            await self._ledger.refile(item)
+        if stored is None or stored.outcome.state is not State.UNCERTAIN or not item.tells_of(stored.outcome):
+            await self._ledger.refile(item)  # uncertain anew, too: what was decided is about an earlier POST
             return None
         decision = after_nothing_found(item.failures, others_accepted=quota.accepted_since(item.sent_before))
         if decision.state is State.FAILED:

@@ -45,7 +45,7 @@ class SecondChances:
 
     async def _ask(self, items: Sequence[WorkItem]) -> int:
         now = self._clock.now()
-        await self._replays.ask([ReplayRequest(item.outcome.key, item.etag, now) for item in items])
+        await self._replays.ask([ReplayRequest(item.outcome.key, item.etag, now, is_apps_own=True) for item in items])
         for item in items:
             await self._ledger.refile(item, {"had_second_chance": True})
         return len(items)

@@ -41,7 +41,7 @@ class Refusals:
     async def _reject(self, items: Sequence[WorkItem]) -> int:
         for item in items:
             stored = await self._ledger.get(item.outcome.key)
-            if stored is None or stored.outcome.state is not State.PENDING:
+            if stored is None or stored.outcome.state is not State.PENDING or not item.tells_of(stored.outcome):
                 await self._ledger.refile(item)
                 continue
             emit(Event.SUBMISSION_REFUSED, submission_id=item.outcome.key.submission_id, reason=REFUSED)

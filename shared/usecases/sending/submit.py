@@ -245,7 +245,9 @@ class Submit:
             stored = await self._record_late(outcome.key, submission, sent_at)
         if stored is None:
             return
-        await self._ledger.file(held.item, stored, {"refused_at": None}, also=[self._quota.accepted(held.item)])
+        await self._ledger.file(
+            held.item, stored, {"refused_at": None}, also=[self._quota.accepted(held.item, sent_at)]
+        )
         await self._learn(held.item, stored.outcome)
         if held.item.is_probe:
             await self._quota.reopen()

@@ -66,7 +66,9 @@ class Sweeper:
     async def _maybe_sent(self, item: WorkItem, sent_at: datetime | None) -> None:
         """Move on a row whose slot was stamped, or is not known any more: its POST may have arrived."""
         stored = await self._ledger.get(item.outcome.key)
-        if stored is not None and stored.outcome.state is State.DISPATCHED:
+        if stored is not None and not item.tells_of(stored.outcome):
+            await self._ledger.refile(item)
+        elif stored is not None and stored.outcome.state is State.DISPATCHED:
             await self._unsent([item])
         elif stored is not None and stored.outcome.state is State.SUBMITTING:
             emit(Event.ANSWER_LOST, submission_id=item.outcome.key.submission_id, reason="worker_stopped")
@@ -79,7 +81,8 @@ class Sweeper:
         """Let rows wait anew under whose slot nothing was sent and nothing will be."""
         for item in items:
             stored = await self._ledger.get(item.outcome.key)
-            if stored is None or stored.outcome.state not in (State.DISPATCHED, State.SUBMITTING):
+            is_in_flight = stored is not None and stored.outcome.state in (State.DISPATCHED, State.SUBMITTING)
+            if stored is None or not is_in_flight or not item.tells_of(stored.outcome):
                 await self._ledger.refile(item)
                 continue
             emit(Event.SLOT_MISSED, submission_id=item.outcome.key.submission_id)
