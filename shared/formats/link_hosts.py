@@ -49,7 +49,7 @@ _LINK_IN_RUN = re.compile(
 _BEFORE_EMBEDDED = "=/_"
 _IGNORED = re.compile(r"[\t\r\n]")  # browsers leave these out of a link before they read it
 _SURROUNDING = "".join(map(chr, range(0x21)))  # and these at its ends
-_HOST = re.compile(r"[^\s\x00-\x20<>\"'`|{}^%/\\?#@]{1,253}")
+_HOST = re.compile(r"[\w.:-]{1,253}")  # with any other sign in it, programs differ in where a link ends
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # what browsers take for a dot (UTS 46)
 _PARAMETER = re.compile(r"[?&]([^=&#]*)=([^&#]*)")
