@@ -66,8 +66,9 @@ class Sweeper:
     async def _maybe_sent(self, item: WorkItem, sent_at: datetime | None) -> None:
         """Move on a row whose slot was stamped, or is not known any more: its POST may have arrived."""
         stored = await self._ledger.get(item.outcome.key)
-        if stored is not None and not item.tells_of(stored.outcome):
-            await self._ledger.refile(item)
+        is_in_flight = stored is not None and stored.outcome.state in (State.DISPATCHED, State.SUBMITTING)
+        if stored is not None and is_in_flight and not item.tells_of(stored.outcome):
+            await self._ledger.refile(item)  # in flight anew: what is known is about an earlier slot
         elif stored is not None and stored.outcome.state is State.DISPATCHED:
             await self._unsent([item])
         elif stored is not None and stored.outcome.state is State.SUBMITTING:
