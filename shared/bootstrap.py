@@ -104,8 +104,10 @@ def build(settings: Settings, ports: Ports) -> App:
         submit=_submit(settings, ports, parts),
         settle_outcomes=_settle(settings, ports, parts, _replay(settings, ports, parts, intake)),
         backlog=Backlog(limits(settings), ledger=parts.ledger, quota=parts.quota, clock=ports.clock),
-        record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions"]),
-        record_poison_submission=RecordPoisonSubmission(parts.ledger, parts.quota, ports.queues["submissions-poison"]),
+        record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions"], ports.clock),
+        record_poison_submission=RecordPoisonSubmission(
+            parts.ledger, parts.quota, ports.queues["submissions-poison"], ports.clock
+        ),
         examinations=Examinations(ports.tables["runstate"], ports.clock),
         heartbeats=Heartbeats(ports.tables["runstate"], ports.clock, limits(settings)),
     )

@@ -101,7 +101,7 @@ async def test_poison_of_a_row_whose_slot_is_gone_keeps_the_time_of_its_post() -
     entry = await ledger.find(row)
     assert entry is not None
     await ledger.file(entry, stored, {"slot": slot})
-    poison = RecordPoisonSubmission(ledger, QuotaStore(table, clock), MemoryQueue(clock))
+    poison = RecordPoisonSubmission(ledger, QuotaStore(table, clock), MemoryQueue(clock), clock)
     await poison.run(write_message(SubmissionMessage(stored.outcome.key, slot, stored.etag)))
     (uncertain,) = await ledger.at_microsoft()
     assert (uncertain.outcome.state, uncertain.sent_before) == (State.UNCERTAIN, NOW)

@@ -12,21 +12,24 @@ from datetime import datetime
 from shared.codecs.submission_message import SubmissionMessage, UnreadableMessage, read_message
 from shared.domain.lifecycle import move
 from shared.domain.model import State
-from shared.ports import WorkQueue
+from shared.ports import Clock, WorkQueue
 from shared.stores.ledger import Ledger, Step
 from shared.stores.quota import QuotaStore, slot_time
 from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.arrivals.intake import IntakeManual
 
 AGAIN_AFTER_S = 600
+SENT_BACK_AFTER_S = (0, 5, 20, 60, 120)
+"""Waits before each try to put a message back: the host deletes it after the last one."""
 
 
 class RecordPoisonManual:
     """The use case behind `record_poison_manual`."""
 
-    def __init__(self, intake: IntakeManual, requests: WorkQueue) -> None:
+    def __init__(self, intake: IntakeManual, requests: WorkQueue, clock: Clock) -> None:
         self._intake = intake
         self._requests = requests
+        self._clock = clock
 
     async def run(self, body: str) -> None:
         """Give the message its final row; safe to call again."""
@@ -34,16 +37,17 @@ class RecordPoisonManual:
             await self._intake.give_up(body)
             emit(Event.POISON_RECORDED, queue="manual-submissions-poison", message_hash=fingerprint(body))
         except Exception as error:  # noqa: BLE001 - a poison function must not fail
-            await send_back(self._requests, body, error)
+            await send_back(self._requests, body, error, self._clock)
 
 
 class RecordPoisonSubmission:
     """The use case behind `record_poison_submission`."""
 
-    def __init__(self, ledger: Ledger, quota: QuotaStore, poison_queue: WorkQueue) -> None:
+    def __init__(self, ledger: Ledger, quota: QuotaStore, poison_queue: WorkQueue, clock: Clock) -> None:
         self._ledger = ledger
         self._quota = quota
         self._poison_queue = poison_queue
+        self._clock = clock
 
     async def run(self, body: str) -> None:
         """Fail the row that the message names, unless it may be at Microsoft; safe to call again."""
@@ -58,7 +62,7 @@ class RecordPoisonSubmission:
                 reason="unreadable",
             )
         except Exception as error:  # noqa: BLE001 - a poison function must not fail
-            await send_back(self._poison_queue, body, error)
+            await send_back(self._poison_queue, body, error, self._clock)
 
     async def _record(self, message: SubmissionMessage) -> None:
         """A row whose POST may have left is uncertain, and reconcile decides; any other that is in flight failed."""
@@ -92,10 +96,15 @@ class RecordPoisonSubmission:
         return slot_time(name) if stamped is None or stamped.slot.sent_at is None else stamped.slot.sent_at
 
 
-async def send_back(queue: WorkQueue, body: str, error: Exception) -> None:
-    """Put a message back for later; where even that fails, say so: the host deletes the message after this."""
+async def send_back(queue: WorkQueue, body: str, error: Exception, clock: Clock) -> None:
+    """Put a message back for later, trying for some minutes; where even that fails, say that it is lost."""
     emit(Event.POISON_UNRECORDED, message_hash=fingerprint(body), error=type(error).__name__)
-    try:
-        await queue.send(body, AGAIN_AFTER_S)
-    except Exception as again:  # noqa: BLE001 - a poison function must not fail
-        emit(Event.POISON_UNRECORDED, message_hash=fingerprint(body), error=type(again).__name__, lost=True)
+    last = error
+    for wait_s in SENT_BACK_AFTER_S:
+        await clock.sleep(wait_s)
+        try:
+            return await queue.send(body, AGAIN_AFTER_S)
+        except Exception as again:  # noqa: BLE001 - a poison function must not fail
+            last = again
+    emit(Event.POISON_UNRECORDED, message_hash=fingerprint(body), error=type(last).__name__, lost=True)
+    return None

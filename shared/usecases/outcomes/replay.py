@@ -246,7 +246,7 @@ class Replay:
             await self._admission.expedite(claimed.holder, outcome.priority)
 
     async def _place(self, kept: WorkItem, stored: Stored, way: Way | None) -> bool:
-        """Put the entry of a row that was taken up where it is acted on; False where somebody moved the row on."""
+        """Put the entry of a row that was taken up where it is acted on; False where somebody moved either on."""
         placed: tuple[Stored, OutcomeKey | None] | None = (stored, kept.holder)
         if stored.outcome.state in (State.PENDING, State.UNCERTAIN):
             placed = await self._claims.verified(stored)
@@ -254,7 +254,8 @@ class Replay:
             return False
         row, holder = placed
         fresh: dict[str, Any] = {"failures": 0, "throttled": 0, "tries": 0, "refused_at": None, "holder": holder}
-        await self._ledger.file(kept, row, fresh | _timing(kept, row.outcome, self._clock.now()))
+        if not await self._ledger.file(kept, row, fresh | _timing(kept, row.outcome, self._clock.now())):
+            return False
         emit(Event.REPLAYED, submission_id=row.outcome.key.submission_id, state=row.outcome.state, way=way)
         return True
 
