@@ -34,6 +34,8 @@ class MaterialSource:
         """The order for this row. Raises `MaterialGone`, or a `GraphError` when a mailbox did not answer."""
         content = None if material.evidence is None else await self._content(material.evidence)
         message_url = None if material.mailbox is None else await self._message_url(material)
+        if content is None and message_url is None and material.url is None:
+            raise MaterialGone("evidence_gone")  # its admission was cut off, and what it was made from is gone since
         return SubmissionOrder(
             kind=outcome.kind or Kind.EMAIL,
             category=outcome.category or Category.PHISHING,
