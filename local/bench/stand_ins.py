@@ -68,21 +68,26 @@ class StandIns:
             return Counter([str(row["State"]) async for row in rows])
 
     def environment(self, connection: str) -> dict[str, str]:
-        """The app's settings for an account of this Azurite, with no quota kept back."""
-        return {
-            "AzureWebJobsStorage": connection,
-            "SubmissionsStorage": connection,
-            "TENANT_ID": TENANT_ID,
-            "REPORTING_MAILBOXES": REPORTING_MAILBOX,
-            "TENANT_DOMAINS": ",".join(DOMAINS),
-            "GRAPH_BASE_URL": self.graph_url,
-            "QUOTA_PER_15_MIN": str(MOST_AT_ONCE),
-            "QUOTA_RESERVED_FOR_PEOPLE": "0",
-            "QUOTA_RESERVED_FOR_URGENT": "0",
-            "COLLECT_SCHEDULE": "0 */2 * * * *",
-            "DISPATCH_SCHEDULE": "0 * * * * *",
-            "SETTLE_SCHEDULE": "0 */5 * * * *",
-        }
+        """The app's settings for an account of this Azurite."""
+        return settings_of(connection, self.graph_url)
+
+
+def settings_of(connection: str, graph_url: str) -> dict[str, str]:
+    """The app's settings for an account and a Graph, with no quota kept back."""
+    return {
+        "AzureWebJobsStorage": connection,
+        "SubmissionsStorage": connection,
+        "TENANT_ID": TENANT_ID,
+        "REPORTING_MAILBOXES": REPORTING_MAILBOX,
+        "TENANT_DOMAINS": ",".join(DOMAINS),
+        "GRAPH_BASE_URL": graph_url,
+        "QUOTA_PER_15_MIN": str(MOST_AT_ONCE),
+        "QUOTA_RESERVED_FOR_PEOPLE": "0",
+        "QUOTA_RESERVED_FOR_URGENT": "0",
+        "COLLECT_SCHEDULE": "0 */2 * * * *",
+        "DISPATCH_SCHEDULE": "0 * * * * *",
+        "SETTLE_SCHEDULE": "0 */5 * * * *",
+    }
 
 
 @asynccontextmanager

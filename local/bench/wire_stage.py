@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from local.bench.builds import Build, DrivenApp, Took, driven
-from local.bench.stand_ins import FROM_INSIDE, MARKUP, MOST_AT_ONCE, PLENTY
+from local.bench.stand_ins import FROM_INSIDE, MARKUP, PLENTY, settings_of
 from local.bench.starting_state import RowNames, aged
 from local.bench.wire.counts import StorageCounts
 from local.bench.wire.queues_and_blobs import QueuedMessage
@@ -69,23 +69,7 @@ class WireStage:
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """A build's whole environment: its settings, with these in place of the usual ones."""
-        connection = self.storage.connection
-        return {
-            "PATH": os.environ["PATH"],
-            "AzureWebJobsStorage": connection,
-            "SubmissionsStorage": connection,
-            "TENANT_ID": TENANT_ID,
-            "REPORTING_MAILBOXES": REPORTING_MAILBOX,
-            "TENANT_DOMAINS": ",".join(DOMAINS),
-            "GRAPH_BASE_URL": self.graph.base_url,
-            "QUOTA_PER_15_MIN": str(MOST_AT_ONCE),
-            "QUOTA_RESERVED_FOR_PEOPLE": "0",
-            "QUOTA_RESERVED_FOR_URGENT": "0",
-            "COLLECT_SCHEDULE": "0 */2 * * * *",
-            "DISPATCH_SCHEDULE": "0 * * * * *",
-            "SETTLE_SCHEDULE": "0 */5 * * * *",
-            **settings,
-        }
+        return {"PATH": os.environ["PATH"], **settings_of(self.storage.connection, self.graph.base_url), **settings}
 
     @asynccontextmanager
     async def app(self, build: Build, settings: Mapping[str, str] | None = None) -> AsyncIterator[DrivenApp]:
