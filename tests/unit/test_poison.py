@@ -28,7 +28,7 @@ class TroubledQueue(MemoryQueue):
 @pytest.mark.expects_error_log
 @pytest.mark.parametrize("refusals", [0, 1, len(SENT_BACK_AFTER_S) - 1, len(SENT_BACK_AFTER_S)])
 async def test_a_message_is_put_back_once_the_queue_takes_it(refusals: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Tried for some minutes; only after the last try it is told as lost."""
+    """Tried again; only after the last try it is told as lost."""
     caplog.set_level(logging.INFO, "shared.telemetry")
     clock = StageClock(NOW)
     queue = TroubledQueue(clock, refusals)

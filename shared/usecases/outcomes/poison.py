@@ -19,8 +19,9 @@ from shared.telemetry import Event, emit, fingerprint
 from shared.usecases.arrivals.intake import IntakeManual
 
 AGAIN_AFTER_S = 600
-SENT_BACK_AFTER_S = (0, 5, 20, 60, 120)
-"""Waits before each try to put a message back: the host deletes it after the last one."""
+SENT_BACK_AFTER_S = (0, 0.1, 0.5)
+"""Waits before each try to put a message back, on top of the library's own: the host deletes it after the last one.
+They are short, as the queue service has just delivered the message: its trouble is a request's, hardly an outage."""
 
 
 class RecordPoisonManual:
@@ -97,7 +98,7 @@ class RecordPoisonSubmission:
 
 
 async def send_back(queue: WorkQueue, body: str, error: Exception, clock: Clock) -> None:
-    """Put a message back for later, trying for some minutes; where even that fails, say that it is lost."""
+    """Put a message back for later, in three tries; where even that fails, say that it is lost."""
     emit(Event.POISON_UNRECORDED, message_hash=fingerprint(body), error=type(error).__name__)
     last = error
     for wait_s in SENT_BACK_AFTER_S:
