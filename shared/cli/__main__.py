@@ -154,6 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one line
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk, say, which the interpreter would meet once more and end with a code of its own
+            _drop_unwritten()
         return _end(explained(error), error)
 
 
@@ -181,8 +185,13 @@ def _end(shown: click.ClickException, cause: Exception | None = None) -> int:
 
 def _end_unread() -> int:
     """End quietly; the interpreter would complain when it flushes standard output."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_unwritten()
     return BROKEN_PIPE
+
+
+def _drop_unwritten() -> None:
+    """Let standard output go nowhere, with what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
