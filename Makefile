@@ -71,5 +71,5 @@ package: setup ## the deployment package, dist/*.zip, for PACKAGE_PYTHON (3.11, 
 	@$(RUN) -m local.package --python $(PACKAGE_PYTHON)
 
 clean: ## remove what set-up and the tools made
-	rm -rf .venv .tools dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .tools build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

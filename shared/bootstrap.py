@@ -11,48 +11,48 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.system_clock import SystemClock
-from shared.domain.planner import Limits
-from shared.domain.tenant import Tenant
-from shared.ports import BlobStore, Ports, SourcePorts
-from shared.settings import Settings, StorageAccess
-from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
-from shared.stores.campaigns import CampaignStore
-from shared.stores.checkpoints import CheckpointStore, FolderContents
-from shared.stores.examinations import Examinations
-from shared.stores.heartbeats import Heartbeats
-from shared.stores.items import ItemStore
-from shared.stores.ledger import Ledger
-from shared.stores.looks import LookStore
-from shared.stores.outcomes import OutcomeStore
-from shared.stores.quota import QuotaStore
-from shared.stores.renewals import Renewals
-from shared.stores.replays import Replays
-from shared.stores.worklist import Worklist
-from shared.usecases.arrivals.collect import CollectReports
-from shared.usecases.arrivals.destination import ReportDestination
-from shared.usecases.arrivals.folder_reports import FolderParts
-from shared.usecases.arrivals.intake import IntakeManual, IntakeRules
-from shared.usecases.arrivals.microsoft_knows import MicrosoftKnows
-from shared.usecases.arrivals.reading import ReadingRules, ReportReader
-from shared.usecases.arrivals.sources import ReportSource, Sources
-from shared.usecases.outcomes.backlog import Backlog
-from shared.usecases.outcomes.covering import HolderFollower
-from shared.usecases.outcomes.evidence import EvidenceKeeper
-from shared.usecases.outcomes.poison import RecordPoisonManual, RecordPoisonSubmission
-from shared.usecases.outcomes.reconcile import Reconciler
-from shared.usecases.outcomes.replay import Replay
-from shared.usecases.outcomes.rereading import Rereader
-from shared.usecases.outcomes.second_chances import SecondChances
-from shared.usecases.outcomes.settle import SettleOutcomes, SettleRules
-from shared.usecases.sending.admission import Admission
-from shared.usecases.sending.campaigns import Campaigns
-from shared.usecases.sending.dispatch import Dispatch
-from shared.usecases.sending.material import MaterialSource
-from shared.usecases.sending.refusals import Refusals
-from shared.usecases.sending.submit import Submit
-from shared.usecases.sending.sweep import Sweeper
-from shared.usecases.trouble import Trouble
+from .adapters.system_clock import SystemClock
+from .domain.planner import Limits
+from .domain.tenant import Tenant
+from .ports import BlobStore, Ports, SourcePorts
+from .settings import Settings, StorageAccess
+from .stores.already_at_microsoft import AlreadyAtMicrosoft
+from .stores.campaigns import CampaignStore
+from .stores.checkpoints import CheckpointStore, FolderContents
+from .stores.examinations import Examinations
+from .stores.heartbeats import Heartbeats
+from .stores.items import ItemStore
+from .stores.ledger import Ledger
+from .stores.looks import LookStore
+from .stores.outcomes import OutcomeStore
+from .stores.quota import QuotaStore
+from .stores.renewals import Renewals
+from .stores.replays import Replays
+from .stores.worklist import Worklist
+from .usecases.arrivals.collect import CollectReports
+from .usecases.arrivals.destination import ReportDestination
+from .usecases.arrivals.folder_reports import FolderParts
+from .usecases.arrivals.intake import IntakeManual, IntakeRules
+from .usecases.arrivals.microsoft_knows import MicrosoftKnows
+from .usecases.arrivals.reading import ReadingRules, ReportReader
+from .usecases.arrivals.sources import ReportSource, Sources
+from .usecases.outcomes.backlog import Backlog
+from .usecases.outcomes.covering import HolderFollower
+from .usecases.outcomes.evidence import EvidenceKeeper
+from .usecases.outcomes.poison import RecordPoisonManual, RecordPoisonSubmission
+from .usecases.outcomes.reconcile import Reconciler
+from .usecases.outcomes.replay import Replay
+from .usecases.outcomes.rereading import Rereader
+from .usecases.outcomes.second_chances import SecondChances
+from .usecases.outcomes.settle import SettleOutcomes, SettleRules
+from .usecases.sending.admission import Admission
+from .usecases.sending.campaigns import Campaigns
+from .usecases.sending.dispatch import Dispatch
+from .usecases.sending.material import MaterialSource
+from .usecases.sending.refusals import Refusals
+from .usecases.sending.submit import Submit
+from .usecases.sending.sweep import Sweeper
+from .usecases.trouble import Trouble
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
 
-    from shared.adapters.graph.transport import GraphTransport
+    from .adapters.graph.transport import GraphTransport
 
 TABLES = ("outcomes", "outcomelog", "worklist", "items", "runstate")
 QUEUES = ("manual-submissions", "manual-submissions-poison", "submissions", "submissions-poison")
@@ -184,7 +184,7 @@ def _sources(settings: Settings, ports: Ports, parts: _Parts) -> Sources:
     """The sources that the settings switch on; a cold start does not pay for those that are off."""
     switched_on: list[ReportSource] = []
     if ports.sources is not None:
-        from shared.bootstrap_sources import sources  # noqa: PLC0415
+        from .bootstrap_sources import sources  # noqa: PLC0415
 
         switched_on += sources(settings, ports, parts.ledger)
     return Sources(switched_on, LookStore(ports.tables["runstate"]), ports.clock)
@@ -283,14 +283,14 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
     With a connection string, which only local work has, missing tables, queues and containers are made; in a tenant
     they are deployed, and the app has no right to make any.
     """
-    from shared.adapters.graph.mail import GraphMail  # noqa: PLC0415
-    from shared.adapters.graph.submissions import GraphThreatSubmissions  # noqa: PLC0415
+    from .adapters.graph.mail import GraphMail  # noqa: PLC0415
+    from .adapters.graph.submissions import GraphThreatSubmissions  # noqa: PLC0415
 
     credential = await open_credential(settings, resources)
     transport = await open_graph(settings, credential, resources)
     clients = await open_storage(settings.submissions_storage, credential, resources)
     if settings.submissions_storage.connection_string is not None:
-        from shared.adapters.storage import make_missing  # noqa: PLC0415
+        from .adapters.storage import make_missing  # noqa: PLC0415
 
         await make_missing(clients.tables, clients.queues, clients.blobs, TABLES, QUEUES, CONTAINERS)
     return Ports(
@@ -307,7 +307,7 @@ async def open_credential(settings: Settings, resources: AsyncExitStack) -> Asyn
     access = settings.submissions_storage
     if access.connection_string is not None and settings.is_local:
         return None
-    from shared.adapters.graph.identity import managed_credential  # noqa: PLC0415
+    from .adapters.graph.identity import managed_credential  # noqa: PLC0415
 
     return await resources.enter_async_context(managed_credential(access.credential, access.client_id))
 
@@ -316,8 +316,8 @@ async def open_graph(
     settings: Settings, credential: AsyncTokenCredential | None, resources: AsyncExitStack
 ) -> GraphTransport:
     """The way to Graph, closed by `resources`; a stand-in on this machine never sees a token of the credential."""
-    from shared.adapters.graph.identity import graph_authentication  # noqa: PLC0415
-    from shared.adapters.graph.transport import GraphTransport  # noqa: PLC0415
+    from .adapters.graph.identity import graph_authentication  # noqa: PLC0415
+    from .adapters.graph.transport import GraphTransport  # noqa: PLC0415
 
     authentication = graph_authentication(settings.graph_base_url, None if settings.is_local else credential)
     transport = GraphTransport(settings.graph_base_url, authentication)
@@ -328,7 +328,7 @@ async def open_graph(
 def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts | None:
     if not settings.has_sources:
         return None
-    from shared.bootstrap_sources import source_ports  # noqa: PLC0415
+    from .bootstrap_sources import source_ports  # noqa: PLC0415
 
     return source_ports(transport)
 
@@ -350,8 +350,8 @@ async def open_storage(
     from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415
     from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415
 
-    from shared.adapters.proxies import ProxiedTransport  # noqa: PLC0415
-    from shared.adapters.storage import API_VERSION  # noqa: PLC0415
+    from .adapters.proxies import ProxiedTransport  # noqa: PLC0415
+    from .adapters.storage import API_VERSION  # noqa: PLC0415
 
     def opened(kind: Any, uri: str | None, **options: Any) -> Any:
         options["transport"] = ProxiedTransport()
@@ -368,7 +368,7 @@ async def open_storage(
 
 
 def _storage(clients: ServiceClients) -> dict[str, Any]:
-    from shared.adapters.storage import AzureBlobs, AzureQueue, AzureTable  # noqa: PLC0415
+    from .adapters.storage import AzureBlobs, AzureQueue, AzureTable  # noqa: PLC0415
 
     return {
         "tables": {name: AzureTable(clients.tables.get_table_client(name)) for name in TABLES},

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shared.adapters.graph.alerts import GraphAlerts
-from shared.adapters.graph.hunting import GraphHunting
-from shared.adapters.graph.user_submissions import GraphUserSubmissions
-from shared.domain.hunting import HuntingRules
-from shared.domain.model import Category
-from shared.ports import Ports, SourcePorts
-from shared.settings import Settings
-from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
-from shared.stores.ledger import Ledger
-from shared.stores.looks import AskedFor
-from shared.usecases.arrivals.destination import ReportDestination
-from shared.usecases.arrivals.hunting import HuntingSource
-from shared.usecases.arrivals.sources import ReportSource
-from shared.usecases.arrivals.user_submissions import UserSubmissionSource
+from .adapters.graph.alerts import GraphAlerts
+from .adapters.graph.hunting import GraphHunting
+from .adapters.graph.user_submissions import GraphUserSubmissions
+from .domain.hunting import HuntingRules
+from .domain.model import Category
+from .ports import Ports, SourcePorts
+from .settings import Settings
+from .stores.already_at_microsoft import AlreadyAtMicrosoft
+from .stores.ledger import Ledger
+from .stores.looks import AskedFor
+from .usecases.arrivals.destination import ReportDestination
+from .usecases.arrivals.hunting import HuntingSource
+from .usecases.arrivals.sources import ReportSource
+from .usecases.arrivals.user_submissions import UserSubmissionSource
 
 if TYPE_CHECKING:
-    from shared.adapters.graph.transport import GraphTransport
+    from .adapters.graph.transport import GraphTransport
 
 
 def source_ports(transport: GraphTransport) -> SourcePorts:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.model import Kind
-from shared.domain.reports import Attachment
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
-from shared.domain.user_submissions import UserSubmission
+from .domain.model import Kind
+from .domain.reports import Attachment
+from .domain.submissions import SubmissionOrder, ThreatSubmission
+from .domain.user_submissions import UserSubmission
 
 Value = str | int | bool | datetime
 Entity = dict[str, Value]

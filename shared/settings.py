@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.domain.simulations import OwnMarks, read_own_marks
-from shared.domain.text import address, is_address, is_domain
+from .domain.simulations import OwnMarks, read_own_marks
+from .domain.text import address, is_address, is_domain
 
 HOST_STORAGE = "AzureWebJobsStorage"
 DATA_STORAGE = "SubmissionsStorage"

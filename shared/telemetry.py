@@ -17,7 +17,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from shared.domain.text import clean
+from .domain.text import clean
 
 LOGGER = __name__
 LONGEST_VALUE = 200

@@ -22,9 +22,9 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from shared.adapters.table_writes import Answer, TableRequest, answers_in, code_in, request_of, transaction
-from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Entity, Row, Write
+from ..domain.errors import AlreadyExists, Changed, Missing
+from ..ports import Entity, Row, Write
+from .table_writes import Answer, TableRequest, answers_in, code_in, request_of, transaction
 
 API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from shared.ports import Delete, Entity, Insert, Merge, Write
+from ..ports import Delete, Entity, Insert, Merge, Write
 
 _HEADERS = {
     "Accept": "application/json;odata=minimalmetadata",

@@ -21,9 +21,9 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from shared.cli.connection import ACCOUNT_VARIABLE, Connection, choose_place, open_connection
-from shared.cli.errors import ExitCode, explained
-from shared.cli.output import FORMS, Form, Output, choose_output, tell
+from .connection import ACCOUNT_VARIABLE, Connection, choose_place, open_connection
+from .errors import ExitCode, explained
+from .output import FORMS, Form, Output, choose_output, tell
 
 DEBUG_VARIABLE = "SUBMISSIONS_DEBUG"
 BROKEN_PIPE = 141
@@ -38,19 +38,15 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final[dict[str, Entry]] = {
-    "list": Entry("shared.cli.listing:list_outcomes", "List reports and requests, newest first."),
-    "show": Entry("shared.cli.showing:show_outcome", "Show one report or request: every column, and its history."),
-    "watch": Entry("shared.cli.watching:watch_changes", "Watch changes of state and verdict as they come."),
-    "status": Entry("shared.cli.status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
-    "replay": Entry(
-        "shared.cli.replaying:replay", "Take up again what failed or was rejected, once its cause is repaired."
-    ),
-    "submit": Entry("shared.cli.submit:submit", "Ask for a submission of mails, URLs or files."),
-    "feed": Entry("shared.cli.feed:feed", "Print what has changed since the last time."),
-    "export": Entry(
-        "shared.cli.export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."
-    ),
-    "schema": Entry("shared.cli.schema:print_schema", "Print the JSON schema of an operator's message."),
+    "list": Entry(".listing:list_outcomes", "List reports and requests, newest first."),
+    "show": Entry(".showing:show_outcome", "Show one report or request: every column, and its history."),
+    "watch": Entry(".watching:watch_changes", "Watch changes of state and verdict as they come."),
+    "status": Entry(".status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
+    "replay": Entry(".replaying:replay", "Take up again what failed or was rejected, once its cause is repaired."),
+    "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
+    "feed": Entry(".feed:feed", "Print what has changed since the last time."),
+    "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
+    "schema": Entry(".schema:print_schema", "Print the JSON schema of an operator's message."),
 }
 
 
@@ -112,7 +108,7 @@ class CommandTable(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].place.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
         command.params += [option for option in SHARED_OPTIONS if option not in command.params]
         return command
 

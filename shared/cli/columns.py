@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, get_args, get_type_hints
 
-from shared.codecs.rows import COLUMNS
-from shared.domain.model import Outcome
+from ..codecs.rows import COLUMNS
+from ..domain.model import Outcome
 
 _KEY: Final[dict[str, type]] = {"PartitionKey": str, "RowKey": str, "SchemaVersion": int}
 _CHANGE: Final[dict[str, type]] = {"Event": str, "PreviousState": str, "OutcomePartition": str, "SubmissionId": str}

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.domain.planner import CLOCK_MARGIN, DAY, Limits, Planner
-from shared.ports import Clock, Table
-from shared.stores.heartbeats import Heartbeat, read_heartbeats
-from shared.stores.quota import Quota, QuotaStore
-from shared.stores.worklist import Worklist
-from shared.usecases.outcomes.backlog import Lane, Used, count_lanes, count_used
+from ..domain.planner import CLOCK_MARGIN, DAY, Limits, Planner
+from ..ports import Clock, Table
+from ..stores.heartbeats import Heartbeat, read_heartbeats
+from ..stores.quota import Quota, QuotaStore
+from ..stores.worklist import Worklist
+from ..usecases.outcomes.backlog import Lane, Used, count_lanes, count_used
 
 KEPT: Final = "kept"
 """The lane of rows that failed or were rejected, and can be replayed."""

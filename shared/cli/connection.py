@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from shared.settings import DATA_STORAGE, SettingsError, StorageAccess, load_storage_access
+from ..settings import DATA_STORAGE, SettingsError, StorageAccess, load_storage_access
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.data.tables.aio import TableClient
 
-    from shared.adapters.storage import AzureBlobs, AzureQueue, AzureTable
+    from ..adapters.storage import AzureBlobs, AzureQueue, AzureTable
 
 ACCOUNT_VARIABLE = "SUBMISSIONS_ACCOUNT"
 LOCAL_SETTINGS = "local.settings.json"
@@ -100,7 +100,7 @@ class Connection:
 
     def table(self, name: str) -> AzureTable:
         """A table, for example `outcomes`."""
-        from shared.adapters.storage import AzureTable  # noqa: PLC0415 - dear, and not every command reads tables
+        from ..adapters.storage import AzureTable  # noqa: PLC0415 - dear, and not every command reads tables
 
         return AzureTable(self.table_client(name))
 
@@ -116,7 +116,7 @@ class Connection:
         """A queue, for example `manual-submissions`."""
         from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415 - as above
 
-        from shared.adapters.storage import API_VERSION, AzureQueue  # noqa: PLC0415
+        from ..adapters.storage import API_VERSION, AzureQueue  # noqa: PLC0415
 
         options = {**_PATIENCE, "api_version": API_VERSION}
         service = self._service(QueueServiceClient, self._access.queue_service_uri, options)
@@ -126,7 +126,7 @@ class Connection:
         """A container, for example `submission-content`."""
         from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415 - as above
 
-        from shared.adapters.storage import API_VERSION, AzureBlobs  # noqa: PLC0415
+        from ..adapters.storage import API_VERSION, AzureBlobs  # noqa: PLC0415
 
         options = {**_PATIENCE, "api_version": API_VERSION}
         service = self._service(BlobServiceClient, self._access.blob_service_uri, options)
@@ -139,7 +139,7 @@ class Connection:
         return self._services[kind.__name__]
 
     def _made(self, kind: Any, uri: str | None, options: Mapping[str, Any]) -> Any:
-        from shared.adapters.proxies import ProxiedTransport  # noqa: PLC0415 - as above
+        from ..adapters.proxies import ProxiedTransport  # noqa: PLC0415 - as above
 
         options = {**options, "transport": ProxiedTransport()}
         if self._access.connection_string is not None:

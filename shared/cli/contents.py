@@ -11,12 +11,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.domain.headers import DELIVERY, Headers
-from shared.domain.originals import Closed, Unreadable, read_original
-from shared.domain.tenant import Tenant
-from shared.domain.text import addresses, clean
-from shared.formats.mime_parts import walk
-from shared.formats.original import open_original
+from ..domain.headers import DELIVERY, Headers
+from ..domain.originals import Closed, Unreadable, read_original
+from ..domain.tenant import Tenant
+from ..domain.text import addresses, clean
+from ..formats.mime_parts import walk
+from ..formats.original import open_original
 
 MOST_BYTES = 3_000_000
 """The most that the app submits, whatever its setting (contract, section 2, `MAX_SUBMISSION_BYTES`)."""

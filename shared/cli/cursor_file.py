@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.cli.changes import Cursor, read_cursor, write_cursor
-from shared.cli.errors import CommandError, ExitCode
+from .changes import Cursor, read_cursor, write_cursor
+from .errors import CommandError, ExitCode
 
 
 @dataclass(frozen=True, slots=True)

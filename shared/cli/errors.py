@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from shared.domain.text import clean
+from ..domain.text import clean
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError

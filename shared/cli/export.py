@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from shared.cli.columns import OUTCOME_COLUMNS
-from shared.cli.cursor_file import replacing
-from shared.cli.moments import MOMENT
-from shared.cli.output import tell
-from shared.cli.row_files import FILE_FORMS, FileForm, RowWriter, open_writer
-from shared.cli.selection import Selection, read_filters, received, with_filters
+from .columns import OUTCOME_COLUMNS
+from .cursor_file import replacing
+from .moments import MOMENT
+from .output import tell
+from .row_files import FILE_FORMS, FileForm, RowWriter, open_writer
+from .selection import Selection, read_filters, received, with_filters
 
 if TYPE_CHECKING:
-    from shared.cli.__main__ import Session
+    from .__main__ import Session
 
 _SUFFIXES: Final[dict[str, FileForm]] = {
     ".csv": "csv",

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from shared.cli.changes import Change, Cursor, Pass, epoch_ms, first_query, queries
-from shared.cli.columns import FEED_COLUMNS
-from shared.cli.cursor_file import Place, cut_unsaved, load_place, save_place
-from shared.cli.moments import MOMENT
-from shared.cli.row_files import TEXT_FORMS, RowWriter, TextForm, open_writer
+from .changes import Change, Cursor, Pass, epoch_ms, first_query, queries
+from .columns import FEED_COLUMNS
+from .cursor_file import Place, cut_unsaved, load_place, save_place
+from .moments import MOMENT
+from .row_files import TEXT_FORMS, RowWriter, TextForm, open_writer
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
-    from shared.cli.__main__ import Session
+    from .__main__ import Session
 
 SAVE_ROWS = 1_000
 """After how many rows at most the cursor is saved."""

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from shared.cli.sending import AT_ONCE, Sent
-from shared.codecs.rows import read_outcome
-from shared.domain import keys
-from shared.domain.lifecycle import is_final
-from shared.domain.model import Outcome
-from shared.ports import Clock, Table
+from ..codecs.rows import read_outcome
+from ..domain import keys
+from ..domain.lifecycle import is_final
+from ..domain.model import Outcome
+from ..ports import Clock, Table
+from .sending import AT_ONCE, Sent
 
 _FIRST_DELAY_S, _LAST_DELAY_S = 1.0, 10.0
 _CLOCK_DIFFERENCE = timedelta(hours=1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from shared.cli.output import TYPED, width
+from .output import TYPED, width
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shared.cli.moments import MOMENT
-from shared.cli.output import Column, tell
-from shared.cli.selection import Selection, read_filters, received, with_filters
-from shared.ports import Entity
+from ..ports import Entity
+from .moments import MOMENT
+from .output import Column, tell
+from .selection import Selection, read_filters, received, with_filters
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureTable
-    from shared.cli.__main__ import Session
+    from ..adapters.storage import AzureTable
+    from .__main__ import Session
 
 ID_CHARACTERS = 12
 """How much of an id a table shows; `show` takes that."""

@@ -19,17 +19,17 @@ from typing import IO, Any
 
 import click
 
-from shared.adapters.system_clock import SystemClock
-from shared.cli.connection import Connection
-from shared.cli.errors import CommandError, ExitCode
-from shared.cli.following import Follower
-from shared.cli.gauges import gauge, live_line
-from shared.cli.output import Column, Output, Record, tell
-from shared.cli.request_files import UnreadableFile, read_drafts
-from shared.cli.requests import Checked, Draft, Examiner, Ready, Refused, Repeated
-from shared.cli.sending import Fate, Sender, Sent, send_all
-from shared.domain.model import Outcome, State
-from shared.domain.text import clean
+from ..adapters.system_clock import SystemClock
+from ..domain.model import Outcome, State
+from ..domain.text import clean
+from .connection import Connection
+from .errors import CommandError, ExitCode
+from .following import Follower
+from .gauges import gauge, live_line
+from .output import Column, Output, Record, tell
+from .request_files import UnreadableFile, read_drafts
+from .requests import Checked, Draft, Examiner, Ready, Refused, Repeated
+from .sending import Fate, Sender, Sent, send_all
 
 Drafts = Callable[[], Iterator[Draft | Refused]]
 """All drafts from the first one on, as often as it is called."""

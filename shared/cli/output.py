@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import click
 
-from shared.domain.text import clean
+from ..domain.text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

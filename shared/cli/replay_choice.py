@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.cli.selection import Selection
-from shared.cli.showing import MOST_DAYS, Sought, find_one
-from shared.codecs.rows import read_outcome
-from shared.domain import keys
-from shared.domain.model import Outcome
-from shared.domain.replays import CannotReplay, Way, way_of
-from shared.ports import Row
-from shared.stores.replays import ReplayRequest
+from ..codecs.rows import read_outcome
+from ..domain import keys
+from ..domain.model import Outcome
+from ..domain.replays import CannotReplay, Way, way_of
+from ..ports import Row
+from ..stores.replays import ReplayRequest
+from .selection import Selection
+from .showing import MOST_DAYS, Sought, find_one
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureTable
+    from ..adapters.storage import AzureTable
 
 _AT_ONCE: Final = 8
 

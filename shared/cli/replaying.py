@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shared.cli.errors import CommandError, ExitCode, NotFoundError, TimedOutError
-from shared.cli.gauges import live_line
-from shared.cli.listing import ID_CHARACTERS
-from shared.cli.moments import MOMENT
-from shared.cli.output import Column, Output, tell
-from shared.cli.replay_choice import Choice, choose_by_ids, choose_selected
-from shared.cli.selection import Selection, Wanted, read_filters, received, with_filters
-from shared.cli.submit import Seconds
-from shared.codecs.rows import read_outcome
-from shared.domain.model import Outcome, State
-from shared.domain.replays import Way
-from shared.stores.replays import Replays
+from ..codecs.rows import read_outcome
+from ..domain.model import Outcome, State
+from ..domain.replays import Way
+from ..stores.replays import Replays
+from .errors import CommandError, ExitCode, NotFoundError, TimedOutError
+from .gauges import live_line
+from .listing import ID_CHARACTERS
+from .moments import MOMENT
+from .output import Column, Output, tell
+from .replay_choice import Choice, choose_by_ids, choose_selected
+from .selection import Selection, Wanted, read_filters, received, with_filters
+from .submit import Seconds
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureTable
-    from shared.cli.__main__ import Session
-    from shared.cli.connection import Connection
+    from ..adapters.storage import AzureTable
+    from .__main__ import Session
+    from .connection import Connection
 
 MOST_ROWS = 500
 """What the app takes up in one run."""
@@ -183,7 +183,7 @@ def _agree(count: int, manner: Manner) -> None:
 
 
 async def _ask(output: Output, connection: Connection, chosen: Sequence[Choice], manner: Manner) -> None:
-    from shared.adapters.system_clock import SystemClock  # noqa: PLC0415 - `--help` does without
+    from ..adapters.system_clock import SystemClock  # noqa: PLC0415 - `--help` does without
 
     clock = SystemClock()
     replays = Replays(connection.table("runstate"), clock)

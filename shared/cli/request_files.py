@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from shared.cli.requests import PATH, Draft, Refused
-from shared.domain.text import clean
+from ..domain.text import clean
+from .requests import PATH, Draft, Refused
 
 COLUMNS = (
     "kind",

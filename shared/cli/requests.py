@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared.cli.contents import Content, UnusableContent, open_mail, read_content, recipient_named_in
-from shared.codecs.manual_message import SCHEMA_VERSION, BadManualMessage, read_manual_message
-from shared.domain import keys
-from shared.domain.model import Kind
-from shared.domain.requests import ManualRequest
-from shared.domain.text import clean
-from shared.domain.urls import refanged
+from ..codecs.manual_message import SCHEMA_VERSION, BadManualMessage, read_manual_message
+from ..domain import keys
+from ..domain.model import Kind
+from ..domain.requests import ManualRequest
+from ..domain.text import clean
+from ..domain.urls import refanged
+from .contents import Content, UnusableContent, open_mail, read_content, recipient_named_in
 
 PATH = "path"
 """The one field that no message has: a file here, whose content is uploaded and named in the message instead."""

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
-from shared.cli.errors import CommandError, ExitCode
-from shared.domain.text import clean
+from ..domain.text import clean
+from .errors import CommandError, ExitCode
 
 Row = Mapping[str, Any]
 TextForm = Literal["jsonl", "csv", "tsv"]

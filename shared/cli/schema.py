@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from shared.cli.output import write
+from .output import write
 
 TITLE = "A message on the queue manual-submissions"
 DESCRIPTION = (
@@ -56,7 +56,7 @@ def schema_text() -> str:
 
 def message_schema() -> dict[str, Any]:
     """The schema, JSON Schema 2020-12."""
-    from shared.codecs.manual_message import manual_message_schema  # noqa: PLC0415 - loads pydantic
+    from ..codecs.manual_message import manual_message_schema  # noqa: PLC0415 - loads pydantic
 
     known = manual_message_schema()
     definitions = {name: _definition(one) for name, one in known["$defs"].items()}

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from shared.domain import keys
-from shared.domain.model import Kind, State, Verdict
-from shared.domain.text import address
-from shared.ports import Entity, Row
+from ..domain import keys
+from ..domain.model import Kind, State, Verdict
+from ..domain.text import address
+from ..ports import Entity, Row
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureTable
+    from ..adapters.storage import AzureTable
 
 MOST_COMPARISONS = 15
 """Of one filter (Microsoft Learn, "Querying tables and entities": "up to 15 discrete comparisons")."""

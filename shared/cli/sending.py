@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from shared.cli.contents import Content, UnusableContent, read_content
-from shared.cli.requests import Checked, Ready, Refused, Repeated
-from shared.ports import Clock
+from ..ports import Clock
+from .contents import Content, UnusableContent, read_content
+from .requests import Checked, Ready, Refused, Repeated
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureBlobs, AzureQueue
+    from ..adapters.storage import AzureBlobs, AzureQueue
 
 AT_ONCE = 16
 """How many requests are under way at a time."""

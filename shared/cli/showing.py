@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from shared.cli.errors import CommandError, ExitCode, NotFoundError
-from shared.cli.moments import MOMENT
-from shared.cli.output import Column, Output, table, write
-from shared.codecs.rows import COLUMNS
-from shared.domain import keys
-from shared.domain.lifecycle import TRANSITIONS
-from shared.domain.model import State
-from shared.domain.text import clean
-from shared.ports import Entity
+from ..codecs.rows import COLUMNS
+from ..domain import keys
+from ..domain.lifecycle import TRANSITIONS
+from ..domain.model import State
+from ..domain.text import clean
+from ..ports import Entity
+from .errors import CommandError, ExitCode, NotFoundError
+from .moments import MOMENT
+from .output import Column, Output, table, write
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureTable
-    from shared.cli.__main__ import Session
+    from ..adapters.storage import AzureTable
+    from .__main__ import Session
 
 MOST_DAYS = 40
 """How far back a row is looked for: mail may be 30 days old when it is reported, and a verdict takes days."""

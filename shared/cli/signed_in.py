@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 
-from shared.domain.text import is_address
+from ..domain.text import is_address
 
 _SCOPE = "https://storage.azure.com/.default"
 _CLAIMS = ("upn", "preferred_username", "unique_name", "email")

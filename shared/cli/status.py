@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shared.cli.condition import KEPT, Condition, Pause, QuotaState, Trouble, age, has_failed, read_condition
-from shared.cli.errors import ExitCode
-from shared.cli.output import Column, Output, shown, table, tell, tsv_line, write
-from shared.stores.heartbeats import Heartbeat
-from shared.usecases.outcomes.backlog import Lane
+from ..stores.heartbeats import Heartbeat
+from ..usecases.outcomes.backlog import Lane
+from .condition import KEPT, Condition, Pause, QuotaState, Trouble, age, has_failed, read_condition
+from .errors import ExitCode
+from .output import Column, Output, shown, table, tell, tsv_line, write
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from shared.cli.__main__ import Session
+    from .__main__ import Session
 
 _LANES: Final = {
     "urgent": "wait, urgent",
@@ -80,7 +80,7 @@ def show_status(session: Session, /, is_check: bool) -> None:
 
 
 async def _read(session: Session) -> Condition:
-    from shared.adapters.system_clock import SystemClock  # noqa: PLC0415 - `--help` does without
+    from ..adapters.system_clock import SystemClock  # noqa: PLC0415 - `--help` does without
 
     async with session.connect() as connection:
         return await read_condition(connection.table("worklist"), connection.table("runstate"), SystemClock())

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shared.cli.connection import choose_place
+from .connection import choose_place
 
 if TYPE_CHECKING:
-    from shared.cli.__main__ import Session
-    from shared.cli.requests import Draft
+    from .__main__ import Session
+    from .requests import Draft
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -181,7 +181,7 @@ def expiry(text: str, now: datetime) -> str:
 def _carry_out(
     session: Session, kind: str, items: list[dict[str, Any]], options: dict[str, Any], fields: Mapping[str, Any]
 ) -> int:
-    from shared.cli.orders import Order, carry_out, open_drafts  # noqa: PLC0415 - dear, and --help needs none of it
+    from .orders import Order, carry_out, open_drafts  # noqa: PLC0415 - dear, and --help needs none of it
 
     _check_use(items, options)
     given = _given(category=options["category"], reason=options["reason"], priority=options["priority"])
@@ -221,7 +221,7 @@ def _requester(session: Session, options: Mapping[str, Any]) -> str | None:
         return str(options["requested_by"])
     access = choose_place(session.account, is_local=session.is_local, environment=os.environ)
     if access.connection_string is None:
-        from shared.cli.signed_in import signed_in_address  # noqa: PLC0415 - as above
+        from .signed_in import signed_in_address  # noqa: PLC0415 - as above
 
         found = asyncio.run(signed_in_address())
         if found is not None:
@@ -236,7 +236,7 @@ def _paths(paths: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _drafts(items: Sequence[Mapping[str, Any]]) -> Iterator[Draft]:
-    from shared.cli.requests import Draft  # noqa: PLC0415 - as above
+    from .requests import Draft  # noqa: PLC0415 - as above
 
     for number, item in enumerate(items, 1):
         yield Draft(f"{item['path']} (argument {number})" if "path" in item else f"argument {number}", item)

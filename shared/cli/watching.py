@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from shared.cli.listing import for_table
-from shared.cli.moments import MOMENT
-from shared.cli.output import TYPED, Column, Output, table, width
-from shared.cli.selection import Wanted, narrowed, read_filters, with_filters
-from shared.cli.showing import time_of
-from shared.domain import keys
-from shared.ports import Entity
+from ..domain import keys
+from ..ports import Entity
+from .listing import for_table
+from .moments import MOMENT
+from .output import TYPED, Column, Output, table, width
+from .selection import Wanted, narrowed, read_filters, with_filters
+from .showing import time_of
 
 if TYPE_CHECKING:
-    from shared.adapters.storage import AzureTable
-    from shared.cli.__main__ import Session
+    from ..adapters.storage import AzureTable
+    from .__main__ import Session
 
 OVERLAP = timedelta(minutes=5)
 """How far behind newer rows one may still appear in the feed (README, "Consume")."""

@@ -30,12 +30,12 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from shared.domain.errors import DefenderSubmissionsError
-from shared.domain.model import Category, Kind, Priority
-from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId, RequestedFile
-from shared.domain.submissions import AllowOrBlock
-from shared.domain.text import MAX_ADDRESS, clean, is_address
-from shared.domain.urls import url_problem
+from ..domain.errors import DefenderSubmissionsError
+from ..domain.model import Category, Kind, Priority
+from ..domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId, RequestedFile
+from ..domain.submissions import AllowOrBlock
+from ..domain.text import MAX_ADDRESS, clean, is_address
+from ..domain.urls import url_problem
 
 SCHEMA_VERSION: Final = 1
 MAX_BYTES = 48 * 1024

@@ -14,8 +14,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-from shared.domain import keys
-from shared.domain.model import (
+from ..domain import keys
+from ..domain.model import (
     Agreement,
     Category,
     Direction,
@@ -27,8 +27,8 @@ from shared.domain.model import (
     State,
     Verdict,
 )
-from shared.domain.text import clean
-from shared.ports import Entity, Value
+from ..domain.text import clean
+from ..ports import Entity, Value
 
 SCHEMA_VERSION = 1
 

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.errors import DefenderSubmissionsError
-from shared.domain.model import OutcomeKey
+from ..domain.errors import DefenderSubmissionsError
+from ..domain.model import OutcomeKey
 
 VERSION = 1
 _ID = "[0-9a-f]{32}"

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-from shared.domain.model import Kind
-from shared.domain.submissions import AllowOrBlock, SubmissionOrder, ThreatSubmission
-from shared.domain.text import clean
-from shared.domain.urls import encoded
+from ..domain.model import Kind
+from ..domain.submissions import AllowOrBlock, SubmissionOrder, ThreatSubmission
+from ..domain.text import clean
+from ..domain.urls import encoded
 
 PIECE_BYTES = 3 * 16 * 1024
 """A multiple of three: base64 of such pieces needs no padding, so that they can follow one another."""

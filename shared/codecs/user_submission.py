@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.domain.text import address, clean, guid, ip_address
-from shared.domain.user_submissions import UserSubmission
+from ..domain.text import address, clean, guid, ip_address
+from ..domain.user_submissions import UserSubmission
 
 _REPORTED = "submissionmailevidence"
 _ANALYZED = "analyzedmessageevidence"

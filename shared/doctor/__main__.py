@@ -2,6 +2,6 @@
 
 import sys
 
-from shared.doctor.command import main
+from .command import main
 
 sys.exit(main())

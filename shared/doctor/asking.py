@@ -15,15 +15,15 @@ from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 
-from shared.adapters.graph.identity import managed_credential
-from shared.adapters.proxies import ProxiedTransport
-from shared.adapters.storage import AzureTable
-from shared.adapters.system_clock import SystemClock
-from shared.doctor.findings import Finding, Mark
-from shared.doctor.probes import refusals
-from shared.ports import Clock
-from shared.settings import StorageAccess
-from shared.stores.examinations import ExaminationRequest, Examinations, ExaminationState
+from ..adapters.graph.identity import managed_credential
+from ..adapters.proxies import ProxiedTransport
+from ..adapters.storage import AzureTable
+from ..adapters.system_clock import SystemClock
+from ..ports import Clock
+from ..settings import StorageAccess
+from ..stores.examinations import ExaminationRequest, Examinations, ExaminationState
+from .findings import Finding, Mark
+from .probes import refusals
 
 WAIT_S = 720.0
 """Two runs of `settle_outcomes` at its usual five minutes, and some."""

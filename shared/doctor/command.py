@@ -16,16 +16,16 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from shared.adapters.system_clock import SystemClock
-from shared.doctor.asking import NoExaminationError, ask_app, open_examinations
-from shared.doctor.diagnosis import diagnose
-from shared.doctor.findings import Finding, is_green
-from shared.doctor.plan import Options, wrong_settings
-from shared.doctor.ports import StorageRefusedError
-from shared.doctor.rendering import as_json, line, summary
-from shared.domain.text import is_address
-from shared.settings import DATA_STORAGE, Settings, SettingsError, StorageAccess
-from shared.stores.examinations import ExaminationRequest
+from ..adapters.system_clock import SystemClock
+from ..domain.text import is_address
+from ..settings import DATA_STORAGE, Settings, SettingsError, StorageAccess
+from ..stores.examinations import ExaminationRequest
+from .asking import NoExaminationError, ask_app, open_examinations
+from .diagnosis import diagnose
+from .findings import Finding, is_green
+from .plan import Options, wrong_settings
+from .ports import StorageRefusedError
+from .rendering import as_json, line, summary
 
 GREEN, RED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _LOCAL_FILES = ("local.settings.json", "local.settings.example.json")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-from shared.doctor.examination import examine
-from shared.doctor.findings import Finding
-from shared.doctor.instruments import open_instruments
-from shared.doctor.plan import Options, checks
-from shared.settings import Settings
+from ..settings import Settings
+from .examination import examine
+from .findings import Finding
+from .instruments import open_instruments
+from .plan import Options, checks
 
 
 async def diagnose(settings: Settings, options: Options) -> AsyncIterator[Finding]:

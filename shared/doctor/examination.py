@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from shared.doctor.findings import FAILING, LONGEST_TEXT, Finding, Result, not_tried, unclear
-from shared.domain.text import clean
+from ..domain.text import clean
+from .findings import FAILING, LONGEST_TEXT, Finding, Result, not_tried, unclear
 
 Run = Callable[[], Awaitable[Result]]
 CHECK_TIME_S = 90.0

@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from shared.adapters.graph.submissions import HEADERS, PAGE_SIZE, ROOT
-from shared.adapters.graph.user_submissions import utc
-from shared.doctor.claims import read_caller
-from shared.doctor.findings import Result, ok, unclear, wrong
-from shared.doctor.graph_troubles import Remedies, graph_trouble, is_role_missing
-from shared.doctor.ports import Graph, Instruments, Tokens
-from shared.doctor.roles import ALERTS, HUNT, NEEDED_BY, SUBMIT, compare, needed_roles
-from shared.domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed, Refused
-from shared.ports import Clock, HuntingQueries, MailSource, ReportPage, UserSubmissions
-from shared.settings import ReportingMailbox, Settings
+from ..adapters.graph.submissions import HEADERS, PAGE_SIZE, ROOT
+from ..adapters.graph.user_submissions import utc
+from ..domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed, Refused
+from ..ports import Clock, HuntingQueries, MailSource, ReportPage, UserSubmissions
+from ..settings import ReportingMailbox, Settings
+from .claims import read_caller
+from .findings import Result, ok, unclear, wrong
+from .graph_troubles import Remedies, graph_trouble, is_role_missing
+from .ports import Graph, Instruments, Tokens
+from .roles import ALERTS, HUNT, NEEDED_BY, SUBMIT, compare, needed_roles
 
 LIST = f"{ROOT}/emailThreats?$top={PAGE_SIZE}"
 POLICIES = f"{ROOT}/emailThreatSubmissionPolicies"

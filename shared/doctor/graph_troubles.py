@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.doctor.findings import Result, unclear, wrong
-from shared.domain.errors import GraphError, NotAllowed, Refused, Throttled
+from ..domain.errors import GraphError, NotAllowed, Refused, Throttled
+from .findings import Result, unclear, wrong
 
 _NO_LICENCE = "Graph names the licence: the tenant needs Defender for Office 365 for this; then try again."
 _NO_IDENTITY = "Graph does not take the token. Is the host's clock right, and TENANT_ID the tenant of the identity?"

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from shared.doctor.claims import Caller, read_caller
-from shared.doctor.findings import Result, ok, unclear, wrong
-from shared.doctor.ports import NoAnswerError, NoTokenError, Tokens, Web
-from shared.domain.planner import CLOCK_MARGIN
-from shared.ports import Clock
-from shared.settings import Settings
+from ..domain.planner import CLOCK_MARGIN
+from ..ports import Clock
+from ..settings import Settings
+from .claims import Caller, read_caller
+from .findings import Result, ok, unclear, wrong
+from .ports import NoAnswerError, NoTokenError, Tokens, Web
 
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 _RESOLUTION = timedelta(seconds=1)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.doctor.diagnosis import diagnose
-from shared.doctor.findings import FAILING, Finding
-from shared.doctor.plan import Options
-from shared.doctor.rendering import as_json
-from shared.domain.text import is_address
-from shared.settings import Settings
-from shared.stores.examinations import ExaminationRequest, Examinations
-from shared.telemetry import Event, emit
+from ..domain.text import is_address
+from ..settings import Settings
+from ..stores.examinations import ExaminationRequest, Examinations
+from ..telemetry import Event, emit
+from .diagnosis import diagnose
+from .findings import FAILING, Finding
+from .plan import Options
+from .rendering import as_json
 
 MOST_TIME_S = 240.0
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from shared.adapters.graph.mail import GraphMail
-from shared.adapters.storage import AzureTable
-from shared.adapters.system_clock import SystemClock
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, ServiceClients, open_credential, open_graph, open_storage
-from shared.bootstrap_sources import source_ports
-from shared.doctor.ports import Instruments
-from shared.doctor.probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe
-from shared.settings import Settings
+from ..adapters.graph.mail import GraphMail
+from ..adapters.storage import AzureTable
+from ..adapters.system_clock import SystemClock
+from ..bootstrap import CONTAINERS, QUEUES, TABLES, ServiceClients, open_credential, open_graph, open_storage
+from ..bootstrap_sources import source_ports
+from ..settings import Settings
+from .ports import Instruments
+from .probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe
 
 
 async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Instruments:

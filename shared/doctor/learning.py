@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from shared.adapters.graph.user_submissions import utc
-from shared.doctor.findings import Result, learned
-from shared.doctor.graph_checks import LIST
-from shared.doctor.ports import NoAnswerError, NoTokenError, Reply, Web
-from shared.ports import Clock
+from ..adapters.graph.user_submissions import utc
+from ..ports import Clock
+from .findings import Result, learned
+from .graph_checks import LIST
+from .ports import NoAnswerError, NoTokenError, Reply, Web
 
 _LIMIT_HEADERS = ("ratelimit", "retry-after", "x-ms-throttle", "x-ms-resource-unit")
 _NOTHING = "Graph gave no answer to learn from"

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from shared.doctor import graph_checks, ground_checks, learning, storage_checks
-from shared.doctor.examination import Check, Run
-from shared.doctor.findings import Finding, Mark, Result, not_tried, ok
-from shared.doctor.ground_checks import answers, clocks, identity
-from shared.doctor.ports import Instruments, Store
-from shared.doctor.storage_checks import PRIVATE_TABLES, WRITTEN_CONTAINERS, poisoning, releasing, writing
-from shared.settings import Settings, SettingsError
+from ..settings import Settings, SettingsError
+from . import graph_checks, ground_checks, learning, storage_checks
+from .examination import Check, Run
+from .findings import Finding, Mark, Result, not_tried, ok
+from .ground_checks import answers, clocks, identity
+from .ports import Instruments, Store
+from .storage_checks import PRIVATE_TABLES, WRITTEN_CONTAINERS, poisoning, releasing, writing
 
 NAMES = (
     "settings",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from shared.ports import Clock, MailSource, SourcePorts
+from ..ports import Clock, MailSource, SourcePorts
 
 Effects = Mapping[str, Callable[[], Awaitable[None]]]
 """Steps by name, in their order. The first puts something there, the last takes it away again."""

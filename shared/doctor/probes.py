@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import httpx
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from shared.adapters.graph.connections import GraphConnections
-from shared.adapters.graph.identity import LOCAL_TOKEN
-from shared.adapters.storage import AzureTable
-from shared.doctor.ports import Effects, NoAnswerError, NoTokenError, Reply, StorageRefusedError, Tokens
-from shared.doctor.storage_checks import RELEASE
-from shared.domain.errors import StorageError
-from shared.ports import Delete, Insert, Merge
+from ..adapters.graph.connections import GraphConnections
+from ..adapters.graph.identity import LOCAL_TOKEN
+from ..adapters.storage import AzureTable
+from ..domain.errors import StorageError
+from ..ports import Delete, Insert, Merge
+from .ports import Effects, NoAnswerError, NoTokenError, Reply, StorageRefusedError, Tokens
+from .storage_checks import RELEASE
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from shared.doctor.findings import FAILING, Finding, Mark, is_green
+from .findings import FAILING, Finding, Mark, is_green
 
 WIDTH = 100
 MARK_WIDTH = max(map(len, Mark))

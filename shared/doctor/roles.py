@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.settings import Settings
+from ..settings import Settings
 
 SUBMIT = "ThreatSubmission.ReadWrite.All"
 ALERTS = "SecurityAlert.Read.All"

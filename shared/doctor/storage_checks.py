@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from shared.doctor.findings import Result, ok, unclear, wrong
-from shared.doctor.ports import Effects, StorageRefusedError, Store
+from .findings import Result, ok, unclear, wrong
+from .ports import Effects, StorageRefusedError, Store
 
 PRIVATE_TABLES = frozenset({"worklist", "items", "runstate"})
 WRITTEN_CONTAINERS = frozenset({"evidence", "rejected-messages"})

@@ -13,7 +13,7 @@ import math
 import struct
 from dataclasses import dataclass
 
-from shared.domain.errors import DefenderSubmissionsError
+from .errors import DefenderSubmissionsError
 
 SKETCH = 96
 """Numbers in a sketch. An estimate s has a standard error of sqrt(s * (1 - s) / SKETCH): 0.04 where s is 0.8."""

@@ -17,8 +17,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.domain.headers import Headers
-from shared.domain.text import ip_address
+from .headers import Headers
+from .text import ip_address
 
 AUTH_AS = "x-ms-exchange-organization-authas"
 _RESULTS = "authentication-results"

@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shared.domain.campaigns import SKETCH, Fingerprint
-from shared.domain.text import clean, domain_of
+from .campaigns import SKETCH, Fingerprint
+from .text import clean, domain_of
 
 MAX_TEXT = 64 * 1024
 """Characters whose words are compared; what follows has to be equal."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.domain.charsets import decode_unlabelled
+from .charsets import decode_unlabelled
 
 MAX_HEADER_BYTES = 256 * 1024
 """How much of a mail is searched for headers. Exchange Online accepts 256 KB of headers (Exchange Online limits)."""

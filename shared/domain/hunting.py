@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.domain import keys
-from shared.domain.model import Category
+from . import keys
+from .model import Category
 
 MESSAGE = dict[str, object]
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.domain.lifecycle import is_final
-from shared.domain.model import Outcome, OutcomeKey, State
+from .lifecycle import is_final
+from .model import Outcome, OutcomeKey, State
 
 SPEAKS_FOR = timedelta(hours=24)
 """How long after its verdict a row speaks for the same claim about the same item."""

@@ -10,8 +10,8 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
-from shared.domain.model import Category, Kind
-from shared.domain.urls import one_spelling
+from .model import Category, Kind
+from .urls import one_spelling
 
 _SEPARATOR = "\x00"
 _ORIGIN = re.compile(r"[^:/?#]*://[^/?#]*")

@@ -24,8 +24,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.errors import DefenderSubmissionsError
-from shared.domain.model import Outcome, Source, State
+from .errors import DefenderSubmissionsError
+from .model import Outcome, Source, State
 
 FIRST_STATES = frozenset({State.PENDING, State.COVERED, State.SKIPPED, State.REJECTED, State.FAILED})
 FINAL_STATES = frozenset({State.SETTLED, State.SKIPPED, State.REJECTED, State.FAILED, State.EXPIRED})

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from shared.domain.headers import ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
-from shared.domain.model import Category, SkipReason
-from shared.domain.tenant import Tenant
-from shared.domain.text import MAX_ADDRESS, addresses, author, clean, decode_words, guid, ip_address, untagged
+from .headers import ESSENTIAL, NETWORK_MESSAGE_ID, Headers, read_headers
+from .model import Category, SkipReason
+from .tenant import Tenant
+from .text import MAX_ADDRESS, addresses, author, clean, decode_words, guid, ip_address, untagged
 
 _MAX_ENCODED = 4_096
 """Characters of a header that are decoded: more than `clean` keeps, few enough to be quick."""

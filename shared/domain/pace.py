@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.errors import GraphError, Throttled
+from .errors import GraphError, Throttled
 
 CONCURRENT_READS = 4
 """Outlook serves four requests at a time per app and mailbox (Graph throttling limits)."""

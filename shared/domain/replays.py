@@ -10,9 +10,9 @@ import enum
 from datetime import datetime
 from typing import NoReturn
 
-from shared.domain.errors import DefenderSubmissionsError
-from shared.domain.model import Outcome, State
-from shared.domain.submissions import OLDEST_REPORT
+from .errors import DefenderSubmissionsError
+from .model import Outcome, State
+from .submissions import OLDEST_REPORT
 
 REPLAYED = "replayed"
 """The `StateReason` of a row that was taken up again."""

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.domain.headers import begins_like_mail
-from shared.domain.model import Category, SkipReason
-from shared.domain.originals import OriginalFacts
-from shared.domain.text import GUID, address, clean, guid, ip_address
+from .headers import begins_like_mail
+from .model import Category, SkipReason
+from .originals import OriginalFacts
+from .text import GUID, address, clean, guid, ip_address
 
 MAX_SUBJECT = 4_096
 """Characters of a report's subject that are looked at; Exchange keeps 255."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Fingerprint, belongs, distance
-from shared.domain.model import OutcomeKey
+from .campaigns import Fingerprint, belongs, distance
+from .model import OutcomeKey
 
 IDLE_AFTER = timedelta(days=3)
 """A campaign that nobody reported for so long is over; the same text later begins another one."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.domain.model import Category, Kind, Priority
-from shared.domain.submissions import AllowOrBlock
+from .model import Category, Kind, Priority
+from .submissions import AllowOrBlock
 
 
 @dataclass(frozen=True, slots=True)

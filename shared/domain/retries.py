@@ -20,9 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
-from shared.domain.model import State
-from shared.domain.planner import WINDOW
+from .errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
+from .model import State
+from .planner import WINDOW
 
 THROTTLED = "throttled"
 REFUSED = "refused_by_microsoft"

@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from shared.domain.exchange import ExchangeFacts
-from shared.domain.headers import Headers
-from shared.domain.text import is_domain
+from .exchange import ExchangeFacts
+from .headers import Headers
+from .text import is_domain
 
 Network = IPv4Network | IPv6Network
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 
-from shared.domain.model import Category, Kind
-from shared.domain.urls import one_spelling
+from .model import Category, Kind
+from .urls import one_spelling
 
 OLDEST_REPORT = timedelta(days=30)
 """Microsoft takes mail up to 30 days old (Defender documentation, "admin submissions", 2025-09)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.domain.text import domain_of
+from .text import domain_of
 
 
 @dataclass(frozen=True, slots=True)

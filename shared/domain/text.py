@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from shared.domain.charsets import codec_of, decode_word
+from .charsets import codec_of, decode_word
 
 LIMIT = 1_000
 """Characters (Unicode code points) of a text column (contract, section 4)."""

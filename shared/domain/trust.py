@@ -7,10 +7,10 @@ only for what Exchange wrote (`exchange.py`). docs/trust.md tells administrators
 
 from __future__ import annotations
 
-from shared.domain.exchange import ExchangeFacts, exchange_facts
-from shared.domain.headers import Headers
-from shared.domain.tenant import Tenant
-from shared.domain.text import addresses, domain_of, guid
+from .exchange import ExchangeFacts, exchange_facts
+from .headers import Headers
+from .tenant import Tenant
+from .text import addresses, domain_of, guid
 
 
 def distrust(headers: Headers, sender: str | None, tenant: Tenant) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.planner import CLOCK_MARGIN, DAY, SLOT_LIFETIME, WINDOW
+from .planner import CLOCK_MARGIN, DAY, SLOT_LIFETIME, WINDOW
 
 POSTS_PER_DAY = 3
 LONGEST_INVOCATION = timedelta(minutes=10)

@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from shared.domain.text import clean
+from .text import clean
 
 MOST_PORT = 65_535
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -77,7 +77,7 @@ def one_spelling(text: str) -> str:
 def encoded(text: str) -> str:
     """The URL in ASCII (RFC 3986): names in IDNA's form, everything else percent-encoded."""
     url = _read(text)
-    if url is None or text.isascii():
+    if url is None or (text.isascii() and "\\" not in text):  # a browser takes a backslash of the path for a slash
         return _quoted(text)
     port = f":{url.port}" if url.port else ""
     return f"{url.scheme}://{url.credentials}{url.host}{port}{url.path}{url.query}{url.fragment}"

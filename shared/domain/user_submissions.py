@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain import keys
-from shared.domain.model import Category, Kind, Outcome, OutcomeKey, SkipReason, Source, State
+from . import keys
+from .model import Category, Kind, Outcome, OutcomeKey, SkipReason, Source, State
 
 BORN = frozenset({State.SUBMITTED, State.SKIPPED})
 """The states in which the row of a user submission is born."""

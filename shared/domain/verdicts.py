@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shared.domain.model import Agreement, Category, Verdict
+from .model import Agreement, Category, Verdict
 
 
 class Weight(enum.IntEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 
-from shared.domain import charsets
+from ..domain import charsets
 
 _WINDOWS = {page: f"windows-{page}" for page in range(1250, 1259)}
 _ISO = {28590 + part: f"iso-8859-{part}" for part in (*range(1, 12), *range(13, 17))}

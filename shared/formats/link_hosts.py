@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from shared.formats.link_services import (
+from .link_services import (
     LOOKED_UP,
     NAMED_BY_PATH,
     REDIRECT_HOST,

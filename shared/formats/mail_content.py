@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from shared.domain.charsets import codec_of
-from shared.formats.link_hosts import links_in, read_link
-from shared.formats.mime_parts import Part, walk
-from shared.formats.visible_html import read_html
+from ..domain.charsets import codec_of
+from .link_hosts import links_in, read_link
+from .mime_parts import Part, walk
+from .visible_html import read_html
 
 MAX_TEXT = 60_000
 """Characters of visible text that are kept."""

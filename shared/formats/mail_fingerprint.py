@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from shared.domain.campaigns import Fingerprint
-from shared.domain.exchange import exchange_facts
-from shared.domain.fingerprinting import fingerprint
-from shared.domain.model import Category
-from shared.domain.originals import OriginalFacts
-from shared.domain.text import addresses
-from shared.formats.mail_content import read_content
+from ..domain.campaigns import Fingerprint
+from ..domain.exchange import exchange_facts
+from ..domain.fingerprinting import fingerprint
+from ..domain.model import Category
+from ..domain.originals import OriginalFacts
+from ..domain.text import addresses
+from .mail_content import read_content
 
 UNDECIDED = "none"
 """What stands for the sender's authentication where Exchange said nothing of it."""

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote_to_bytes
 
-from shared.domain.charsets import decode_labelled, decode_unlabelled, is_telling
-from shared.domain.headers import MAX_HEADER_BYTES, start_of_mail
-from shared.domain.text import clean, decode_words
+from ..domain.charsets import decode_labelled, decode_unlabelled, is_telling
+from ..domain.headers import MAX_HEADER_BYTES, start_of_mail
+from ..domain.text import clean, decode_words
 
 MAX_DEPTH = 20
 """How deep multiparts are opened; a deeper one is a part like any other."""

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.domain.exchange import AUTH_AS, exchange_facts
-from shared.domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers, start_of_mail
-from shared.domain.model import Category, SkipReason
-from shared.domain.originals import Closed, Form, Opened
-from shared.domain.reports import (
+from ..domain.exchange import AUTH_AS, exchange_facts
+from ..domain.headers import DELIVERY, ESSENTIAL, Headers, read_headers, start_of_mail
+from ..domain.model import Category, SkipReason
+from ..domain.originals import Closed, Form, Opened
+from ..domain.reports import (
     Attachment,
     choose_original,
     choose_sniffed,
@@ -23,13 +23,13 @@ from shared.domain.reports import (
     looks_like_mail,
     read_subject,
 )
-from shared.domain.tenant import Tenant
-from shared.domain.text import address, addresses, decode_words
-from shared.domain.trust import distrust
-from shared.formats.mime_parts import Part, root, walk
+from ..domain.tenant import Tenant
+from ..domain.text import address, addresses, decode_words
+from ..domain.trust import distrust
+from .mime_parts import Part, root, walk
 
 if TYPE_CHECKING:
-    from shared.formats.outlook_message import OutlookAttachment
+    from .outlook_message import OutlookAttachment
 
 MAX_DEPTH = 8
 """How many wrappers are taken off before the original is given up."""
@@ -121,9 +121,9 @@ def _in_wrapper(content: bytes) -> _Layer | Closed | None:
 
 
 def _in_outlook_msg(content: bytes) -> _Layer | Closed:
-    from shared.formats.outlook_message import UnreadableOutlook  # noqa: PLC0415 - rare, as all imports below
-    from shared.formats.outlook_mime import write_mime  # noqa: PLC0415
-    from shared.formats.outlook_msg import read_outlook_msg  # noqa: PLC0415
+    from .outlook_message import UnreadableOutlook  # noqa: PLC0415 - rare, as all imports below
+    from .outlook_mime import write_mime  # noqa: PLC0415
+    from .outlook_msg import read_outlook_msg  # noqa: PLC0415
 
     try:
         message = read_outlook_msg(content)
@@ -134,8 +134,8 @@ def _in_outlook_msg(content: bytes) -> _Layer | Closed:
 
 def _in_winmail(content: bytes) -> _Layer | Closed:
     """The mail that a winmail.dat carries, which is itself the body of the report."""
-    from shared.formats.outlook_message import UnreadableOutlook  # noqa: PLC0415
-    from shared.formats.winmail import read_winmail  # noqa: PLC0415
+    from .outlook_message import UnreadableOutlook  # noqa: PLC0415
+    from .winmail import read_winmail  # noqa: PLC0415
 
     try:
         message = read_winmail(content)
@@ -148,7 +148,7 @@ def _in_winmail(content: bytes) -> _Layer | Closed:
 
 
 def _attached(one: OutlookAttachment, number: int) -> _Carried:
-    from shared.formats.outlook_mime import write_mime  # noqa: PLC0415
+    from .outlook_mime import write_mime  # noqa: PLC0415
 
     held = one.content
     if isinstance(held, bytes):
@@ -166,7 +166,7 @@ def _attached(one: OutlookAttachment, number: int) -> _Carried:
 
 
 def _in_cms(content: bytes) -> _Layer | Closed | None:
-    from shared.formats.signed import content_of_signed, is_cms, is_enveloped  # noqa: PLC0415
+    from .signed import content_of_signed, is_cms, is_enveloped  # noqa: PLC0415
 
     if not is_cms(content):
         return None

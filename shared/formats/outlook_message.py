@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.text import address
-from shared.formats.code_pages import charset_of, charset_of_family, charset_of_locale, decode
+from ..domain.text import address
+from .code_pages import charset_of, charset_of_family, charset_of_locale, decode
 
 MAX_DEPTH = 8
 """Messages within messages that are read; a file that nests deeper is refused."""

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from shared.domain.headers import Headers, read_headers
-from shared.domain.text import address
-from shared.formats.code_pages import charset_of
-from shared.formats.outlook_message import (
+from ..domain.headers import Headers, read_headers
+from ..domain.text import address
+from .code_pages import charset_of
+from .outlook_message import (
     OutlookAttachment,
     OutlookMessage,
     Property,
@@ -29,7 +29,7 @@ from shared.formats.outlook_message import (
     octets_of,
     text_of,
 )
-from shared.formats.rtf import decompress_rtf, html_of_rtf, text_of_rtf
+from .rtf import decompress_rtf, html_of_rtf, text_of_rtf
 
 _STRUCTURE = rb"(?:mime-version|content-(?:type|transfer-encoding|disposition|id|location|base|description|md5|length))"
 _STRUCTURE_FIELD = re.compile(rb"^(" + _STRUCTURE + rb")[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE | re.IGNORECASE)

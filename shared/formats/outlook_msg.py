@@ -11,9 +11,9 @@ import re
 import struct
 from collections.abc import Iterator
 
-from shared.formats.code_pages import DEFAULT_CHARSET
-from shared.formats.compound_file import BrokenCompoundFile, CompoundFile, Entry
-from shared.formats.outlook_message import (
+from .code_pages import DEFAULT_CHARSET
+from .compound_file import BrokenCompoundFile, CompoundFile, Entry
+from .outlook_message import (
     KEPT,
     Allowance,
     OutlookAttachment,

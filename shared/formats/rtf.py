@@ -12,7 +12,7 @@ import re
 import struct
 from dataclasses import dataclass, replace
 
-from shared.formats.code_pages import DEFAULT_CHARSET, charset_of, decoder_of
+from .code_pages import DEFAULT_CHARSET, charset_of, decoder_of
 
 GROWTH = 3
 """Octets of RTF that one compressed octet may become; the format allows 8, which memory could not hold."""

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.formats.mime_parts import decode_base64
+from .mime_parts import decode_base64
 
 _SIGNED = bytes.fromhex("2a864886f70d010702")
 _COMPRESSED = bytes.fromhex("2a864886f70d0109100109")  # RFC 3274

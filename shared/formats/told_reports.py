@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from shared.domain.headers import MAX_HEADER_BYTES, Headers, read_headers
-from shared.domain.originals import facts_of
-from shared.domain.tenant import Tenant
-from shared.domain.text import address, clean, guid, ip_address
+from ..domain.headers import MAX_HEADER_BYTES, Headers, read_headers
+from ..domain.originals import facts_of
+from ..domain.tenant import Tenant
+from ..domain.text import address, clean, guid, ip_address
 
 MAX_TEXT = 300_000
 """Characters of a report's text that are looked at."""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from shared.formats.code_pages import DEFAULT_CHARSET, charset_of, decode
-from shared.formats.outlook_message import (
+from .code_pages import DEFAULT_CHARSET, charset_of, decode
+from .outlook_message import (
     KEPT,
     Allowance,
     OutlookAttachment,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from shared.domain.errors import AlreadyExists
-from shared.domain.model import OutcomeKey
-from shared.ports import Insert, Table
+from ..domain.errors import AlreadyExists
+from ..domain.model import OutcomeKey
+from ..ports import Insert, Table
 
 _PARTITION = "at-microsoft"
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 
-from shared.domain.errors import Missing
-from shared.ports import Delete, Insert, Replace, Table, Write
+from ..domain.errors import Missing
+from ..ports import Delete, Insert, Replace, Table, Write
 
 TRANSACTION_ROWS = 100
 """Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""

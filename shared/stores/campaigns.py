@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.domain import campaigns, keys
-from shared.domain.errors import AlreadyExists, Changed
-from shared.domain.model import OutcomeKey
-from shared.domain.representatives import Campaign, Representative
-from shared.ports import Entity, Insert, Replace, Row, Table
-from shared.stores.batches import write_each
+from ..domain import campaigns, keys
+from ..domain.errors import AlreadyExists, Changed
+from ..domain.model import OutcomeKey
+from ..domain.representatives import Campaign, Representative
+from ..ports import Entity, Insert, Replace, Row, Table
+from .batches import write_each
 
 _CAMPAIGNS = "campaign"
 

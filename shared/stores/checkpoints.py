@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.domain.errors import AlreadyExists, Changed
-from shared.ports import Delete, Entity, Insert, Replace, ReportHead, Row, Table
-from shared.stores.batches import delete_each, write_each
+from ..domain.errors import AlreadyExists, Changed
+from ..ports import Delete, Entity, Insert, Replace, ReportHead, Row, Table
+from .batches import delete_each, write_each
 
 _CHECKPOINT = "checkpoint"
 """Sorts right before the deferred reports, so that one scan reads both."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.errors import Changed, Missing
-from shared.ports import Clock, Entity, Replace, Row, Table, Value
+from ..domain.errors import Changed, Missing
+from ..ports import Clock, Entity, Replace, Row, Table, Value
 
 PARTITION = "doctor"
 _ROW = "examination"

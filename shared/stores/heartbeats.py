@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.errors import Missing
-from shared.domain.planner import Limits
-from shared.ports import Clock, Entity, Merge, Replace, Table, Value
-from shared.telemetry import Event, emit
+from ..domain.errors import Missing
+from ..domain.planner import Limits
+from ..ports import Clock, Entity, Merge, Replace, Table, Value
+from ..telemetry import Event, emit
 
 PARTITION = "heartbeat"
 QUIET_EVERY = timedelta(minutes=2)

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.domain import keys
-from shared.domain.errors import AlreadyExists, Changed
-from shared.domain.item import Held, Item
-from shared.domain.model import OutcomeKey
-from shared.ports import Clock, Entity, Insert, Replace, Row, Table
-from shared.stores.batches import write_each
+from ..domain import keys
+from ..domain.errors import AlreadyExists, Changed
+from ..domain.item import Held, Item
+from ..domain.model import OutcomeKey
+from ..ports import Clock, Entity, Insert, Replace, Row, Table
+from .batches import write_each
 
 _ITEMS = "item"
 _REQUEST_ROW = "request"

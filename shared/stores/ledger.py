@@ -20,13 +20,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from shared.domain.lifecycle import is_final
-from shared.domain.model import Outcome, OutcomeKey, Priority, State
-from shared.ports import Write
-from shared.stores.batches import TRANSACTION_ROWS
-from shared.stores.outcomes import Change, OutcomeStore, Stored
-from shared.stores.worklist import KEPT, LANES, Holder, Standing, WorkItem, Worklist
-from shared.telemetry import Event, emit
+from ..domain.lifecycle import is_final
+from ..domain.model import Outcome, OutcomeKey, Priority, State
+from ..ports import Write
+from ..telemetry import Event, emit
+from .batches import TRANSACTION_ROWS
+from .outcomes import Change, OutcomeStore, Stored
+from .worklist import KEPT, LANES, Holder, Standing, WorkItem, Worklist
 
 __all__ = [
     "KEPT",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.domain import keys
-from shared.ports import Delete, Entity, Replace, Row, Table
-from shared.stores.batches import delete_each
+from ..domain import keys
+from ..ports import Delete, Entity, Replace, Row, Table
+from .batches import delete_each
 
 _LOOK = "look"
 _ASKED = "asked-"

@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.codecs.rows import log_entity, outcome_entity, read_outcome
-from shared.domain import keys
-from shared.domain.errors import AlreadyExists, Changed
-from shared.domain.lifecycle import amended, born, changed
-from shared.domain.model import Outcome, OutcomeKey, Source, State
-from shared.ports import Clock, Entity, Insert, Replace, Row, Table
-from shared.stores.batches import write_each
+from ..codecs.rows import log_entity, outcome_entity, read_outcome
+from ..domain import keys
+from ..domain.errors import AlreadyExists, Changed
+from ..domain.lifecycle import amended, born, changed
+from ..domain.model import Outcome, OutcomeKey, Source, State
+from ..ports import Clock, Entity, Insert, Replace, Row, Table
+from .batches import write_each
 
 APPEND_WITHIN_S = 120
 """How long after the time in its key an event may still be sent. Consumers look five minutes behind what they have seen

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.domain import keys, planner
-from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.domain.planner import DayCount, Slot
-from shared.domain.turns import LONGEST_INVOCATION, Turn
-from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Table, Write
-from shared.stores.batches import TRANSACTION_ROWS
-from shared.stores.worklist import PARTITION, WorkItem, moved, read_time
+from ..domain import keys, planner
+from ..domain.errors import AlreadyExists, Changed, Missing
+from ..domain.planner import DayCount, Slot
+from ..domain.turns import LONGEST_INVOCATION, Turn
+from ..ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Table, Write
+from .batches import TRANSACTION_ROWS
+from .worklist import PARTITION, WorkItem, moved, read_time
 
 QUOTA_ROW = "0-quota"
 _TURN = "0-turn-"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.ports import Entity, Replace, Table
+from ..ports import Entity, Replace, Table
 
 PARTITION = "evidence"
 _ROW = "renewal"

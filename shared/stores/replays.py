@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.errors import Changed, Missing
-from shared.domain.model import OutcomeKey
-from shared.ports import Clock, Delete, Entity, Replace, Row, Table
-from shared.stores.batches import TRANSACTION_ROWS
+from ..domain.errors import Changed, Missing
+from ..domain.model import OutcomeKey
+from ..ports import Clock, Delete, Entity, Replace, Row, Table
+from .batches import TRANSACTION_ROWS
 
 PARTITION = "replay"
 FORGOTTEN_AFTER = timedelta(hours=1)

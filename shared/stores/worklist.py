@@ -25,15 +25,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from shared.codecs.rows import read_snapshot, snapshot
-from shared.domain import keys
-from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.domain.model import Outcome, OutcomeKey, Priority, State
-from shared.domain.retries import POISONED
-from shared.domain.submissions import Material
-from shared.ports import Delete, Entity, Insert, Merge, Replace, Row, Table, Write
-from shared.stores.batches import write_groups
-from shared.telemetry import Event, emit, raised_at
+from ..codecs.rows import read_snapshot, snapshot
+from ..domain import keys
+from ..domain.errors import AlreadyExists, Changed, Missing
+from ..domain.model import Outcome, OutcomeKey, Priority, State
+from ..domain.retries import POISONED
+from ..domain.submissions import Material
+from ..ports import Delete, Entity, Insert, Merge, Replace, Row, Table, Write
+from ..telemetry import Event, emit, raised_at
+from .batches import write_groups
 
 LANES = {Priority.URGENT: "0", Priority.NORMAL: "1", Priority.LOW: "2"}
 PARTITION = "live"

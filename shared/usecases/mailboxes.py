@@ -5,8 +5,8 @@ One event, whoever found out; the address goes into it as its fingerprint only.
 
 from __future__ import annotations
 
-from shared.domain.errors import GraphError
-from shared.telemetry import Event, emit, fingerprint
+from ..domain.errors import GraphError
+from ..telemetry import Event, emit, fingerprint
 
 
 def tell_unreachable(mailbox: str, error: GraphError) -> None:

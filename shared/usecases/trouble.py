@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from shared.domain.lifecycle import TRANSITIONS, move
-from shared.domain.model import State
-from shared.stores.ledger import Ledger, Step, WorkItem
-from shared.telemetry import Event, emit, raised_at
+from ..domain.lifecycle import TRANSITIONS, move
+from ..domain.model import State
+from ..stores.ledger import Ledger, Step, WorkItem
+from ..telemetry import Event, emit, raised_at
 
 TRIES = 12
 """So many runs of settle or dispatch in which a row raised: between a quarter of an hour and an hour."""

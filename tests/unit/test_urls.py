@@ -1,7 +1,7 @@
 """URLs of operators: what is none and why, how defanged ones were written, and which spellings are one request."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain import keys
@@ -150,6 +150,7 @@ def test_what_microsoft_gets_is_percent_encoded(url: str, sent: str) -> None:
     assert encoded(url) == sent
 
 
+@example("HTTP://0/\\")
 @given(st.text(max_size=60) | st.text("htps:/[]().@#?%01xdot\\ ä。", max_size=30).map("https://".__add__))
 def test_any_text_has_an_answer(text: str) -> None:
     """Whatever somebody pastes; one spelling of one spelling is itself, and what is sent is ASCII."""

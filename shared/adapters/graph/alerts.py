@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.adapters.graph.transport import GraphTransport
-from shared.adapters.graph.user_submissions import next_link, objects_of, utc
-from shared.codecs.user_submission import read_alert
-from shared.domain.errors import AnswerLost
-from shared.domain.user_submissions import UserSubmission
-from shared.ports import ToldSubmissions
+from ...codecs.user_submission import read_alert
+from ...domain.errors import AnswerLost
+from ...domain.user_submissions import UserSubmission
+from ...ports import ToldSubmissions
+from .transport import GraphTransport
+from .user_submissions import next_link, objects_of, utc
 
 _OPERATION = "list alerts"
 _PAGE_SIZE = 100

@@ -23,7 +23,7 @@ from aiohttp.client_exceptions import (
 )
 from yarl import URL
 
-from shared.adapters.proxies import proxy_for
+from ..proxies import proxy_for
 
 IDLE_S: Final = 5.0
 """A connection that was idle for longer is not used again: a POST onto one that Graph just closed is a lost answer."""

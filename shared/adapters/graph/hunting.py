@@ -10,8 +10,8 @@ import json
 import uuid
 from collections.abc import Mapping
 
-from shared.adapters.graph.transport import GraphTransport
-from shared.domain.errors import AnswerLost
+from ...domain.errors import AnswerLost
+from .transport import GraphTransport
 
 TIMESPAN = "P30D"
 """As far back as Microsoft keeps hunting data (Graph documentation, "security: runHuntingQuery")."""

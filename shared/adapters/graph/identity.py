@@ -52,7 +52,7 @@ def managed_credential(kind: str | None, client_id: str | None) -> AsyncTokenCre
     """The app's own identity in Azure; imported here because a local run never needs it."""
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415
 
-    from shared.adapters.proxies import ProxiedTransport  # noqa: PLC0415
+    from ..proxies import ProxiedTransport  # noqa: PLC0415
 
     if kind == "managedidentity":
         return ManagedIdentityCredential(client_id=client_id, transport=ProxiedTransport())

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from shared.adapters.graph.transport import GraphTransport
-from shared.domain.errors import AnswerLost, Refused
-from shared.domain.reports import Attachment
-from shared.domain.text import address
-from shared.ports import MailOutline, MessageFacts, ReportHead, ReportPage
+from ...domain.errors import AnswerLost, Refused
+from ...domain.reports import Attachment
+from ...domain.text import address
+from ...ports import MailOutline, MessageFacts, ReportHead, ReportPage
+from .transport import GraphTransport
 
 PAGE_SIZE = 50
 LIST_SIZE = 200

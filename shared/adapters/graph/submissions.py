@@ -10,11 +10,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.adapters.graph.transport import GraphTransport
-from shared.codecs.threat_submission import read_submission, write_order
-from shared.domain.errors import AnswerLost, Refused
-from shared.domain.model import Kind
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from ...codecs.threat_submission import read_submission, write_order
+from ...domain.errors import AnswerLost, Refused
+from ...domain.model import Kind
+from ...domain.submissions import SubmissionOrder, ThreatSubmission
+from .transport import GraphTransport
 
 ROOT = "/beta/security/threatSubmission"
 COLLECTIONS = {Kind.EMAIL: "emailThreats", Kind.URL: "urlThreats", Kind.FILE: "fileThreats"}

@@ -29,8 +29,8 @@ from msgraph_core.base_graph_request_adapter import BaseGraphRequestAdapter
 from msgraph_core.graph_client_factory import GraphClientFactory
 from msgraph_core.middleware.telemetry import GraphTelemetryHandler
 
-from shared.adapters.graph.connections import GraphConnections
-from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
+from ...domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
+from .connections import GraphConnections
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 """Seconds. Far below the function's time limit, so that a silent Graph costs one invocation and not the worker."""

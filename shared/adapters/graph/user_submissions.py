@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.adapters.graph.submissions import HEADERS, PAGE_SIZE, ROOT
-from shared.adapters.graph.transport import GraphTransport
-from shared.codecs.user_submission import is_user_submission, read_listed
-from shared.domain.errors import AnswerLost, Refused
-from shared.ports import ToldSubmissions
+from ...codecs.user_submission import is_user_submission, read_listed
+from ...domain.errors import AnswerLost, Refused
+from ...ports import ToldSubmissions
+from .submissions import HEADERS, PAGE_SIZE, ROOT
+from .transport import GraphTransport
 
 _OPERATION = "list user submissions"
 _LIST = f"{ROOT}/emailThreats?$top={PAGE_SIZE}"

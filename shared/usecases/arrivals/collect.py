@@ -14,16 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.errors import GraphError, Throttled
-from shared.domain.pace import Pace
-from shared.settings import ReportingMailbox
-from shared.stores.checkpoints import Checkpoint
-from shared.telemetry import Event, emit, fingerprint, raised_at
-from shared.usecases.arrivals.destination import DestinationOfRun, ReportDestination
-from shared.usecases.arrivals.folder_reports import FolderParts
-from shared.usecases.arrivals.folders import FolderRound
-from shared.usecases.arrivals.sources import Sources
-from shared.usecases.mailboxes import tell_unreachable
+from ...domain.errors import GraphError, Throttled
+from ...domain.pace import Pace
+from ...settings import ReportingMailbox
+from ...stores.checkpoints import Checkpoint
+from ...telemetry import Event, emit, fingerprint, raised_at
+from ..mailboxes import tell_unreachable
+from .destination import DestinationOfRun, ReportDestination
+from .folder_reports import FolderParts
+from .folders import FolderRound
+from .sources import Sources
 
 RUN_TIME = timedelta(seconds=200)
 """A run, sources and all, begins no turn after this. The next one, at most two minutes after, goes on."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from shared.domain.errors import GraphError
-from shared.ports import ThreatSubmissions
-from shared.telemetry import Event, emit, raised_at
+from ...domain.errors import GraphError
+from ...ports import ThreatSubmissions
+from ...telemetry import Event, emit, raised_at
 
 POLICY_TIME_S = 20.0
 """Longest time for the policy: a mailbox's turn, which may wait for it, is cut off after 75 seconds."""

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.deferrals import Trouble
-from shared.domain.errors import GraphError, Refused, Throttled
-from shared.domain.lifecycle import FIRST_STATES
-from shared.domain.model import State
-from shared.domain.pace import Pace
-from shared.ports import Clock, MailSource, ReportHead
-from shared.stores.checkpoints import CheckpointStore, FolderContents
-from shared.stores.ledger import Ledger, Stored
-from shared.telemetry import Event, emit, raised_at
-from shared.usecases.arrivals.destination import DestinationOfRun
-from shared.usecases.arrivals.reading import ReportPlace, ReportReader
-from shared.usecases.arrivals.seen import SeenReports
-from shared.usecases.sending.admission import Admission, Candidate, Claimed
+from ...domain.deferrals import Trouble
+from ...domain.errors import GraphError, Refused, Throttled
+from ...domain.lifecycle import FIRST_STATES
+from ...domain.model import State
+from ...domain.pace import Pace
+from ...ports import Clock, MailSource, ReportHead
+from ...stores.checkpoints import CheckpointStore, FolderContents
+from ...stores.ledger import Ledger, Stored
+from ...telemetry import Event, emit, raised_at
+from ..sending.admission import Admission, Candidate, Claimed
+from .destination import DestinationOfRun
+from .reading import ReportPlace, ReportReader
+from .seen import SeenReports
 
 READ_TIME_S = 60.0
 """Longest time for one report: several requests, each of which may take as long."""

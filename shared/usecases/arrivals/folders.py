@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.deferrals import Trouble, is_given_up, tried_again_at
-from shared.domain.errors import Gone, GraphError, Refused, Throttled
-from shared.domain.pace import Pace
-from shared.domain.submissions import OLDEST_REPORT
-from shared.ports import ReportHead, ReportPage
-from shared.settings import ReportingMailbox
-from shared.stores.checkpoints import Checkpoint, DeferredReport, FolderState, Listing, hash_of
-from shared.telemetry import Event, emit, fingerprint
-from shared.usecases.arrivals.destination import DestinationOfRun
-from shared.usecases.arrivals.folder_reports import Failure, FolderParts, FolderReports
-from shared.usecases.mailboxes import tell_unreachable
+from ...domain.deferrals import Trouble, is_given_up, tried_again_at
+from ...domain.errors import Gone, GraphError, Refused, Throttled
+from ...domain.pace import Pace
+from ...domain.submissions import OLDEST_REPORT
+from ...ports import ReportHead, ReportPage
+from ...settings import ReportingMailbox
+from ...stores.checkpoints import Checkpoint, DeferredReport, FolderState, Listing, hash_of
+from ...telemetry import Event, emit, fingerprint
+from ..mailboxes import tell_unreachable
+from .destination import DestinationOfRun
+from .folder_reports import Failure, FolderParts, FolderReports
 
 TURN_TIME = timedelta(seconds=20)
 """No read begins later in a turn than this; what is left of its page is read in the next turn."""

@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from shared.domain import keys
-from shared.domain.hunting import MESSAGE, HuntingRules, message_of
-from shared.ports import Clock, HuntingQueries, WorkQueue
-from shared.stores.looks import AskedFor
-from shared.telemetry import Event, emit, raised_at
-from shared.usecases.arrivals.sources import Look, Taken
+from ...domain import keys
+from ...domain.hunting import MESSAGE, HuntingRules, message_of
+from ...ports import Clock, HuntingQueries, WorkQueue
+from ...stores.looks import AskedFor
+from ...telemetry import Event, emit, raised_at
+from .sources import Look, Taken
 
 SENT_TOGETHER = 20
 MOST_REQUESTS = 1_000
@@ -93,7 +93,7 @@ class HuntingSource:
     def _is_valid(self, message: MESSAGE) -> bool:
         """Whether intake would take it: a row that breaks a rule today breaks it every day."""
         # pydantic is imported when the first row arrives: a cold start does not have to pay for it.
-        from shared.codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
+        from ...codecs.manual_message import BadManualMessage, read_manual_message  # noqa: PLC0415
 
         try:
             read_manual_message(json.dumps(message), now=self._clock.now())

@@ -11,23 +11,23 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.domain import keys
-from shared.domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed
-from shared.domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
-from shared.domain.originals import Closed, OriginalFacts, Unreadable, read_original
-from shared.domain.replays import CannotReplay
-from shared.domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
-from shared.domain.submissions import Material
-from shared.domain.tenant import Tenant
-from shared.ports import BlobStore, Clock, MailSource, MessageFacts
-from shared.stores.items import ItemStore, KnownRequest
-from shared.stores.ledger import Ledger
-from shared.telemetry import Event, emit
-from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.sending.admission import Admission, Candidate, Claimed
+from ...domain import keys
+from ...domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed
+from ...domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
+from ...domain.originals import Closed, OriginalFacts, Unreadable, read_original
+from ...domain.replays import CannotReplay
+from ...domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
+from ...domain.submissions import Material
+from ...domain.tenant import Tenant
+from ...ports import BlobStore, Clock, MailSource, MessageFacts
+from ...stores.items import ItemStore, KnownRequest
+from ...stores.ledger import Ledger
+from ...telemetry import Event, emit
+from ..mailboxes import tell_unreachable
+from ..sending.admission import Admission, Candidate, Claimed
 
 if TYPE_CHECKING:
-    from shared.codecs.manual_message import BadManualMessage
+    from ...codecs.manual_message import BadManualMessage
 
 _NOT_IN_CLOUD = "Graph cannot read it: on-premises, inactive or unlicensed"
 MOST_MESSAGE_BYTES = 64 * 1024
@@ -92,7 +92,7 @@ class IntakeManual:
 
         Raises `CannotReplay` where the message is not kept any more, or was never good.
         """
-        from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
+        from ...codecs.manual_message import BadManualMessage  # noqa: PLC0415
 
         kept = await self._rejected.get(_kept_name(key), MOST_MESSAGE_BYTES)
         if kept is None:
@@ -109,7 +109,7 @@ class IntakeManual:
     async def _open(self, body: str) -> tuple[ManualRequest, KnownRequest] | None:
         """The request and how it was first seen; None where the message got its `rejected` row instead."""
         # pydantic is imported when the first message arrives: a cold start does not have to pay for it.
-        from shared.codecs.manual_message import BadManualMessage  # noqa: PLC0415
+        from ...codecs.manual_message import BadManualMessage  # noqa: PLC0415
 
         try:
             request = await self._read(body)
@@ -124,7 +124,7 @@ class IntakeManual:
 
     async def _read(self, body: str) -> ManualRequest:
         """The request in a message; raises `BadManualMessage`. A message may come again after its entry has expired."""
-        from shared.codecs.manual_message import EntryOutOfTime, read_manual_message  # noqa: PLC0415
+        from ...codecs.manual_message import EntryOutOfTime, read_manual_message  # noqa: PLC0415
 
         try:
             return read_manual_message(body, now=self._clock.now())
@@ -184,8 +184,8 @@ class IntakeManual:
         if isinstance(content, Candidate):
             return content
         # As above: only a worker that gets a mail needs the parsers.
-        from shared.formats.mail_fingerprint import mail_fingerprint  # noqa: PLC0415
-        from shared.formats.original import open_original  # noqa: PLC0415
+        from ...formats.mail_fingerprint import mail_fingerprint  # noqa: PLC0415
+        from ...formats.original import open_original  # noqa: PLC0415
 
         opened = open_original(content, self._rules.tenant)
         if isinstance(opened, Closed):
@@ -255,7 +255,7 @@ class IntakeManual:
         emit(Event.REQUEST_REJECTED, submission_id=own_id, kind=request.kind, reason="request_id_conflict")
 
     async def _reject_unreadable(self, body: str, error: BadManualMessage) -> None:
-        from shared.codecs.manual_message import readable_facts  # noqa: PLC0415
+        from ...codecs.manual_message import readable_facts  # noqa: PLC0415
 
         known = await self._first_seen(keys.unreadable_id(body), "")
         await self._keep(known.key, body)

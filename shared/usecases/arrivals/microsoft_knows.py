@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shared.domain import keys
-from shared.domain.model import Outcome, OutcomeKey
-from shared.domain.user_submissions import speaks_for
-from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
-from shared.stores.ledger import Ledger
+from ...domain import keys
+from ...domain.model import Outcome, OutcomeKey
+from ...domain.user_submissions import speaks_for
+from ...stores.already_at_microsoft import AlreadyAtMicrosoft
+from ...stores.ledger import Ledger
 
 
 class MicrosoftKnows:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.domain import keys
-from shared.domain.exchange import exchange_facts
-from shared.domain.headers import headers_of
-from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
-from shared.domain.originals import Closed, Form, Opened, OriginalFacts, Unreadable, read_original
-from shared.domain.reports import (
+from ...domain import keys
+from ...domain.exchange import exchange_facts
+from ...domain.headers import headers_of
+from ...domain.model import Category, Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
+from ...domain.originals import Closed, Form, Opened, OriginalFacts, Unreadable, read_original
+from ...domain.reports import (
     Attachment,
     ReportSubject,
     choose_original,
@@ -28,14 +28,14 @@ from shared.domain.reports import (
     read_subject,
     tells_of_teams,
 )
-from shared.domain.simulations import OwnMarks, mark_headers, simulation_of
-from shared.domain.submissions import OLDEST_REPORT, Material
-from shared.domain.tenant import Tenant
-from shared.domain.trust import distrust
-from shared.ports import BlobStore, Clock, MailOutline, MailSource, ReportHead
-from shared.telemetry import Event, emit
-from shared.usecases.arrivals.microsoft_knows import MicrosoftKnows
-from shared.usecases.sending.admission import Candidate
+from ...domain.simulations import OwnMarks, mark_headers, simulation_of
+from ...domain.submissions import OLDEST_REPORT, Material
+from ...domain.tenant import Tenant
+from ...domain.trust import distrust
+from ...ports import BlobStore, Clock, MailOutline, MailSource, ReportHead
+from ...telemetry import Event, emit
+from ..sending.admission import Candidate
+from .microsoft_knows import MicrosoftKnows
 
 DOWNLOAD_SLACK = 1.5
 """Graph gives the size of an attached mail before MIME encoding; one this much over the limit is not fetched."""
@@ -152,7 +152,7 @@ class ReportReader:
         """The row of a report that carries no mail, with what its text tells where it is one of those that do."""
         if closed.reason is not SkipReason.NO_ORIGINAL:
             return _skipped(outcome, closed)
-        from shared.formats.told_reports import told_facts  # noqa: PLC0415
+        from ...formats.told_reports import told_facts  # noqa: PLC0415
 
         text = await self._mail.text(place.mailbox, place.report.message_id)
         if tells_of_teams(place.report.subject, text):
@@ -186,7 +186,7 @@ class ReportReader:
         )
         if isinstance(content, Closed):
             return content
-        from shared.formats.original import open_original  # noqa: PLC0415
+        from ...formats.original import open_original  # noqa: PLC0415
 
         opened = open_original(content, self._rules.tenant)
         return opened if isinstance(opened, Closed) else Found(content, opened)
@@ -200,7 +200,7 @@ class ReportReader:
 
     async def _kept(self, outcome: Outcome, found: Found, facts: OriginalFacts) -> Candidate:
         """The candidate with its original as evidence: what is submitted, and what was attached if that is not it."""
-        from shared.formats.mail_fingerprint import mail_fingerprint  # noqa: PLC0415
+        from ...formats.mail_fingerprint import mail_fingerprint  # noqa: PLC0415
 
         name = keys.evidence_name(outcome.key.partition, outcome.key.submission_id, ".eml")
         await self._evidence.put(name, found.opened.mime)

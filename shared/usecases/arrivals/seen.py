@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from shared.ports import ReportHead
+from ...ports import ReportHead
 
 MOST_SEEN = 10_000
 """Three megabytes. Microsoft takes 1,800 submissions in the three hours that the recent list looks back."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from shared.domain.errors import AnswerLost, Gone, GraphError, Refused
-from shared.ports import Clock
-from shared.stores.looks import LastLook, LookStore
-from shared.telemetry import Event, emit, raised_at
+from ...domain.errors import AnswerLost, Gone, GraphError, Refused
+from ...ports import Clock
+from ...stores.looks import LastLook, LookStore
+from ...telemetry import Event, emit, raised_at
 
 LOOKED_AT_EVERY = timedelta(minutes=10)
 FIRST_LOOK_BACK = timedelta(days=3)

@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
-from shared.domain import keys
-from shared.domain.errors import GraphError
-from shared.domain.model import Outcome
-from shared.domain.user_submissions import BORN, UserSubmission, failed_outcome_of, item_keys, outcome_of
-from shared.ports import Clock, UserSubmissions
-from shared.stores.already_at_microsoft import AlreadyAtMicrosoft
-from shared.stores.ledger import Ledger, WorkItem
-from shared.telemetry import Event, emit, raised_at
-from shared.usecases.arrivals.sources import Look, Taken
+from ...domain import keys
+from ...domain.errors import GraphError
+from ...domain.model import Outcome
+from ...domain.user_submissions import BORN, UserSubmission, failed_outcome_of, item_keys, outcome_of
+from ...ports import Clock, UserSubmissions
+from ...stores.already_at_microsoft import AlreadyAtMicrosoft
+from ...stores.ledger import Ledger, WorkItem
+from ...telemetry import Event, emit, raised_at
+from .sources import Look, Taken
 
 ROWS_AT_ONCE = 50
 CLOCKS_DIFFER = timedelta(minutes=10)

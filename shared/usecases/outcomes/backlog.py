@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.model import Priority, State
-from shared.domain.planner import WINDOW, Limits
-from shared.ports import Clock
-from shared.stores.ledger import Ledger, Standing
-from shared.stores.quota import Quota, QuotaStore
-from shared.telemetry import Event, emit, raised_at
+from ...domain.model import Priority, State
+from ...domain.planner import WINDOW, Limits
+from ...ports import Clock
+from ...stores.ledger import Ledger, Standing
+from ...stores.quota import Quota, QuotaStore
+from ...telemetry import Event, emit, raised_at
 
 LANE_OF_STATE = {
     State.DISPATCHED: "in_flight",

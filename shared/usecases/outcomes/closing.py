@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.domain.model import Outcome, State
-from shared.stores.ledger import Ledger, Step
-from shared.telemetry import Event, emit
+from ...domain.model import Outcome, State
+from ...stores.ledger import Ledger, Step
+from ...telemetry import Event, emit
 
 
 async def close(ledger: Ledger, steps: Sequence[Step]) -> int:

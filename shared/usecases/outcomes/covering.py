@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from shared.domain.item import ROW_COMES_WITHIN, may_have_arrived
-from shared.domain.lifecycle import is_final, move
-from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State
-from shared.ports import Clock
-from shared.stores.items import Claim, ItemStore
-from shared.stores.ledger import TRANSACTION_ROWS, Holder, Ledger, Step, Stored, WorkItem
-from shared.usecases.outcomes.closing import close
-from shared.usecases.sending.campaigns import Campaigns
-from shared.usecases.sending.claims import Claims, claim_of, covered, is_left_to_campaign
-from shared.usecases.trouble import Trouble
+from ...domain.item import ROW_COMES_WITHIN, may_have_arrived
+from ...domain.lifecycle import is_final, move
+from ...domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State
+from ...ports import Clock
+from ...stores.items import Claim, ItemStore
+from ...stores.ledger import TRANSACTION_ROWS, Holder, Ledger, Step, Stored, WorkItem
+from ..sending.campaigns import Campaigns
+from ..sending.claims import Claims, claim_of, covered, is_left_to_campaign
+from ..trouble import Trouble
+from .closing import close
 
 HOLDERS_READ_AT_ONCE = 100
 """A run reads so many holders one by one before it rather looks through the keys of all open rows."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from shared.domain import keys
-from shared.domain.lifecycle import is_final
-from shared.ports import BlobStore, Clock
-from shared.stores.ledger import Ledger, WorkItem
-from shared.stores.renewals import Renewal, Renewals
+from ...domain import keys
+from ...domain.lifecycle import is_final
+from ...ports import BlobStore, Clock
+from ...stores.ledger import Ledger, WorkItem
+from ...stores.renewals import Renewal, Renewals
 
 RENEWED_EVERY = timedelta(days=1)
 RENEWED_BEFORE = timedelta(days=7)

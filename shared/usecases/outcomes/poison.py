@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.codecs.submission_message import SubmissionMessage, UnreadableMessage, read_message
-from shared.domain.lifecycle import move
-from shared.domain.model import State
-from shared.ports import Clock, WorkQueue
-from shared.stores.ledger import Ledger, Step
-from shared.stores.quota import QuotaStore, slot_time
-from shared.telemetry import Event, emit, fingerprint
-from shared.usecases.arrivals.intake import IntakeManual
+from ...codecs.submission_message import SubmissionMessage, UnreadableMessage, read_message
+from ...domain.lifecycle import move
+from ...domain.model import State
+from ...ports import Clock, WorkQueue
+from ...stores.ledger import Ledger, Step
+from ...stores.quota import QuotaStore, slot_time
+from ...telemetry import Event, emit, fingerprint
+from ..arrivals.intake import IntakeManual
 
 AGAIN_AFTER_S = 600
 SENT_BACK_AFTER_S = (0, 0.1, 0.5)

@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.lifecycle import move
-from shared.domain.model import Category, Kind, State
-from shared.domain.planner import WINDOW
-from shared.domain.retries import after_nothing_found
-from shared.domain.submissions import LostSubmission, ThreatSubmission, Unowned
-from shared.ports import Clock
-from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
-from shared.stores.quota import Quota, QuotaStore, slot_time
-from shared.telemetry import Event, emit
-from shared.usecases.sending.submit import submitted
-from shared.usecases.trouble import Trouble
+from ...domain.lifecycle import move
+from ...domain.model import Category, Kind, State
+from ...domain.planner import WINDOW
+from ...domain.retries import after_nothing_found
+from ...domain.submissions import LostSubmission, ThreatSubmission, Unowned
+from ...ports import Clock
+from ...stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
+from ...stores.quota import Quota, QuotaStore, slot_time
+from ...telemetry import Event, emit
+from ..sending.submit import submitted
+from ..trouble import Trouble
 
 LISTING_IS_CERTAIN_AFTER = WINDOW
 OWNED_SINCE = timedelta(minutes=20)

@@ -15,21 +15,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.errors import GraphError, NotAllowed
-from shared.domain.lifecycle import IllegalTransition, is_final, move
-from shared.domain.model import Outcome, OutcomeKey, Source, State
-from shared.domain.planner import CLOCK_MARGIN, WINDOW
-from shared.domain.replays import REPLAYED, CannotReplay, Way, refused_detail, way_of
-from shared.domain.submissions import Material
-from shared.ports import Clock
-from shared.stores.items import ItemStore
-from shared.stores.ledger import KEPT, Ledger, Stored, WorkItem
-from shared.stores.replays import ReplayRequest, Replays
-from shared.telemetry import Event, emit
-from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.outcomes.rereading import Rereader
-from shared.usecases.sending.admission import Admission, Candidate, Claimed
-from shared.usecases.sending.claims import Claims, claim_of
+from ...domain.errors import GraphError, NotAllowed
+from ...domain.lifecycle import IllegalTransition, is_final, move
+from ...domain.model import Outcome, OutcomeKey, Source, State
+from ...domain.planner import CLOCK_MARGIN, WINDOW
+from ...domain.replays import REPLAYED, CannotReplay, Way, refused_detail, way_of
+from ...domain.submissions import Material
+from ...ports import Clock
+from ...stores.items import ItemStore
+from ...stores.ledger import KEPT, Ledger, Stored, WorkItem
+from ...stores.replays import ReplayRequest, Replays
+from ...telemetry import Event, emit
+from ..mailboxes import tell_unreachable
+from ..sending.admission import Admission, Candidate, Claimed
+from ..sending.claims import Claims, claim_of
+from .rereading import Rereader
 
 RUN_TIME = timedelta(minutes=2)
 """A run takes up no more rows after this: verdicts wait for it."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.domain.errors import Refused
-from shared.domain.model import Outcome, Source
-from shared.domain.replays import CannotReplay
-from shared.ports import MailSource
-from shared.usecases.arrivals.destination import ReportDestination
-from shared.usecases.arrivals.intake import IntakeManual
-from shared.usecases.arrivals.reading import ReportPlace, ReportReader
-from shared.usecases.sending.admission import Candidate
+from ...domain.errors import Refused
+from ...domain.model import Outcome, Source
+from ...domain.replays import CannotReplay
+from ...ports import MailSource
+from ..arrivals.destination import ReportDestination
+from ..arrivals.intake import IntakeManual
+from ..arrivals.reading import ReportPlace, ReportReader
+from ..sending.admission import Candidate
 
 
 class Rereader:

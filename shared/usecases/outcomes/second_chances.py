@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from shared.ports import Clock
-from shared.stores.ledger import Ledger, WorkItem
-from shared.stores.replays import ReplayRequest, Replays
-from shared.usecases.trouble import Trouble
+from ...ports import Clock
+from ...stores.ledger import Ledger, WorkItem
+from ...stores.replays import ReplayRequest, Replays
+from ..trouble import Trouble
 
 AFTER = timedelta(minutes=10)
 

@@ -19,25 +19,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from shared.domain.errors import GraphError
-from shared.domain.item import may_have_arrived
-from shared.domain.lifecycle import move
-from shared.domain.model import Category, Kind, Outcome, OutcomeKey, State
-from shared.domain.submissions import ThreatSubmission, Unowned
-from shared.domain.verdicts import Judgement, judge
-from shared.ports import Clock, ThreatSubmissions
-from shared.stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
-from shared.stores.quota import QuotaStore
-from shared.telemetry import Event, emit
-from shared.usecases.outcomes.closing import close
-from shared.usecases.outcomes.covering import HolderFollower
-from shared.usecases.outcomes.evidence import EvidenceKeeper
-from shared.usecases.outcomes.reconcile import Reconciler
-from shared.usecases.outcomes.replay import Replay
-from shared.usecases.outcomes.second_chances import SecondChances
-from shared.usecases.sending.refusals import Refusals
-from shared.usecases.sending.sweep import Sweeper
-from shared.usecases.trouble import Trouble
+from ...domain.errors import GraphError
+from ...domain.item import may_have_arrived
+from ...domain.lifecycle import move
+from ...domain.model import Category, Kind, Outcome, OutcomeKey, State
+from ...domain.submissions import ThreatSubmission, Unowned
+from ...domain.verdicts import Judgement, judge
+from ...ports import Clock, ThreatSubmissions
+from ...stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
+from ...stores.quota import QuotaStore
+from ...telemetry import Event, emit
+from ..sending.refusals import Refusals
+from ..sending.sweep import Sweeper
+from ..trouble import Trouble
+from .closing import close
+from .covering import HolderFollower
+from .evidence import EvidenceKeeper
+from .reconcile import Reconciler
+from .replay import Replay
+from .second_chances import SecondChances
 
 RUN_TIME = timedelta(minutes=4)
 """A run begins nothing more after this and goes on at the next one, far below the function's time limit."""

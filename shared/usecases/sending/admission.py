@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Fingerprint
-from shared.domain.lifecycle import FIRST_STATES, move
-from shared.domain.model import CoverReason, Outcome, OutcomeKey, Priority, Source, State
-from shared.domain.representatives import Member, Role
-from shared.domain.submissions import Material
-from shared.ports import Clock
-from shared.stores.items import ItemStore
-from shared.stores.ledger import LANES, Ledger, Step, Stored, WorkItem
-from shared.telemetry import Event, emit
-from shared.usecases.sending.campaigns import Campaigns
-from shared.usecases.sending.claims import CLAIMING, Claims, claim_of, covered
+from ...domain.campaigns import Fingerprint
+from ...domain.lifecycle import FIRST_STATES, move
+from ...domain.model import CoverReason, Outcome, OutcomeKey, Priority, Source, State
+from ...domain.representatives import Member, Role
+from ...domain.submissions import Material
+from ...ports import Clock
+from ...stores.items import ItemStore
+from ...stores.ledger import LANES, Ledger, Step, Stored, WorkItem
+from ...telemetry import Event, emit
+from .campaigns import Campaigns
+from .claims import CLAIMING, Claims, claim_of, covered
 
 CLAIM_GOOD_FOR = timedelta(minutes=30)
 """A claim ahead of its row may be taken over after an hour; a worker that stood still for so long claims again."""

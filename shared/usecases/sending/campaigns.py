@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from shared.domain.model import Agreement, OutcomeKey, State
-from shared.domain.representatives import Member, Place, hand_over, join, place_of
-from shared.ports import Clock
-from shared.stores.campaigns import CampaignStore
-from shared.stores.ledger import Ledger
+from ...domain.model import Agreement, OutcomeKey, State
+from ...domain.representatives import Member, Place, hand_over, join, place_of
+from ...ports import Clock
+from ...stores.campaigns import CampaignStore
+from ...stores.ledger import Ledger
 
 
 class Campaigns:

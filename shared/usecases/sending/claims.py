@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared.domain import keys
-from shared.domain.item import Held, is_row_overdue, speaks
-from shared.domain.lifecycle import move
-from shared.domain.model import Agreement, CoverReason, Kind, Outcome, OutcomeKey, Source, State
-from shared.ports import Clock
-from shared.stores.items import Claim, ItemStore
-from shared.stores.ledger import Ledger, Step, Stored
+from ...domain import keys
+from ...domain.item import Held, is_row_overdue, speaks
+from ...domain.lifecycle import move
+from ...domain.model import Agreement, CoverReason, Kind, Outcome, OutcomeKey, Source, State
+from ...ports import Clock
+from ...stores.items import Claim, ItemStore
+from ...stores.ledger import Ledger, Step, Stored
 
 CLAIMING = frozenset({State.PENDING, State.COVERED})
 

@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.codecs.submission_message import SubmissionMessage, write_message
-from shared.domain.lifecycle import changed, move
-from shared.domain.model import Priority, SkipReason, State
-from shared.domain.planner import LeftToday, Limits, Planner, Slot, is_unusable
-from shared.domain.submissions import OLDEST_REPORT
-from shared.domain.turns import LOOK_AGAIN_AFTER
-from shared.ports import Clock, WorkQueue
-from shared.stores.ledger import LANES, Change, Ledger, Step, Stored, WorkItem
-from shared.stores.quota import ROWS_PER_RESERVATION, Quota, QuotaStore, Reservation, slot_name
-from shared.telemetry import Event, emit
-from shared.usecases.sending.sweep import Sweeper
-from shared.usecases.trouble import Trouble
+from ...codecs.submission_message import SubmissionMessage, write_message
+from ...domain.lifecycle import changed, move
+from ...domain.model import Priority, SkipReason, State
+from ...domain.planner import LeftToday, Limits, Planner, Slot, is_unusable
+from ...domain.submissions import OLDEST_REPORT
+from ...domain.turns import LOOK_AGAIN_AFTER
+from ...ports import Clock, WorkQueue
+from ...stores.ledger import LANES, Change, Ledger, Step, Stored, WorkItem
+from ...stores.quota import ROWS_PER_RESERVATION, Quota, QuotaStore, Reservation, slot_name
+from ...telemetry import Event, emit
+from ..trouble import Trouble
+from .sweep import Sweeper
 
 HORIZON = timedelta(seconds=75)
 """Slots are given this far ahead: the next run is a minute away. Longer invisible messages would make the platform

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from shared.domain.errors import DefenderSubmissionsError, GraphError, NotAllowed, Refused
-from shared.domain.model import Category, Kind, Outcome
-from shared.domain.submissions import AllowOrBlock, Material, SubmissionOrder
-from shared.ports import BlobStore, MailSource, MessageFacts
+from ...domain.errors import DefenderSubmissionsError, GraphError, NotAllowed, Refused
+from ...domain.model import Category, Kind, Outcome
+from ...domain.submissions import AllowOrBlock, Material, SubmissionOrder
+from ...ports import BlobStore, MailSource, MessageFacts
 
 MESSAGE_URL = "https://graph.microsoft.com/beta/users/{mailbox}/messages/{message_id}"
 """How Microsoft wants a mail in a mailbox named (Graph documentation, "Create emailThreat"). It is a name: nothing is

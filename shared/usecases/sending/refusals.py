@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.domain.lifecycle import move
-from shared.domain.model import State
-from shared.domain.retries import REFUSED, is_for_good
-from shared.ports import Clock
-from shared.stores.ledger import Ledger, Step, WorkItem
-from shared.stores.quota import Quota, QuotaStore
-from shared.telemetry import Event, emit
-from shared.usecases.trouble import Trouble
+from ...domain.lifecycle import move
+from ...domain.model import State
+from ...domain.retries import REFUSED, is_for_good
+from ...ports import Clock
+from ...stores.ledger import Ledger, Step, WorkItem
+from ...stores.quota import Quota, QuotaStore
+from ...telemetry import Event, emit
+from ..trouble import Trouble
 
 
 class Refusals:

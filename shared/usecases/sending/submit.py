@@ -17,22 +17,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.codecs.submission_message import SubmissionMessage
-from shared.domain import keys
-from shared.domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
-from shared.domain.lifecycle import move
-from shared.domain.model import Kind, Outcome, OutcomeKey, SkipReason, State
-from shared.domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
-from shared.domain.retries import REFUSED, ROWS_MAKE_AN_OUTAGE, THROTTLED, Circumstances, Decision, decide
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
-from shared.ports import Clock, ThreatSubmissions
-from shared.stores.items import ItemStore
-from shared.stores.ledger import Ledger, Stored, WorkItem
-from shared.stores.quota import NOT_SENT, QuotaStore, slot_time
-from shared.telemetry import Event, emit
-from shared.usecases.mailboxes import tell_unreachable
-from shared.usecases.sending.claims import Claims, claim_of, learnt_claim_of, moved_under
-from shared.usecases.sending.material import MaterialGone, MaterialSource
+from ...codecs.submission_message import SubmissionMessage
+from ...domain import keys
+from ...domain.errors import AnswerLost, GraphError, NotAllowed, NotReady, NotSent, Throttled
+from ...domain.lifecycle import move
+from ...domain.model import Kind, Outcome, OutcomeKey, SkipReason, State
+from ...domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
+from ...domain.retries import REFUSED, ROWS_MAKE_AN_OUTAGE, THROTTLED, Circumstances, Decision, decide
+from ...domain.submissions import SubmissionOrder, ThreatSubmission
+from ...ports import Clock, ThreatSubmissions
+from ...stores.items import ItemStore
+from ...stores.ledger import Ledger, Stored, WorkItem
+from ...stores.quota import NOT_SENT, QuotaStore, slot_time
+from ...telemetry import Event, emit
+from ..mailboxes import tell_unreachable
+from .claims import Claims, claim_of, learnt_claim_of, moved_under
+from .material import MaterialGone, MaterialSource
 
 STAMP_GOOD_FOR = timedelta(seconds=2)
 """A stamp older than this when the POST is about to leave is written again, so that the window stays exact."""

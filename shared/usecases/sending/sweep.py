@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.domain.lifecycle import move
-from shared.domain.model import State
-from shared.domain.turns import WORKER_SURELY_GONE
-from shared.ports import Clock
-from shared.stores.ledger import Ledger, Step, WorkItem
-from shared.stores.quota import QuotaStore, StoredSlot, slot_owner, slot_time
-from shared.telemetry import Event, emit
-from shared.usecases.trouble import Trouble
+from ...domain.lifecycle import move
+from ...domain.model import State
+from ...domain.turns import WORKER_SURELY_GONE
+from ...ports import Clock
+from ...stores.ledger import Ledger, Step, WorkItem
+from ...stores.quota import QuotaStore, StoredSlot, slot_owner, slot_time
+from ...telemetry import Event, emit
+from ..trouble import Trouble
 
 
 class Sweeper:
