@@ -19,7 +19,7 @@ from shared.telemetry import Event
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = "\n".join(file.read_text() for file in sorted((ROOT / "shared").rglob("*.py")))
 LOG_COLUMNS = {"Event", "PreviousState", "OutcomePartition", "SubmissionId", "SchemaVersion"}
 IN_AZURE = {

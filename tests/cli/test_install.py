@@ -12,7 +12,16 @@ from local.package.rules import deployed_files
 from tests.support.command_line import ROOT
 
 OPERATORS = (ROOT / "docs" / "operators.md").read_text()
-PARTS = ("shared", "local", "function_app.py", "host.json", "requirements.txt", "pyproject.toml", "README.md")
+PARTS = (
+    "shared",
+    "local",
+    "function_app.py",
+    "host.json",
+    "requirements.txt",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 
 
 @pytest.fixture(scope="module")
