@@ -20,7 +20,7 @@ SPEAKS_FOR = timedelta(hours=24)
 ROW_COMES_WITHIN = timedelta(hours=1)
 """A process may stop between claiming an item and writing its row; after this long the row is not coming."""
 CLAIM_LASTS = ROW_COMES_WITHIN / 2
-"""A row that comes back to its claim after this long makes it anew, and has longer to be written than a function lives."""
+"""A row that comes back to its claim after this long makes it anew, so as to have longer than a function lives."""
 MOST_CLAIMS = 100
 """Claims that are remembered of one item; beyond it the oldest are forgotten, which costs at most another submission.
 A sender may put one network message id on as many mails as he likes; a row of the table holds some 200 claims."""

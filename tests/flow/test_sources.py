@@ -610,7 +610,7 @@ async def test_a_submission_that_storage_does_not_take_holds_up_no_other(caplog:
 
 
 async def test_a_submission_whose_row_stands_is_not_given_up_half_done() -> None:
-    """Its entry was refused for longer than a row is tried for; once it is taken, the row is followed to its verdict."""
+    """Its entry was refused for longer than a row is tried for; once taken, the row is followed to its verdict."""
     async with stage(USER_SUBMISSIONS="on") as on:
         on.graph.control.set_report_destination(TO_MICROSOFT)
         submit(on, "half")
