@@ -86,4 +86,5 @@ class WireStorage:
             return web.Response(status=501, text=str(error))
         self.counts.add(f"{service} {request.method}", sent=len(body), given=len(answer.body))
         self.counts.rows_read += answer.rows
+        self.counts.rows_written += answer.written
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
