@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .adapters.system_clock import SystemClock
 from .domain.planner import Limits
 from .domain.tenant import Tenant
-from .ports import BlobStore, Ports, SourcePorts
+from .ports import AnswerMails, BlobStore, Ports, SourcePorts
 from .settings import Settings, StorageAccess
 from .stores.already_at_microsoft import AlreadyAtMicrosoft
 from .stores.campaigns import CampaignStore
@@ -299,6 +299,7 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
         submissions=GraphThreatSubmissions(transport),
         clock=SystemClock(),
         sources=_source_ports(settings, transport),
+        answers=_answer_mails(settings, transport),
     )
 
 
@@ -331,6 +332,14 @@ def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts 
     from .bootstrap_sources import source_ports  # noqa: PLC0415
 
     return source_ports(transport)
+
+
+def _answer_mails(settings: Settings, transport: GraphTransport) -> AnswerMails | None:
+    if not settings.answers_reporters:
+        return None
+    from .adapters.graph.answer_mails import GraphAnswerMails  # noqa: PLC0415
+
+    return GraphAnswerMails(transport, settings.feedback_mailbox)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ WELL_KNOWN_FOLDERS = {
     "archive": "Archive",
     "sentitems": "Sent Items",
     "drafts": "Drafts",
-    "outbox": "Outbox",
 }
 
 ChangeKind = Literal["created", "updated", "deleted"]
