@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .adapters.system_clock import SystemClock
 from .domain.planner import Limits
 from .domain.tenant import Tenant
-from .ports import BlobStore, Ports, SourcePorts
+from .ports import AnswerMails, BlobStore, Ports, SourcePorts
 from .settings import Settings, StorageAccess
 from .stores.already_at_microsoft import AlreadyAtMicrosoft
 from .stores.campaigns import CampaignStore
@@ -66,6 +66,9 @@ if TYPE_CHECKING:
 TABLES = ("outcomes", "outcomelog", "worklist", "items", "runstate")
 QUEUES = ("manual-submissions", "manual-submissions-poison", "submissions", "submissions-poison")
 CONTAINERS = ("submission-content", "evidence", "rejected-messages")
+FEEDBACK_QUEUES = ("notifications", "notifications-poison")
+FEEDBACK_CONTAINERS = ("feedback-texts",)
+"""There, and reached for, only where reporters are answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,16 @@ class App:
     """No use case either: what the timers leave behind of their runs."""
     answering: Answering | None = None
     """None where reporters are not answered."""
+
+
+def queue_names(settings: Settings) -> tuple[str, ...]:
+    """The queues of the data account that the settings call for."""
+    return (*QUEUES, *(FEEDBACK_QUEUES if settings.answers_reporters else ()))
+
+
+def container_names(settings: Settings) -> tuple[str, ...]:
+    """The containers of the data account that the settings call for."""
+    return (*CONTAINERS, *(FEEDBACK_CONTAINERS if settings.answers_reporters else ()))
 
 
 def build(settings: Settings, ports: Ports) -> App:
@@ -317,13 +330,15 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
     if settings.submissions_storage.connection_string is not None:
         from .adapters.storage import make_missing  # noqa: PLC0415
 
-        await make_missing(clients.tables, clients.queues, clients.blobs, TABLES, QUEUES, CONTAINERS)
+        names = (TABLES, queue_names(settings), container_names(settings))
+        await make_missing(clients.tables, clients.queues, clients.blobs, *names)
     return Ports(
-        **_storage(clients),
+        **_storage(settings, clients),
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=SystemClock(),
         sources=_source_ports(settings, transport),
+        answers=answer_mails(settings, transport),
     )
 
 
@@ -356,6 +371,15 @@ def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts 
     from .bootstrap_sources import source_ports  # noqa: PLC0415
 
     return source_ports(transport)
+
+
+def answer_mails(settings: Settings, transport: GraphTransport) -> AnswerMails | None:
+    """The mailbox that answers leave from; None where none are sent, and then its code is not imported either."""
+    if not settings.answers_reporters:
+        return None
+    from .adapters.graph.answer_mails import GraphAnswerMails  # noqa: PLC0415
+
+    return GraphAnswerMails(transport, settings.feedback_mailbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,11 +416,13 @@ async def open_storage(
     return ServiceClients(tables, queues, blobs)
 
 
-def _storage(clients: ServiceClients) -> dict[str, Any]:
+def _storage(settings: Settings, clients: ServiceClients) -> dict[str, Any]:
     from .adapters.storage import AzureBlobs, AzureQueue, AzureTable  # noqa: PLC0415
 
     return {
         "tables": {name: AzureTable(clients.tables.get_table_client(name)) for name in TABLES},
-        "queues": {name: AzureQueue(clients.queues.get_queue_client(name)) for name in QUEUES},
-        "containers": {name: AzureBlobs(clients.blobs.get_container_client(name)) for name in CONTAINERS},
+        "queues": {name: AzureQueue(clients.queues.get_queue_client(name)) for name in queue_names(settings)},
+        "containers": {
+            name: AzureBlobs(clients.blobs.get_container_client(name)) for name in container_names(settings)
+        },
     }

@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,44 @@ def test_all_are_async_and_say_what_they_do(indexed: dict[str, Any]) -> None:
 def test_a_cold_start_imports_the_triggers_only(indexed: dict[str, Any], spared: str) -> None:
     """Indexing imports no client library: they are imported by the first invocation that needs them."""
     assert [name for name in indexed["modules"] if f"{name}.".startswith(f"{spared}.")] == []
+
+
+CONNECT = """
+import asyncio, json, os, sys
+from contextlib import AsyncExitStack
+from shared.bootstrap import connect
+from shared.settings import Settings
+
+async def main():
+    async with AsyncExitStack() as resources:
+        ports = await connect(Settings.load(os.environ), resources)
+        modules = [name for name in sys.modules if name.startswith("shared.")]
+        print(json.dumps({"modules": modules, "queues": [*ports.queues], "containers": [*ports.containers]}))
+
+asyncio.run(main())
+"""
+DEPLOYED = {
+    **{name: value for name, value in EXAMPLE.items() if name != "SubmissionsStorage"},
+    **{
+        f"SubmissionsStorage__{one}ServiceUri": f"https://a.{one}.core.windows.net"
+        for one in ("queue", "table", "blob")
+    },
+    "SubmissionsStorage__credential": "managedidentity",
+    "FEEDBACK_MAILBOX": "answers@contoso.example",
+}
+
+
+@pytest.mark.parametrize("switch", ["off", "verdict"])
+def test_answers_cost_nothing_where_they_are_off(switch: str) -> None:
+    """The first invocation then imports nothing of them, and reaches for no queue and no container of theirs."""
+    done = run_with({**DEPLOYED, "REPORTER_FEEDBACK": switch}, CONNECT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    is_on = switch != "off"
+    theirs = [name for name in found["modules"] if re.search(r"\banswer|notif|feedback", name)]
+    assert ("shared.adapters.graph.answer_mails" in theirs) == bool(theirs) == is_on
+    named = {*found["queues"], *found["containers"]} & {"notifications", "notifications-poison", "feedback-texts"}
+    assert len(named) == (3 if is_on else 0)
 
 
 def test_nothing_else_is_deployed() -> None:

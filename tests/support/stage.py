@@ -23,7 +23,7 @@ from shared.adapters.graph.mail import GraphMail
 from shared.adapters.graph.submissions import GraphThreatSubmissions
 from shared.adapters.graph.transport import GraphTransport
 from shared.adapters.storage import API_VERSION
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build, connect
+from shared.bootstrap import TABLES, App, answer_mails, build, connect, container_names, queue_names
 from shared.bootstrap_sources import source_ports
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import UnreadableMessage, read_message
@@ -268,6 +268,8 @@ async def stage(
     async with AsyncExitStack() as resources:
         graph = await resources.enter_async_context(GraphSimulator(tenant, clock=clock.now))
         parsed = Settings.load({**settings_for(graph.base_url, connection), **settings})
+        if parsed.answers_reporters:
+            tenant.add_mailbox(parsed.feedback_mailbox, app_may_send=True)
         real = await connect(parsed, resources) if connection else await _graph_only(parsed, resources, clock)
         ports = replace(real, clock=clock)
         yield Stage(clock, graph, parsed, ports, connection, build(parsed, ports), resources, is_busy)
@@ -278,12 +280,13 @@ async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: Stag
     resources.push_async_callback(transport.aclose)
     return Ports(
         tables={name: MemoryTable() for name in TABLES},
-        queues={name: MemoryQueue(clock) for name in QUEUES},
-        containers={name: MemoryBlobs(clock) for name in CONTAINERS},
+        queues={name: MemoryQueue(clock) for name in queue_names(settings)},
+        containers={name: MemoryBlobs(clock) for name in container_names(settings)},
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=clock,
         sources=source_ports(transport),
+        answers=answer_mails(settings, transport),
     )
 
 
