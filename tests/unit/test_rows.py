@@ -52,6 +52,7 @@ def full() -> Outcome:
         seconds_to_verdict=3,
         revision=4,
         changed_at=NOW,
+        reporter_told_at=NOW,
     )
 
 
