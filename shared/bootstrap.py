@@ -28,7 +28,7 @@ from .stores.outcomes import OutcomeStore
 from .stores.quota import QuotaStore
 from .stores.renewals import Renewals
 from .stores.replays import Replays
-from .stores.worklist import Worklist
+from .stores.worklist import AnswersDue, Worklist
 from .usecases.arrivals.collect import CollectReports
 from .usecases.arrivals.destination import ReportDestination
 from .usecases.arrivals.folder_reports import FolderParts
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueServiceClient
 
     from .adapters.graph.transport import GraphTransport
+    from .bootstrap_answers import Answering
 
 TABLES = ("outcomes", "outcomelog", "worklist", "items", "runstate")
 QUEUES = ("manual-submissions", "manual-submissions-poison", "submissions", "submissions-poison")
@@ -86,6 +87,8 @@ class App:
     """Not a use case: whether an administrator has asked for the doctor, which stands above all of these."""
     heartbeats: Heartbeats
     """No use case either: what the timers leave behind of their runs."""
+    answering: Answering | None = None
+    """None where reporters are not answered."""
 
 
 def queue_names(settings: Settings) -> tuple[str, ...]:
@@ -123,6 +126,7 @@ def build(settings: Settings, ports: Ports) -> App:
         ),
         examinations=Examinations(ports.tables["runstate"], ports.clock),
         heartbeats=Heartbeats(ports.tables["runstate"], ports.clock, limits(settings)),
+        answering=_answering(settings, ports, parts),
     )
 
 
@@ -142,7 +146,7 @@ class _Parts:
 
 def _parts(settings: Settings, ports: Ports) -> _Parts:
     outcomes = OutcomeStore(ports.tables["outcomes"], ports.tables["outcomelog"], ports.clock)
-    ledger = Ledger(outcomes, Worklist(ports.tables["worklist"]))
+    ledger = Ledger(outcomes, Worklist(ports.tables["worklist"], _answers_due(settings)))
     quota = QuotaStore(ports.tables["worklist"], ports.clock)
     items = ItemStore(ports.tables["items"], ports.clock)
     store = CampaignStore(ports.tables["items"])
@@ -158,6 +162,27 @@ def _parts(settings: Settings, ports: Ports) -> _Parts:
         trouble=trouble,
         evidence=ports.containers["evidence"],
     )
+
+
+def is_answering(settings: Settings) -> bool:
+    """Whether reporters are told. In a rehearsal nothing reaches Microsoft, so there is nothing to tell."""
+    return settings.answers_reporters and settings.submission_mode == "live"
+
+
+def _answers_due(settings: Settings) -> AnswersDue | None:
+    if not is_answering(settings):
+        return None
+    from .bootstrap_answers import answer_places  # noqa: PLC0415
+
+    return answer_places(settings, tenant(settings))
+
+
+def _answering(settings: Settings, ports: Ports, parts: _Parts) -> Answering | None:
+    if not is_answering(settings) or ports.answers is None:
+        return None
+    from .bootstrap_answers import answering  # noqa: PLC0415
+
+    return answering(settings, tenant(settings), ports, ports.answers, parts.ledger)
 
 
 def _reader(settings: Settings, ports: Ports, parts: _Parts) -> ReportReader:

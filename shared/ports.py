@@ -268,7 +268,8 @@ class AnswerMails(Protocol):
         """Send a mail, whole as it is in MIME form, once, never repeated by a library.
 
         Returns when Exchange has taken it, which says nothing of its delivery. Raises `AnswerLost` when it may have
-        been sent all the same, `Refused` when it will never be.
+        been sent all the same, as it may have been after `Throttled`; `Refused` when this mail never will be, and
+        `NotAllowed` for what is the mailbox's fault.
         """
 
     async def sent(self, mark: str, since: datetime) -> bool:
