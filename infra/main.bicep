@@ -386,6 +386,7 @@ module alerts 'modules/alerts.bicep' = {
     quotaPer15Min: quotaPer15Min
     quotaPerDay: quotaPerDay
     verdictDeadlineHours: verdictDeadlineHours
+    answersReporters: answersReporters
   }
 }
 

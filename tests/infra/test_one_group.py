@@ -16,6 +16,7 @@ param appPrincipalId = '11111111-1111-4111-8111-111111111111'
 param hostStorageName = 'hostaccount'
 param dataStorageName = 'dataaccount'
 param applicationInsightsName = 'insights'
+param answersReporters = true
 param operatorsGroupId = '{ONE_GROUP}'
 param pipelinesGroupId = '{ONE_GROUP}'
 param administratorsGroupId = '{ONE_GROUP}'
