@@ -25,6 +25,7 @@ from shared.adapters.graph.transport import GraphTransport
 from shared.adapters.storage import API_VERSION
 from shared.bootstrap import TABLES, App, answer_mails, build, connect, container_names, queue_names
 from shared.bootstrap_sources import source_ports
+from shared.codecs.notification_message import read_notification
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import UnreadableMessage, read_message
 from shared.domain.lifecycle import is_final
@@ -128,6 +129,7 @@ def stepped(ports: Ports, steps: Steps) -> Ports:
         )
         if ports.sources
         else None,
+        answers=Stepped("graph answers", ports.answers, steps) if ports.answers else None,
     )
 
 
@@ -189,6 +191,10 @@ class Stage:
         """Deliver what is on the queue `submissions`."""
         return await self.deliver("submissions", self._submit)
 
+    async def deliver_notifications(self) -> int:
+        """Deliver what is on the queue `notifications`."""
+        return await self.deliver("notifications", self._notify)
+
     async def accept_another(self) -> None:
         """Let Microsoft have accepted a row that is not on stage, and reject what was refused before it."""
         worklist, outcomes = self.ports.tables["worklist"], self.ports.tables["outcomes"]
@@ -207,6 +213,10 @@ class Stage:
         await self.deliver("manual-submissions-poison", self.app.record_poison_manual.run)
         await self.deliver("submissions-poison", self.app.record_poison_submission.run)
         await self.app.settle_outcomes.run()
+        if self.app.answering is not None:
+            await self.app.answering.pace.run()
+            await self.deliver_notifications()
+            await self.deliver("notifications-poison", self.app.answering.record_poison.run)
 
     async def finish(self, *, rows: int, step: timedelta = timedelta(minutes=5), rounds: int = 40) -> list[Outcome]:
         """Go round until there are that many rows and all are final; fails after `rounds` rounds."""
@@ -223,6 +233,10 @@ class Stage:
 
     async def _submit(self, body: str) -> None:
         await self.app.submit.run(read_message(body))
+
+    async def _notify(self, body: str) -> None:
+        assert self.app.answering is not None
+        await self.app.answering.notify.run(read_notification(body))
 
     async def _deliver_from_memory(
         self, queue: MemoryQueue, name: str, handle: Callable[[str], Awaitable[None]]

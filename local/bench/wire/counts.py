@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 class StorageCounts:
     """Requests, entities given and written, and the bytes of the bodies: `bytes_in` is what the app read.
 
-    A transaction is one request. `by_kind` counts the requests by service and method, such as `blob DELETE`. `waited_s`
-    is how long at least one request was on its way, where storage takes its time: what is asked side by side counts
-    once.
+    A transaction is one request. `by_kind` counts the requests by service and method, such as `blob DELETE`. `rounds`
+    is how often storage was waited for, one after the other: a request that is sent before another is answered belongs
+    to the same round.
     """
 
     calls: int = 0
@@ -20,7 +20,7 @@ class StorageCounts:
     rows_written: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
-    waited_s: float = 0.0
+    rounds: int = 0
     by_kind: Counter[str] = field(default_factory=Counter)
 
     def add(self, kind: str, *, sent: int, given: int) -> None:
@@ -37,6 +37,6 @@ class StorageCounts:
             self.rows_written + other.rows_written,
             self.bytes_in + other.bytes_in,
             self.bytes_out + other.bytes_out,
-            self.waited_s + other.waited_s,
+            self.rounds + other.rounds,
             self.by_kind + other.by_kind,
         )

@@ -102,19 +102,18 @@ class Notify:
 
     async def _after(self, answer: Answer, error: GraphError) -> None:
         """Act on a mail that was not simply sent. One that may have been stands still; see above."""
-        told = {"status": error.status, "code": error.code, "request_id": error.request_id}
         rest = _rest(error)
         if rest is not None:
-            emit(Event.NOTIFICATIONS_PAUSED, seconds=int(rest.total_seconds()), **told)
+            _tell_rest(rest, error)
             await self._answers.rest(self._clock.now() + rest)
         if isinstance(error, NotAllowed):
             await self._answers.wait_again(answer, self._clock.now() + (rest or LONGEST_DELAY))
         elif isinstance(error, NotSent):
             await self._answers.wait_again(answer, self._clock.now() + delay_of(answer))
         elif isinstance(error, AnswerLost | Throttled):
-            emit(Event.NOTIFICATION_LOST, submission_id=answer.key.submission_id, stage=answer.stage, **told)
+            _tell(answer, error, is_lost=True)
         else:
-            emit(Event.NOTIFICATION_UNDELIVERABLE, submission_id=answer.key.submission_id, stage=answer.stage, **told)
+            _tell(answer, error, is_lost=False)
             await self._recorder.end(answer, UNDELIVERABLE)
 
 
@@ -134,3 +133,19 @@ def _rest(error: GraphError) -> timedelta | None:
     if isinstance(error, Throttled):
         return timedelta(seconds=error.retry_after_s) if error.retry_after_s else RESTS_WHEN_THROTTLED
     return RESTS_WITHOUT_RIGHT if isinstance(error, NotAllowed) else None
+
+
+def _tell_rest(rest: timedelta, error: GraphError) -> None:
+    seconds, request_id = int(rest.total_seconds()), error.request_id
+    emit(Event.NOTIFICATIONS_PAUSED, seconds=seconds, status=error.status, code=error.code, request_id=request_id)
+
+
+def _tell(answer: Answer, error: GraphError, *, is_lost: bool) -> None:
+    emit(
+        Event.NOTIFICATION_LOST if is_lost else Event.NOTIFICATION_UNDELIVERABLE,
+        submission_id=answer.key.submission_id,
+        stage=answer.stage,
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+    )
