@@ -28,7 +28,7 @@ from shared.doctor.findings import Mark
 from shared.doctor.instruments import open_instruments
 from shared.doctor.plan import Options, checks
 from shared.doctor.ports import Instruments
-from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe
+from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe, TextProbe
 from shared.doctor.rendering import as_json
 from shared.domain.answers import Stage as AnswerStage
 from shared.domain.lifecycle import is_final
@@ -234,6 +234,7 @@ async def _recorded_instruments(on: Stage, connection: str, recording: Recording
         queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in queue_names(on.settings)],
         tables=[TableProbe(name, AzureTable(clients.tables.get_table_client(name))) for name in TABLES],
         containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in container_names(on.settings)],
+        texts=TextProbe(AzureBlobs(clients.blobs.get_container_client("feedback-texts"))),
     )
 
 
