@@ -14,7 +14,7 @@ from shared.domain.answers import Stage as AnswerStage
 from shared.domain.model import Outcome, SkipReason, State, Verdict
 from tests.flow.test_campaigns import lure, person, report_lures
 from tests.flow.test_stops import changes_met
-from tests.support.answers import BOTH, BOX, ON, links, marks, tell_everybody, told
+from tests.support.answers import BOTH, BOX, answering, links, marks, tell_everybody, told
 from tests.support.reports import ask, report, url_request
 from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
 
@@ -58,7 +58,7 @@ def assert_each_told_once(on: Stage, outcomes: list[Outcome], stages: tuple[Answ
 
 async def test_a_reporter_is_told_the_verdict() -> None:
     """One mail from the mailbox that is named, marked as automatic, with the reported mail's own words and no link."""
-    async with stage(**ON) as on:
+    async with answering() as on:
         (outcome,) = await settled(on, 1)
         (answer,) = told(on)
         assert_each_told_once(on, [outcome], (AnswerStage.VERDICT,))
@@ -77,7 +77,7 @@ async def test_a_reporter_is_told_the_verdict() -> None:
 
 async def test_receipts_come_first_and_verdicts_follow() -> None:
     """With `received` everybody hears twice; a receipt never hides that the verdict was told."""
-    async with stage(**BOTH) as on:
+    async with answering(BOTH) as on:
         for number in range(REPORTS):
             report(on, lure(number, delay_s=1_800), reporter=person(number))
         for _ in range(3):
@@ -102,7 +102,7 @@ async def test_switched_off_nothing_is_told_or_kept() -> None:
 
 async def test_a_rehearsal_tells_nobody() -> None:
     """In shadow mode nothing reached Microsoft, so there is nothing to tell."""
-    async with stage(**BOTH, SUBMISSION_MODE="shadow") as on:
+    async with answering(BOTH, SUBMISSION_MODE="shadow") as on:
         report_lures(on, 1)
         (outcome,) = await on.finish(rows=1)
         assert outcome.state_reason == SkipReason.SHADOW_MODE
@@ -112,7 +112,7 @@ async def test_a_rehearsal_tells_nobody() -> None:
 
 async def test_nobody_else_is_told() -> None:
     """Neither a stranger, nor whom Exchange does not vouch for, nor an operator, nor a mailbox of the app's own."""
-    async with stage(**BOTH) as on:
+    async with answering(BOTH) as on:
         report(on, lure(0), reporter="stranger@elsewhere.test")
         report(on, lure(1), reporter=on.settings.reporting_mailboxes[0].address)
         report(on, lure(2), reporter=BOX)
@@ -127,7 +127,7 @@ async def test_nobody_else_is_told() -> None:
 async def test_a_simulation_has_its_own_text_or_none(simulations: str) -> None:
     """Whoever reports an exercise hears that it was one where that is switched on; the receipt is not sent for it."""
     mail = lure(0).replace(b"Subject:", b"X-Exercise: 5e1f0c9a77b14d20\r\nSubject:")
-    async with stage(**BOTH, FEEDBACK_SIMULATIONS=simulations, SIMULATION_MARKS="X-Exercise=5e1f0c9a77b14d20") as on:
+    async with answering(BOTH, FEEDBACK_SIMULATIONS=simulations, SIMULATION_MARKS="X-Exercise=5e1f0c9a77b14d20") as on:
         report(on, mail, reporter=person(0))
         await on.finish(rows=1)
         await tell_everybody(on)
@@ -145,12 +145,9 @@ async def put_the_work(on: Stage) -> None:
     report_lures(on, REPORTS)
 
 
-STOPPED = {**BOTH, "CAMPAIGN_REPRESENTATIVES": "1"}
-
-
 async def recorded_steps(connection: str | None = None) -> list[str]:
     """The names of all calls that leave the process while everybody is told."""
-    async with stage(connection=connection, **STOPPED) as on:
+    async with answering(BOTH, connection=connection, CAMPAIGN_REPRESENTATIVES="1") as on:
         await put_the_work(on)
         steps = Steps()
         on.start_process(steps)
@@ -160,7 +157,7 @@ async def recorded_steps(connection: str | None = None) -> list[str]:
 
 async def stop_and_go_on(stop_at: int, *, after_effect: bool, connection: str | None = None) -> None:
     """Stop the process there, begin another; everybody has heard everything once."""
-    async with stage(connection=connection, **STOPPED) as on:
+    async with answering(BOTH, connection=connection, CAMPAIGN_REPRESENTATIVES="1") as on:
         await put_the_work(on)
         on.start_process(Steps(stop_at=stop_at, after_effect=after_effect))
         with pytest.raises(ProcessStoppedError):
@@ -211,7 +208,7 @@ LOST = {
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
 async def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(fault: Fault) -> None:
     """Whether the mail had left or not, the reporter has it once."""
-    async with stage(**ON) as on:
+    async with answering() as on:
         on.graph.control.add_fault(fault)
         outcomes = await settled(on, 1)
         assert_each_told_once(on, outcomes, (AnswerStage.VERDICT,))
@@ -219,7 +216,7 @@ async def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(fault: F
 
 async def test_what_sent_items_cannot_tell_is_not_sent_again() -> None:
     """While they cannot be read a lost answer stands still; once they can, it is known."""
-    async with stage(**ON) as on:
+    async with answering() as on:
         on.graph.control.add_fault(Fault(FaultKind.STATUS, SEND, status=503, after_effect=True))
         on.graph.control.add_fault(Fault(FaultKind.STATUS, Scope(path="mailFolders/sentitems"), status=503))
         report_lures(on, 1)
@@ -234,7 +231,7 @@ async def test_what_sent_items_cannot_tell_is_not_sent_again() -> None:
 
 async def test_a_refused_answer_is_undeliverable_and_not_tried_again() -> None:
     """Exchange will not have this mail: the row says so, and the others are told."""
-    async with stage(**ON) as on:
+    async with answering() as on:
         refused = Scope(path="sendMail", times=1)
         on.graph.control.add_fault(Fault(FaultKind.STATUS, refused, status=400, code="ErrorInvalidRecipients"))
         outcomes = await settled(on, 2)
@@ -244,7 +241,7 @@ async def test_a_refused_answer_is_undeliverable_and_not_tried_again() -> None:
 
 async def test_without_the_right_to_send_answers_wait_and_submissions_go_on() -> None:
     """A missing grant costs one try in a quarter of an hour; once it is there everybody is told."""
-    async with stage(**ON) as on:
+    async with answering() as on:
         on.graph.control.add_fault(Fault(FaultKind.STATUS, Scope(path="sendMail"), status=403))
         report_lures(on, 5)
         outcomes = await on.finish(rows=5)
@@ -261,7 +258,7 @@ async def test_without_the_right_to_send_answers_wait_and_submissions_go_on() ->
 
 async def test_what_nothing_comes_of_for_a_week_is_given_up() -> None:
     """Nobody is told of a verdict that is a week old, and the row says that its reporter was not told."""
-    async with stage(**ON) as on:
+    async with answering() as on:
         on.graph.control.add_fault(Fault(FaultKind.STATUS, Scope(path="sendMail"), status=403))
         report_lures(on, 1)
         await on.finish(rows=1)
@@ -274,7 +271,7 @@ async def test_what_nothing_comes_of_for_a_week_is_given_up() -> None:
 
 async def test_a_campaign_is_told_whole() -> None:
     """Forty reports are three submissions and forty answers, none twice."""
-    async with stage(**ON, CAMPAIGN_REPRESENTATIVES="3") as on:
+    async with answering(CAMPAIGN_REPRESENTATIVES="3") as on:
         outcomes = await settled(on, 40)
         assert len(on.graph.control.list_submissions()) == 3
         assert_each_told_once(on, outcomes, (AnswerStage.VERDICT,))
@@ -287,7 +284,7 @@ async def test_a_disabled_language_and_a_broken_text_leave_the_shipped_ones(capl
         '[malicious]\nsubject = "Finger weg"\ntitle = "Finger weg von {subject}"\nfound = "Böse."\n'
         'advice = ["Anrufen: 4711"]\n'
     )
-    async with stage(**ON, FEEDBACK_LANGUAGE="de") as on:
+    async with answering(FEEDBACK_LANGUAGE="de") as on:
         await on.ports.containers["feedback-texts"].put("de.toml", own.encode())
         await settled(on, 1)
         (answer,) = told(on)

@@ -2,21 +2,29 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import cast
+from typing import Any, cast
 
 from shared.domain.answers import Stage as AnswerStage
 from shared.domain.answers import mark_of
 from shared.domain.model import Outcome, OutcomeKey
-from tests.support.stage import Stage
+from tests.support.stage import Stage, stage
 
 BOX = "answers@contoso.example"
-ON = {"REPORTER_FEEDBACK": "verdict", "FEEDBACK_MAILBOX": BOX}
-BOTH = {**ON, "REPORTER_FEEDBACK": "received,verdict"}
+BOTH = "received,verdict"
+
+
+def answering(
+    feedback: str = "verdict", *, connection: str | None = None, **settings: str
+) -> AbstractAsyncContextManager[Stage]:
+    """Return a stage on which reporters are told."""
+    named: Any = {"REPORTER_FEEDBACK": feedback, "FEEDBACK_MAILBOX": BOX, **settings}
+    return stage(connection=connection, **named)
 
 
 @dataclass(frozen=True, slots=True)
