@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from ..adapters.graph.mail import GraphMail
-from ..adapters.storage import AzureTable
+from ..adapters.storage import AzureBlobs, AzureTable
 from ..adapters.system_clock import SystemClock
 from ..bootstrap import (
     TABLES,
@@ -23,7 +23,7 @@ from ..bootstrap import (
 from ..bootstrap_sources import source_ports
 from ..settings import Settings
 from .ports import Instruments
-from .probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe
+from .probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe, TextProbe
 
 
 async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Instruments:
@@ -43,6 +43,7 @@ async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Ins
         queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in queue_names(settings)],
         tables=_tables(clients),
         containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in container_names(settings)],
+        texts=TextProbe(AzureBlobs(clients.blobs.get_container_client("feedback-texts"))),
     )
 
 
