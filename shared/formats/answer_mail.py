@@ -56,7 +56,7 @@ _TONES: Mapping[str, Tone] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLetter:
-    """What an answer says: the name of its text, the reported mail's own words, and whether it takes one back."""
+    """What an answer says: the name of its text, and the reported mail's own words."""
 
     text: str
     sender: str
@@ -65,7 +65,6 @@ class AnswerLetter:
     at: datetime
     reported_subject: str | None = None
     reported_sender: str | None = None
-    is_change: bool = False
 
 
 def answer_mime(letter: AnswerLetter, texts: AnswerTexts) -> bytes:
@@ -118,7 +117,6 @@ class _Page:
         reported = [f"  {words[name]}: {value}" for name, value in self._values.items()]
         parts = [
             f"{title}\n{'=' * min(len(title), 70)}",
-            *self._again(),
             f"{words['reported']}:\n" + "\n".join(reported),
             f"{words['found']}:\n{self.fill(self._text.found)}",
             f"{words['advice']}:\n" + "\n".join(f"- {self.fill(piece)}" for piece in self._text.advice),
@@ -126,9 +124,6 @@ class _Page:
             f"-- \n{self.fill(words['automatic'])}\n{words['reference']}: {self._letter.mark}",
         ]
         return "\n\n".join(parts) + "\n"
-
-    def _again(self) -> list[str]:
-        return [self.fill(self._words["again"])] if self._letter.is_change else []
 
     def html(self) -> str:
         """The answer as HTML: tables and styles at the elements, which Outlook on the desktop needs."""
@@ -146,7 +141,6 @@ class _Page:
             language=escape(self._language),
             title=title,
             tone=_TONES.get(self._letter.text, Tone.NEWS).value,
-            again="".join(_PARAGRAPH.format(escape(text)) for text in self._again()),
             rows=rows,
             found_text=_PARAGRAPH.format(escape(self.fill(self._text.found))),
             advice_text=advice,
@@ -188,7 +182,7 @@ style="background-color:#f3f3f3"><tr><td align="center" style="padding:16px 8px"
 style="max-width:600px;background-color:#ffffff;border-top:6px solid {tone}">
 <tr><td class="pad" align="left" style="padding:20px 28px">
 <h1 class="ink" style="FONT;font-size:22px;line-height:30px;color:#1b1b1b;margin:0 0 12px 0">{title}</h1>
-{again}"""
+"""
     + _HEADING.format("{word_reported}")
     + """
 <table cellpadding="0" cellspacing="0" border="0">{rows}</table>

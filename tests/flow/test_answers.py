@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from local.azurite import Azurite
+from local.graph_simulator import MailItem
 from local.graph_simulator.faults import Fault, FaultKind, Scope
-from local.sample_tenant import DOMAINS
 from shared.domain.answers import Stage as AnswerStage
 from shared.domain.model import Outcome, SkipReason, State, Verdict
 from tests.flow.test_campaigns import lure, person, report_lures
 from tests.flow.test_stops import changes_met
 from tests.support.answers import BOTH, BOX, answering, links, marks, tell_everybody, told
-from tests.support.reports import ask, report, url_request
+from tests.support.reports import ask, listen, report, url_request
 from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
 
 SEND = Scope(path="sendMail", times=1)
@@ -269,20 +269,33 @@ async def test_what_nothing_comes_of_for_a_week_is_given_up() -> None:
         assert told(on) == []
 
 
-async def test_a_campaign_is_told_whole() -> None:
-    """Forty reports are three submissions and forty answers, none twice."""
+@pytest.mark.timeout(300)
+async def test_a_thousand_reporters_of_a_campaign_are_told_once_each() -> None:
+    """Three submissions, a thousand answers of their verdict at no more than 30 a minute, none twice."""
     async with answering(CAMPAIGN_REPRESENTATIVES="3") as on:
-        outcomes = await settled(on, 40)
+        report_lures(on, 1_000)
+        outcomes = await on.finish(rows=1_000)
+        settled_at = on.clock.time
+        for _ in range(45):
+            await on.answers_round()
+            on.clock.time += timedelta(minutes=1)
+        outcomes = await on.outcomes()
         assert len(on.graph.control.list_submissions()) == 3
         assert_each_told_once(on, outcomes, (AnswerStage.VERDICT,))
+        assert {one.mail["Subject"] for one in told(on)} == {"Your report: the message is dangerous"}
+        assert {row.verdict for row in outcomes} == {Verdict.MALICIOUS}
+        moments = [one.at for one in on.graph.control.list_sent_mails()]
+        assert on.clock.time - settled_at > timedelta(minutes=30)
+        assert max(sum(at <= one < at + timedelta(minutes=1) for one in moments) for at in moments[::50]) <= 30
 
 
-async def test_a_disabled_language_and_a_broken_text_leave_the_shipped_ones(caplog: pytest.LogCaptureFixture) -> None:
-    """A text of the administrator's is used; one with an unknown placeholder is told, and the shipped one stands in."""
-    del caplog
+@pytest.mark.expects_error_log
+async def test_texts_of_the_administrators_replace_shipped_ones(caplog: pytest.LogCaptureFixture) -> None:
+    """His text is used; one with an unknown placeholder is told by file and name, and the shipped one stands in."""
+    listen(caplog)
     own = (
         '[malicious]\nsubject = "Finger weg"\ntitle = "Finger weg von {subject}"\nfound = "Böse."\n'
-        'advice = ["Anrufen: 4711"]\n'
+        'advice = ["Anrufen: 4711"]\n[spam]\nsubject = "x"\ntitle = "x"\nfound = "{who}"\nadvice = ["x"]\n'
     )
     async with answering(FEEDBACK_LANGUAGE="de") as on:
         await on.ports.containers["feedback-texts"].put("de.toml", own.encode())
@@ -291,8 +304,36 @@ async def test_a_disabled_language_and_a_broken_text_leave_the_shipped_ones(capl
         assert answer.mail["Subject"] == "Finger weg"
         assert "Anrufen: 4711" in answer.text()
         assert "Danke für Ihre Meldung" in answer.text()
+    assert [line for line in caplog.messages if "feedback_text" in line] == [
+        "event=feedback_text_unusable file=de.toml on=spam reason=unknown_placeholder"
+    ]
 
 
-def test_the_sample_domain_is_the_tenants() -> None:
-    """What these tests rest on."""
-    assert BOX.rpartition("@")[2] in DOMAINS
+@pytest.mark.parametrize("mailbox", [BOX, "phish-reports@contoso.example"])
+async def test_what_comes_back_by_itself_gets_no_row(mailbox: str) -> None:
+    """An automatic reply and a failure notice in a reporting mailbox are no reports; a person's mail is one."""
+    async with answering(BOTH, REPORTING_MAILBOXES=mailbox) as on:
+        on.graph.control.add_mailbox(mailbox)
+        own = ("X-MS-Exchange-Organization-AuthAs", "Internal")
+        came_back = (
+            (("Auto-Submitted", "auto-replied"),),
+            (("Auto-Submitted", "auto-generated"), ("In-Reply-To", "<answer-1@contoso.example>")),
+            (("Content-Type", 'multipart/report; report-type="delivery-status"; boundary=b'),),
+            (("Return-Path", "<>"),),
+            (("Auto-Submitted", "no"),),
+        )
+        for number, headers in enumerate(came_back):
+            mail = MailItem(
+                from_address=person(number),
+                subject=f"Mail {number}",
+                received_at=on.clock.time - timedelta(minutes=1),
+                internet_message_id=f"<{number}@contoso.example>",
+                to_addresses=(mailbox,),
+                body="I am out of office.",
+                headers=(*headers, own),
+            )
+            on.graph.control.deliver(mailbox, mail)
+        await on.round()
+        assert [row.subject for row in await on.outcomes()] == ["Mail 4"]
+        await tell_everybody(on)
+        assert told(on) == []

@@ -213,6 +213,10 @@ class Stage:
         await self.deliver("manual-submissions-poison", self.app.record_poison_manual.run)
         await self.deliver("submissions-poison", self.app.record_poison_submission.run)
         await self.app.settle_outcomes.run()
+        await self.answers_round()
+
+    async def answers_round(self) -> None:
+        """One round of what tells reporters, where that is switched on."""
         if self.app.answering is not None:
             await self.app.answering.pace.run()
             await self.deliver_notifications()

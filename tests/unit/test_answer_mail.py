@@ -144,13 +144,6 @@ def test_the_mail_is_marked_as_automatic() -> None:
     assert b"\n" not in octets.replace(b"\r\n", b"")
 
 
-def test_a_change_is_told_as_one() -> None:
-    """Whoever was told otherwise before reads that first."""
-    assert "looked at again" not in body(read(LETTER), "plain")
-    for kind in ("plain", "html"):
-        assert "looked at again" in body(read(replace(LETTER, is_change=True)), kind)
-
-
 OWN = '[clean]\nsubject = "Fine"\ntitle = "Fine: {subject}"\nfound = "From {sender}."\nadvice = ["Go on."]\n'
 
 
