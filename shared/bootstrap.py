@@ -186,7 +186,13 @@ def _answering(settings: Settings, ports: Ports, parts: _Parts) -> Answering | N
 
 
 def _reader(settings: Settings, ports: Ports, parts: _Parts) -> ReportReader:
-    rules = ReadingRules(tenant(settings), settings.max_submission_bytes, settings.simulation_marks, settings.is_local)
+    rules = ReadingRules(
+        tenant(settings),
+        settings.max_submission_bytes,
+        settings.simulation_marks,
+        settings.is_local,
+        settings.answers_reporters,
+    )
     return ReportReader(
         rules,
         mail=ports.mail,

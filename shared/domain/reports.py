@@ -8,11 +8,11 @@ reporting tools) and its 2021 predecessor (the Report button's subject).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .headers import begins_like_mail
+from .headers import begins_like_mail, headers_of
 from .model import Category, SkipReason
 from .originals import OriginalFacts
 from .text import GUID, address, clean, guid, ip_address
@@ -23,6 +23,34 @@ MAX_TEXT = 100_000
 """Characters of a report's own text that are looked at."""
 MAX_SNIFFED = 3
 """How many untyped attachments are fetched to see whether one is a mail."""
+
+
+_SUBMITTED = "auto-submitted"
+_ANSWERED = ("in-reply-to", "references")
+_MACHINES = re.compile(r"(?i)(postmaster|mailer-daemon|microsoftexchange[0-9a-f]{32})@")
+_TELLS_OF_MAIL = re.compile(
+    r"(?i)\s*multipart/report\s*;.{0,200}report-type\s*=\s*\"?(delivery-status|disposition-notification)"
+)
+_OUR_MARK = re.compile(r"<answer-[0-9a-f]{40}@")
+
+
+def may_be_automatic(sender: str | None) -> bool:
+    """Whether a mail's sender is one that mail systems use for what they say of mail that was sent."""
+    return sender is not None and _MACHINES.match(sender) is not None
+
+
+def is_automatic_answer(pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether a mail with these headers is no person's: a bounce, or an automatic reply to an answer of ours.
+
+    `auto-replied` is an answer to some mail, whatever it is (RFC 3834, section 5), and so is what a mail system writes
+    of a mail's delivery (RFC 6522). `auto-generated` alone is no reason: reports that a program passes on may say so.
+    """
+    found = headers_of(pairs, frozenset({_SUBMITTED, *_ANSWERED}))
+    submitted = {re.split(r"[\s;(]", value.lower().strip(), maxsplit=1)[0] for value in found.values(_SUBMITTED)}
+    submitted -= {"no", ""}
+    if "auto-replied" in submitted or any(_TELLS_OF_MAIL.match(value) for value in found.values("content-type")):
+        return True
+    return bool(submitted) and any(_OUR_MARK.search(value) for value in found.values(*_ANSWERED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,9 @@ from shared.domain.reports import (
     ReportSubject,
     choose_original,
     choose_sniffed,
+    is_automatic_answer,
     looks_like_mail,
+    may_be_automatic,
     read_subject,
     tells_of_teams,
 )
@@ -555,3 +557,42 @@ def test_text_that_is_slow_to_search_is_quick() -> None:
         tells_of_teams("3|x", piece * (100_000 // len(piece)) + TEAMS)
         tells_of_teams("3|x", TEAMS + "\n" + piece * (100_000 // len(piece)))
     assert time.process_time() - started_s < 1
+
+
+MARK = "<answer-" + 20 * "0a" + "@contoso.example>"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("Auto-Submitted", "auto-replied (vacation)")], True),
+        ([("auto-submitted", "Auto-Replied; owner-email=x")], True),
+        ([("Auto-Submitted", "auto-generated"), ("In-Reply-To", MARK)], True),
+        ([("Auto-Submitted", "auto-generated"), ("References", f"<1@x.example> {MARK}")], True),
+        ([("Auto-Submitted", "auto-generated")], False),
+        ([("Auto-Submitted", "auto-generated"), ("In-Reply-To", "<1@x.example>")], False),
+        ([("Auto-Submitted", "no"), ("In-Reply-To", MARK)], False),
+        ([("In-Reply-To", MARK)], False),
+        ([("Content-Type", 'multipart/report; boundary="b"; report-type=delivery-status')], True),
+        ([("Content-Type", "multipart/report; report-type=feedback-report")], False),
+        ([("Content-Type", "multipart/mixed; x=report-type=delivery-status")], False),
+        ([], False),
+    ],
+)
+def test_what_no_person_wrote_is_known_by_its_headers(headers: list[tuple[str, str]], expected: bool) -> None:
+    """A person's reply to an answer and a report that a program passes on are not among it, nor is abuse feedback."""
+    assert is_automatic_answer(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("postmaster@contoso.onmicrosoft.com", True),
+        ("MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@contoso.example", True),
+        ("anna@contoso.example", False),
+        (None, False),
+    ],
+)
+def test_a_mail_system_is_known_by_its_address(sender: str | None, expected: bool) -> None:
+    """So that headers are asked for that a stranger's report is not asked for."""
+    assert may_be_automatic(sender) == expected

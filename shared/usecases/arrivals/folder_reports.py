@@ -19,7 +19,7 @@ from ...stores.ledger import Ledger, Stored
 from ...telemetry import Event, emit, raised_at
 from ..sending.admission import Admission, Candidate, Claimed
 from .destination import DestinationOfRun
-from .reading import ReportPlace, ReportReader
+from .reading import AutomaticAnswer, ReportPlace, ReportReader
 from .seen import SeenReports
 
 READ_TIME_S = 60.0
@@ -44,7 +44,7 @@ class FolderParts:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A report that was read: the candidate of its row, None where it has a whole one already.
+    """A report that was read: the candidate of its row, None where it has a whole one already or gets none.
 
     `is_half_in` says that its row is there and waits, without its event or its entry.
     """
@@ -131,6 +131,8 @@ class FolderReports:
                     return Read(report, None)
                 reaches_microsoft = await self._destination.surely_reaches_microsoft()
                 candidate = await self._parts.reader.read(self._place(report, reaches_microsoft))
+        except AutomaticAnswer:
+            return Read(report, None)
         except Exception as error:  # noqa: BLE001 - whatever one report does, it does to itself
             if isinstance(error, Throttled):
                 self._pace.refused(error, self._parts.clock.now())

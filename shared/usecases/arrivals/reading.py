@@ -24,7 +24,9 @@ from ...domain.reports import (
     choose_original,
     choose_sniffed,
     disagreements,
+    is_automatic_answer,
     looks_like_mail,
+    may_be_automatic,
     read_subject,
     tells_of_teams,
 )
@@ -50,6 +52,12 @@ class ReadingRules:
     own_marks: OwnMarks
     is_local: bool = False
     """Graph is a stand-in on this machine, which need not show headers: then the From address alone decides."""
+    answers_reporters: bool = False
+    """Then what answers those answers by itself may come back here."""
+
+
+class AutomaticAnswer(Exception):
+    """The mail is no report: it answers a mail by itself, and gets no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,10 @@ class ReportReader:
         return Candidate(replace(outcome, state=State.FAILED, state_reason=reason, **facts))
 
     async def read(self, place: ReportPlace) -> Candidate:
-        """The row of this report, `pending` or `skipped`, its original kept as evidence. Raises any `GraphError`."""
+        """The row of this report, `pending` or `skipped`, its original kept as evidence.
+
+        Raises any `GraphError`, and `AutomaticAnswer` for a mail that is no report.
+        """
         subject = read_subject(place.report.subject)
         outcome = _first_facts(place, subject, self._clock)
         outline = await self._outline(place)
@@ -128,7 +139,10 @@ class ReportReader:
         if self._clock.now() - place.report.received_at > OLDEST_REPORT:
             return Closed(SkipReason.TOO_OLD)
         is_own = tenant.owns(sender)
-        outline = await self._mail.outline(place.mailbox, place.report.message_id) if is_own else MailOutline()
+        is_looked_into = is_own or (self._rules.answers_reporters and may_be_automatic(sender))
+        outline = await self._mail.outline(place.mailbox, place.report.message_id) if is_looked_into else MailOutline()
+        if self._rules.answers_reporters and is_automatic_answer(outline.headers):
+            raise AutomaticAnswer
         if is_own and not outline.headers and self._rules.is_local:
             return outline
         reason = distrust(headers_of(outline.headers), sender, tenant)

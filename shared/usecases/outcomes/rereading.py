@@ -14,7 +14,7 @@ from ...domain.replays import CannotReplay
 from ...ports import MailSource
 from ..arrivals.destination import ReportDestination
 from ..arrivals.intake import IntakeManual
-from ..arrivals.reading import ReportPlace, ReportReader
+from ..arrivals.reading import AutomaticAnswer, ReportPlace, ReportReader
 from ..sending.admission import Candidate
 
 
@@ -49,7 +49,7 @@ class Rereader:
         place = ReportPlace(mailbox, head, await self._destination.surely_reaches_microsoft())
         try:
             return await self._reader.read(place)
-        except Refused:
+        except (Refused, AutomaticAnswer):
             raise CannotReplay(
                 "report_unavailable", "Graph still does not give the report: have the mail reported again."
             ) from None
