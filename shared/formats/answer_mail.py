@@ -25,7 +25,7 @@ from .answer_texts import AnswerTexts, filled
 
 MOST_SUBJECT = 120
 MOST_SENDER = 100
-_SCHEME = re.compile(r"(?i)\b([a-z]+(?=:[/\\]{2})|file|mailto|tel|sms|callto|sips?|javascript|data|news|skype):")
+_SCHEME = re.compile(r"(?i)([a-z]+(?=:[/\\]{2})|file|mailto|tel|sms|callto|sips?|javascript|data|news|skype):(?=\S)")
 _DOT = re.compile(r"(?<=[^\W\d_])[.\u3002\uff0e\uff61](?=\w)|(?<=\w)[.\u3002\uff0e\uff61](?=[^\W\d_])")
 _SHARE = re.compile(r"\\\\(?=\S)")
 _AT = re.compile(r"(?<=\S)[@\uff20\ufe6b](?=\S)")
@@ -79,9 +79,9 @@ def answer_mime(letter: AnswerLetter, texts: AnswerTexts) -> bytes:
     mail["Message-ID"] = f"<{letter.mark}@{domain_of(letter.sender)}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
-    mail["Content-Language"] = texts.language
     mail.set_content(page.plain(), cte="quoted-printable")
     mail.add_alternative(page.html(), subtype="html", cte="quoted-printable")
+    mail["Content-Language"] = texts.language
     return mail.as_bytes()
 
 

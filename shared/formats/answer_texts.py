@@ -88,10 +88,12 @@ def file_of(language: str) -> str:
 def replaced_texts(language: str, content: bytes) -> tuple[AnswerTexts, list[TextProblem]]:
     """The language's texts with those of a file in the place of shipped ones, and what is wrong with the file."""
     base, file = shipped_texts(language), file_of(language)
+    if len(content) > MOST_BYTES:
+        return base, [TextProblem(file, "", "too_large")]
     try:
         found = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return base, [TextProblem(file, "", "not_toml" if len(content) <= MOST_BYTES else "too_large")]
+        return base, [TextProblem(file, "", "not_toml")]
     words, texts, problems = dict(base.words), dict(base.texts), list[TextProblem]()
     for name, value in found.items():
         try:

@@ -35,6 +35,8 @@ QUEUES = {
     "record_poison_manual": "manual-submissions-poison",
     "record_poison_submission": "submissions-poison",
 }
+ANSWERS = {"notify": "notifications", "record_poison_notification": "notifications-poison"}
+"""There only where reporters are told."""
 TIMERS = {
     "collect_reports": "%COLLECT_SCHEDULE%",
     "dispatch": "%DISPATCH_SCHEDULE%",
@@ -63,10 +65,27 @@ def test_the_seven_functions(indexed: dict[str, Any]) -> None:
     assert set(indexed["functions"]) == {*QUEUES, *TIMERS}
 
 
-@pytest.mark.parametrize(("name", "queue"), QUEUES.items())
-def test_a_queue_function(indexed: dict[str, Any], name: str, queue: str) -> None:
+@pytest.fixture(scope="module")
+def answering() -> dict[str, Any]:
+    """Return what a fresh process finds where reporters are told."""
+    done = run_with({**EXAMPLE, "REPORTER_FEEDBACK": "verdict", "FEEDBACK_MAILBOX": "answers@contoso.example"}, INDEX)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_answers_have_two_more_functions_and_cost_a_cold_start_nothing(
+    indexed: dict[str, Any], answering: dict[str, Any]
+) -> None:
+    """They are there only where reporters are told, and no module is imported for them before the first message."""
+    assert set(answering["functions"]) == {*QUEUES, *TIMERS, *ANSWERS}
+    assert answering["modules"] == indexed["modules"]
+
+
+@pytest.mark.parametrize(("name", "queue"), (QUEUES | ANSWERS).items())
+def test_a_queue_function(answering: dict[str, Any], name: str, queue: str) -> None:
     """It listens to its queue in the data account, and its message is bound as `str`: no body can fail before it."""
-    function = indexed["functions"][name]
+    function = answering["functions"][name]
     assert function["bindings"] == [
         {
             "direction": "IN",

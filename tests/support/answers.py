@@ -8,7 +8,7 @@ from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any, cast
+from typing import Any
 
 from shared.domain.answers import Stage as AnswerStage
 from shared.domain.answers import mark_of
@@ -49,7 +49,7 @@ def told(on: Stage) -> list[Told]:
 
 def read_told(mime: bytes) -> Told:
     """Return an answer as it was sent."""
-    mail = cast(EmailMessage, message_from_bytes(mime, policy=default))
+    mail = message_from_bytes(mime, policy=default)
     return Told(str(mail["To"]), str(mail["Message-ID"]).strip("<>").partition("@")[0], mail)
 
 
