@@ -41,7 +41,7 @@ from shared.stores.worklist import KEPT
 from tests.flow import test_sources, test_wire
 from tests.infra.calls import Call
 from tests.infra.operations import Operation, Sent, operations
-from tests.support.answers import BOTH
+from tests.support.answers import BOTH, BOX
 from tests.support.replays import version
 from tests.support.reports import BEN, as_item, ask, email_request, original, report_with, url_request
 from tests.support.stage import Stage, StageClock, stage
@@ -50,7 +50,13 @@ REHEARSED = {"queue_poison", "queue_release", "table_write", "container_write"}
 """The doctor's lines that write."""
 _PART = re.compile(rb"^([A-Z]+) (\S+) HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)", re.MULTILINE)
 """One request of a transaction: its method, its URL and its headers."""
-EVERYTHING_ON = {"USER_SUBMISSIONS": "on", "DEFENDER_ALERTS": "on", "HUNTING_QUERY": test_sources.QUERY, **BOTH}
+EVERYTHING_ON = {
+    "USER_SUBMISSIONS": "on",
+    "DEFENDER_ALERTS": "on",
+    "HUNTING_QUERY": test_sources.QUERY,
+    "REPORTER_FEEDBACK": BOTH,
+    "FEEDBACK_MAILBOX": BOX,
+}
 
 
 @dataclass
