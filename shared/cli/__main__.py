@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
+    "report": Entry(".report:report", "Tell whether we submit regularly, and what comes of it."),
     "schema": Entry(".schema:print_schema", "Print the JSON schema of an operator's message."),
 }
 
@@ -109,7 +110,8 @@ class CommandTable(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name].place.partition(":")
         command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
-        command.params += [option for option in SHARED_OPTIONS if option not in command.params]
+        own = {option.name for option in command.params}
+        command.params += [option for option in SHARED_OPTIONS if option.name not in own]
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
