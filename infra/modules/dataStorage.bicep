@@ -39,6 +39,7 @@ var queueNames = [
 var tableNames = [
   'outcomes'
   'outcomelog'
+  'statistics'
   'worklist'
   'items'
   'runstate'
