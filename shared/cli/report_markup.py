@@ -114,10 +114,9 @@ def bar_of(parts: Sequence[tuple[int, str]], most: int) -> Element:
 def cells(label: str, days: Sequence[tuple[str, int, int, str]]) -> Element:
     """A square for each day, told as its title, column, row and tone."""
     columns = 1 + max((column for _, column, _, _ in days), default=0)
-    size = min(14, WIDTH // columns)
-    chart = element(
-        "svg", viewBox=f"0 0 {max(columns * size, 280)} {7 * size}", role="img", aria_label=label, class_="days"
-    )
+    size = min(20, WIDTH // columns)
+    wide, high = str(columns * size), str(7 * size)
+    chart = element("svg", viewBox=f"0 0 {wide} {high}", width=wide, role="img", aria_label=label, class_="days")
     for told, column, row, tone in days:
         cell = _box(column * size, row * size, size - 2, size - 2, tone)
         add(cell, element("title", told))

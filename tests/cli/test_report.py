@@ -23,7 +23,7 @@ from tests.cli.report_rows import REPORTERS, fill_report, kept_days, months_of_r
 from tests.cli.tenant_rows import HOSTILE
 from tests.cli.test_status import fill
 from tests.doctor.refusing_proxy import Refusal, refusing_proxy
-from tests.support.command_line import Done, run, screen, without_colour
+from tests.support.command_line import ROOT, Done, run, screen, without_colour
 from tests.support.counting_proxy import counting_proxy
 from tests.support.terminal import Terminal, on_terminal
 
@@ -56,9 +56,9 @@ def tenant(azurite: Azurite) -> Tenant:
     return Tenant(connection, found)
 
 
-def report(connection: str, *arguments: str, folder: Path | None = None) -> Done:
+def report(connection: str, *arguments: str, folder: Path = ROOT) -> Done:
     """Run the command to its end."""
-    return run(connection, "--local", "report", *arguments, **({"folder": folder} if folder else {}))
+    return run(connection, "--local", "report", *arguments, folder=folder)
 
 
 def told(connection: str, *arguments: str) -> dict[str, Any]:
