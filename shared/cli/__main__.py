@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
+    "report": Entry(".report:report", "Tell whether we submit regularly, and what comes of it."),
     "statistics": Entry(".statistics:statistics", "Rebuild the table that tells what each day came to."),
     "schema": Entry(".schema:print_schema", "Print the JSON schema of an operator's message."),
 }
@@ -130,7 +131,8 @@ class CommandTable(click.Group):
 
 def _share(command: click.Command) -> None:
     """Let a command, and each that belongs to it, take the options that all share."""
-    command.params += [option for option in SHARED_OPTIONS if option not in command.params]
+    own = {option.name for option in command.params}
+    command.params += [option for option in SHARED_OPTIONS if option.name not in own]
     for one in command.commands.values() if isinstance(command, click.Group) else ():
         _share(one)
 

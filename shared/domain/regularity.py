@@ -77,20 +77,23 @@ class Regularity:
     reason: str
 
 
-def judge(days: Sequence[ReportedDay], now: datetime, present: Present | None) -> Regularity:
-    """Whether submitting is regular, by days with reports up to `now`, in their order.
+def judge(
+    days: Sequence[ReportedDay], now: datetime, present: Present | None, *, until: datetime | None = None
+) -> Regularity:
+    """Whether submitting is regular, by days with reports, in their order, of a time up to `until`, else to `now`.
 
     `present` is None where it cannot be seen or is not asked for; the reason then says so.
     """
-    faults = [*_faults_of_days(days, now), *(_faults_now(present) if present else ())]
+    until = min(until or now, now)
+    faults = [*_faults_of_days(days, now, until), *(_faults_now(present) if present else ())]
     if faults:
         return Regularity(Regular.FAIL, _sentence("; ".join(faults)))
-    if _span(days, now) < ENOUGH:
+    if _span(days, until) < ENOUGH:
         return Regularity(Regular.NOT_YET, _sentence(_too_little(days)))
     return Regularity(Regular.PASS, _sentence(_in_order(days, now, present)))
 
 
-def _faults_of_days(days: Sequence[ReportedDay], now: datetime) -> Iterator[str]:
+def _faults_of_days(days: Sequence[ReportedDay], now: datetime, until: datetime) -> Iterator[str]:
     missed = [one.day for one in days if one.is_missed and now >= _end(one.day) + PATIENCE]
     if missed:
         more = f" and {len(missed) - _NAMED_DAYS} more" if len(missed) > _NAMED_DAYS else ""
@@ -99,14 +102,14 @@ def _faults_of_days(days: Sequence[ReportedDay], now: datetime) -> Iterator[str]
     received, failed = sum(one.received for one in days), sum(one.failed for one in days)
     if failed * 100 > received * LOST_PERCENT:
         yield f"{failed:,} of {_count(received, 'report')} failed and were not submitted, {_percent(failed, received)}"
-    yield from _long_silence(days, now)
+    yield from _long_silence(days, until)
 
 
-def _long_silence(days: Sequence[ReportedDay], now: datetime) -> Iterator[str]:
+def _long_silence(days: Sequence[ReportedDay], until: datetime) -> Iterator[str]:
     submitted = [one.day for one in days if one.submitted]
-    if submitted and now - _end(submitted[-1]) > LOOK_BACK:
+    if submitted and until - _end(submitted[-1]) > LOOK_BACK:
         yield f"nothing of the last {LOOK_BACK.days} days was submitted"
-    if not submitted and _span(days, now) >= ENOUGH:
+    if not submitted and _span(days, until) >= ENOUGH:
         yield f"none of {_count(sum(one.received for one in days), 'report')} was submitted"
 
 
@@ -120,7 +123,7 @@ def _faults_now(present: Present) -> Iterator[str]:
 
 def _too_little(days: Sequence[ReportedDay]) -> str:
     if not days:
-        return "no report came in"
+        return "no report is known"
     return f"the first report is of {days[0].day.isoformat()}, and {ENOUGH.days} days of data are needed"
 
 
@@ -129,15 +132,15 @@ def _in_order(days: Sequence[ReportedDay], now: datetime, present: Present | Non
     received, failed = sum(one.received for one in days), sum(one.failed for one in days)
     said = f"reports were submitted on {sum(bool(one.submitted) for one in judged)} of {_count(len(judged), 'day')}"
     rest = sum(not one.submitted for one in judged)
-    said += " that had some" if not rest else f" that had some, and on the other {rest} none was due"
+    said += " that had some" if not rest else f" that had some (none was due on the other {rest})"
     lost = f"{_percent(failed, received)} of {received:,} failed"
     seen = "nothing waits over 24 hours and every timer runs" if present else "waiting and timers were not looked at"
     return f"{said}, {lost}, {seen}"
 
 
-def _span(days: Sequence[ReportedDay], now: datetime) -> timedelta:
+def _span(days: Sequence[ReportedDay], until: datetime) -> timedelta:
     """How long there has been data: from the beginning of the first day with a report."""
-    return now - _begin(days[0].day) if days else timedelta()
+    return until - _begin(days[0].day) if days else timedelta()
 
 
 def _begin(day: date) -> datetime:

@@ -61,7 +61,7 @@ def day_statistics(day: date, outcomes: Iterable[Outcome]) -> DayStatistics:
     SecondsTo...        of the rows that have the column: the smallest value that at least 50 (95) % of them do not
                         exceed (nearest rank), so always one that occurred
     """
-    tally = _Tally()
+    tally = Tally()
     for outcome in outcomes:
         tally.add(outcome)
     return tally.figures(day)
@@ -86,8 +86,8 @@ _SPOKEN_FOR = frozenset({State.COVERED, State.SETTLED, State.EXPIRED})
 
 
 @dataclass(slots=True)
-class _Tally:
-    """A day as it is counted, row by row: of each row only its numbers are kept."""
+class Tally:
+    """Rows as they are counted, one by one: of each only its numbers are kept."""
 
     counts: dict[str, int] = field(default_factory=dict)
     reporters: set[str] = field(default_factory=set)
@@ -96,6 +96,7 @@ class _Tally:
     to_verdict_s: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, outcome: Outcome) -> None:
+        """Count one row more."""
         for name in _counted_as(outcome):
             self.counts[name] = self.counts.get(name, 0) + 1
         if outcome.reporter:
@@ -108,6 +109,7 @@ class _Tally:
             self.to_verdict_s.append(outcome.seconds_to_verdict)
 
     def figures(self, day: date) -> DayStatistics:
+        """What was counted, as the figures of a day."""
         return DayStatistics(
             day=day,
             **self.counts,

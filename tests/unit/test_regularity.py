@@ -112,7 +112,7 @@ def test_a_fault_counts_on_the_first_day() -> None:
 
 def test_no_report_at_all_is_too_little() -> None:
     """Nothing can be said of an app that nobody reported to."""
-    assert judge([], NOW, WELL) == Regularity(Regular.NOT_YET, "No report came in.")
+    assert judge([], NOW, WELL) == Regularity(Regular.NOT_YET, "No report is known.")
 
 
 @pytest.mark.parametrize(("days_ago", "expected"), [(8, Regular.FAIL), (6, Regular.NOT_YET)])
@@ -136,4 +136,13 @@ def test_what_was_not_looked_at_is_said() -> None:
     assert found.verdict == Regular.PASS
     assert found.reason.endswith("waiting and timers were not looked at.")
     rest = judge(with_day(day(5, submitted=0, left_out=10)), NOW, WELL)
-    assert "on 28 of 29 days that had some, and on the other 1 none was due" in rest.reason
+    assert "on 28 of 29 days that had some (none was due on the other 1)" in rest.reason
+
+
+def test_a_time_in_the_past_is_judged_by_its_own_days() -> None:
+    """Six of them are too few, whenever that is asked; the last counts, as its reports have waited long enough."""
+    days = [day(days_ago) for days_ago in range(20, 14, -1)]
+    until = datetime(2026, 11, 16, tzinfo=UTC)
+    assert judge(days, NOW, None, until=until).verdict == Regular.NOT_YET
+    assert judge([day(21), *days], NOW, None, until=until).verdict == Regular.PASS
+    assert judge([day(21), *days[:-1], day(15, submitted=0)], NOW, None, until=until).verdict == Regular.FAIL
