@@ -59,6 +59,7 @@ FIELDS = {
     "lost": "`True` when the message could not be put back on its queue either",
     "mailbox": "fingerprint of a mailbox's address",
     "message_hash": "fingerprint of a queue message's body",
+    "missed": "days, over for a day, on which reports were due and none was submitted",
     "oldest_s": (
         "seconds since the oldest of them was received, 0 where there is none; in `uncertain` since its POST was sent, "
         "where a stopped worker left no time, since the row was due"
@@ -66,8 +67,9 @@ FIELDS = {
     "on": "what differs, words joined by commas",
     "queue": "the name of the queue",
     "reason": "the row's `StateReason`, or what is wrong with a message",
-    "received": "rows of a day, whatever became of them",
+    "received": "rows that came in, whatever became of them",
     "refuted": "rows whose claim Microsoft's verdict refuted",
+    "regular": "`pass`, `fail` or `not_yet`",
     "rejected": "rows that could never succeed",
     "reporters": "different reporters of a day's rows, a number alone",
     "request_id": "Graph's request id, for Microsoft's support",
@@ -254,6 +256,11 @@ class Event(enum.Enum):
             "verdict_median_s verdict_high_s"
         ),
         "a day's row of the table `statistics`, told once it is over and once a day while it still changes",
+    )
+    REGULARITY = (
+        logging.INFO,
+        "regular received submitted failed missed",
+        "whether submitting is regular, by the last 30 days; told once a day (rule: shared/domain/regularity.py)",
     )
     STATISTICS_UNKEPT = (
         logging.WARNING,

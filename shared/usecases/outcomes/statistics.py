@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 
 from ...codecs.statistics import read_day
 from ...domain.errors import AlreadyExists, Changed
+from ...domain.regularity import LOOK_BACK, PATIENCE, ReportedDay, judge
 from ...domain.statistics import DayStatistics
 from ...ports import Clock
 from ...stores.ledger import Ledger
@@ -62,7 +63,7 @@ class KeepStatistics:
         if done.days:
             self._next_at = now
         elif done.told_on != now.date():
-            await self._tell(done, now.date())
+            await self._tell(done, now)
             still_going = frozenset(day for day in done.untold if day >= now.date())
             done = replace(done, untold=still_going, told_on=now.date())
         if done != begun:
@@ -90,13 +91,16 @@ class KeepStatistics:
                 changed.add(day)
         return replace(begun, days=frozenset(left), untold=begun.untold | changed)
 
-    async def _tell(self, done: Upkeep, today: date) -> None:
+    async def _tell(self, done: Upkeep, now: datetime) -> None:
+        """Tell the days that are over and have changed, and what the last 30 days say of regularity."""
+        today = now.date()
         over = {day for day in done.untold if day < today}
-        if not over:
-            return
-        async for one in self._statistics.between(min(over), max(over)):
+        judged_from = today - LOOK_BACK
+        kept = [one async for one in self._statistics.between(min(over | {judged_from}), today)]
+        for one in kept:
             if one.day in over:
                 tell(one)
+        tell_regularity([_reported(one) for one in kept if one.day >= judged_from], now)
 
 
 def tell(one: DayStatistics) -> None:
@@ -125,4 +129,26 @@ def tell(one: DayStatistics) -> None:
         submit_high_s=one.seconds_to_submit_p95,
         verdict_median_s=one.seconds_to_verdict_median,
         verdict_high_s=one.seconds_to_verdict_p95,
+    )
+
+
+def tell_regularity(days: list[ReportedDay], now: datetime) -> None:
+    """Tell whether submitting is regular, by its days alone: late rows and silent timers are told without it."""
+    emit(
+        Event.REGULARITY,
+        regular=judge(days, now, None).verdict.name.lower(),
+        received=sum(one.received for one in days),
+        submitted=sum(one.submitted for one in days),
+        failed=sum(one.failed for one in days),
+        missed=sum(one.is_missed for one in days if one.day <= (now - PATIENCE).date() - timedelta(days=1)),
+    )
+
+
+def _reported(one: DayStatistics) -> ReportedDay:
+    return ReportedDay(
+        one.day,
+        received=one.received,
+        submitted=one.submitted,
+        left_out=one.skipped + one.covered,
+        failed=one.failed,
     )
