@@ -7,10 +7,8 @@ import pytest
 
 from shared.cli.report_markup import Series, bar_of, cells, element, lines_of_seconds, stacked
 
-VALUES: tuple[list[int | None], ...] = (
-    *([], [0], [1], [None], [10], [60], [604_800], [10**8]),
-    *([1, None, 10**8], [0, 0, 0], list(range(400))),
-)
+VALUES: list[list[int | None]] = [[], [0], [1], [None], [10], [60], [604_800], [10**8]]
+VALUES += [[1, None, 10**8], [0, 0, 0], [*range(400)]]
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda values: str(values[:3]))
