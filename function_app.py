@@ -133,6 +133,7 @@ async def settle_outcomes(timer: func.TimerRequest) -> None:
         settled = await use_cases.settle_outcomes.run()
         await use_cases.backlog.run()
         await _heartbeat(use_cases, "settle_outcomes", settled, began_s)
+        await use_cases.keep_statistics.run()
         await _examine_if_asked(use_cases)
 
 

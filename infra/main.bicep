@@ -413,7 +413,7 @@ output dataStorageName string = names.dataStorage
 @description('Where operators put requests, on the queue manual-submissions.')
 output queueServiceUri string = 'https://${names.dataStorage}.queue.${environment().suffixes.storage}'
 
-@description('Where pipelines read, in the tables outcomes and outcomelog.')
+@description('Where pipelines read, in the tables outcomes, outcomelog and statistics.')
 output tableServiceUri string = 'https://${names.dataStorage}.table.${environment().suffixes.storage}'
 
 @description('Where operators upload, to the container submission-content.')

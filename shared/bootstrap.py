@@ -28,6 +28,7 @@ from .stores.outcomes import OutcomeStore
 from .stores.quota import QuotaStore
 from .stores.renewals import Renewals
 from .stores.replays import Replays
+from .stores.statistics import StatisticsStore, UpkeepStore
 from .stores.worklist import AnswersDue, Worklist
 from .usecases.arrivals.collect import CollectReports
 from .usecases.arrivals.destination import ReportDestination
@@ -45,6 +46,7 @@ from .usecases.outcomes.replay import Replay
 from .usecases.outcomes.rereading import Rereader
 from .usecases.outcomes.second_chances import SecondChances
 from .usecases.outcomes.settle import SettleOutcomes, SettleRules
+from .usecases.outcomes.statistics import KeepStatistics
 from .usecases.sending.admission import Admission
 from .usecases.sending.campaigns import Campaigns
 from .usecases.sending.dispatch import Dispatch
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
     from .adapters.graph.transport import GraphTransport
     from .bootstrap_answers import Answering
 
-TABLES = ("outcomes", "outcomelog", "worklist", "items", "runstate")
+TABLES = ("outcomes", "outcomelog", "statistics", "worklist", "items", "runstate")
 QUEUES = ("manual-submissions", "manual-submissions-poison", "submissions", "submissions-poison")
 CONTAINERS = ("submission-content", "evidence", "rejected-messages")
 FEEDBACK_QUEUES = ("notifications", "notifications-poison")
@@ -81,6 +83,7 @@ class App:
     submit: Submit
     settle_outcomes: SettleOutcomes
     backlog: Backlog
+    keep_statistics: KeepStatistics
     record_poison_manual: RecordPoisonManual
     record_poison_submission: RecordPoisonSubmission
     examinations: Examinations
@@ -120,6 +123,12 @@ def build(settings: Settings, ports: Ports) -> App:
         submit=_submit(settings, ports, parts),
         settle_outcomes=_settle(settings, ports, parts, _replay(settings, ports, parts, intake)),
         backlog=Backlog(limits(settings), ledger=parts.ledger, quota=parts.quota, clock=ports.clock),
+        keep_statistics=KeepStatistics(
+            ledger=parts.ledger,
+            statistics=StatisticsStore(ports.tables["statistics"], ports.tables["outcomes"]),
+            upkeep=UpkeepStore(ports.tables["runstate"]),
+            clock=ports.clock,
+        ),
         record_poison_manual=RecordPoisonManual(intake, ports.queues["manual-submissions"], ports.clock),
         record_poison_submission=RecordPoisonSubmission(
             parts.ledger, parts.quota, ports.queues["submissions-poison"], ports.clock

@@ -33,13 +33,23 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:/+-]*")
 
 FIELDS = {
     "agreement": "whether Microsoft's verdict agrees with the report",
+    "campaigns": "different `CampaignId`s among a day's rows",
     "code": (
         "Graph's or storage's own word for what went wrong, or ours where no answer came (`no_token`, `ConnectError`, "
         "...); `withheld` where that word is no code"
     ),
+    "confirmed": "rows whose claim Microsoft's verdict confirmed",
     "count": "how many",
+    "covered": "rows that were not submitted themselves, as another one speaks for them",
+    "day": "a UTC day, `yyyy-mm-dd`: that on which rows were received",
     "day_limit": "QUOTA_PER_DAY",
+    "disputed": "rows that dispute a verdict",
+    "disputes_won": "those of them that were confirmed",
     "error": "the type of an exception",
+    "expired": "rows without a verdict by the deadline",
+    "failed": "rows that were given up after retries",
+    "false_negatives": "rows that claim bad mail was delivered",
+    "false_positives": "rows that claim good mail was blocked",
     "file": "the name of a file in the container `feedback-texts`",
     "found": "`True` or `False`",
     "function": "the name of the function",
@@ -50,6 +60,7 @@ FIELDS = {
     "lost": "`True` when the message could not be put back on its queue either",
     "mailbox": "fingerprint of a mailbox's address",
     "message_hash": "fingerprint of a queue message's body",
+    "missed": "days, over for a day, on which reports were due and none was submitted",
     "oldest_s": (
         "seconds since the oldest of them was received, 0 where there is none; in `uncertain` since its POST was sent, "
         "where a stopped worker left no time, since the row was due"
@@ -57,15 +68,28 @@ FIELDS = {
     "on": "what differs, words joined by commas",
     "queue": "the name of the queue",
     "reason": "the row's `StateReason`, or what is wrong with a message",
+    "received": "rows that came in, whatever became of them",
+    "refuted": "rows whose claim Microsoft's verdict refuted",
+    "regular": "`pass`, `fail` or `not_yet`",
+    "rejected": "rows that could never succeed",
+    "reporters": "different reporters of a day's rows, a number alone",
     "request_id": "Graph's request id, for Microsoft's support",
     "seconds": "a time span in seconds; the event says which",
+    "settled": "rows with a final verdict",
+    "skipped": "rows that were rightly not submitted",
     "source": "`user_submissions`, `defender_alerts` or `hunting_query`",
     "stage": "what a reporter is told of: `received` or `verdict`",
     "state": "the row's `State`",
     "status": "the HTTP status of Graph's or storage's answer; absent where no answer came",
     "submission_id": "the row's id in the table `outcomes`",
+    "submit_high_s": "seconds from receipt to submission that 95 % of a day's rows do not exceed",
+    "submit_median_s": "median seconds from receipt to submission",
+    "submitted": "rows that reached Microsoft",
     "today": "submissions sent in the last 24 hours",
+    "undecided": "rows whose verdict neither confirms nor refutes the claim",
     "verdict": "the row's verdict",
+    "verdict_high_s": "seconds from receipt to verdict that 95 % of a day's rows do not exceed",
+    "verdict_median_s": "median seconds from receipt to verdict",
     "way": "`submit`, `look_up` or `take_in`: how a row is taken up again; absent where an earlier run had begun it",
     "where": "file and line of our code that an exception came through last",
     "window": "submissions sent in the last 15 minutes",
@@ -260,6 +284,25 @@ class Event(enum.Enum):
         logging.ERROR,
         "file on reason",
         "the text `on` of a `file` in the container feedback-texts breaks a rule; the shipped text stands in",
+    )
+    STATISTICS = (
+        logging.INFO,
+        (
+            "day received submitted covered skipped rejected failed expired settled confirmed refuted undecided "
+            "false_negatives false_positives reporters campaigns disputed disputes_won submit_median_s submit_high_s "
+            "verdict_median_s verdict_high_s"
+        ),
+        "a day's row of the table `statistics`, told once it is over and once a day while it still changes",
+    )
+    REGULARITY = (
+        logging.INFO,
+        "regular received submitted failed missed",
+        "whether submitting is regular, by the last 30 days; told once a day (rule: shared/domain/regularity.py)",
+    )
+    STATISTICS_UNKEPT = (
+        logging.WARNING,
+        "error where",
+        "the table `statistics` could not be brought up to date; tried again within the hour, nothing is left out",
     )
     RUN_FINISHED = (
         logging.INFO,

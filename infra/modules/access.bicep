@@ -123,14 +123,14 @@ var grants Grant[] = [
     reason: 'The host makes a table of diagnostic events each month and writes to it'
   }
   // The data. A transaction goes to the account's address. Microsoft says that each of its parts is authorised by itself,
-  // not at which scope, and has no word on roles for single tables there; the account holds no table but these five. The
+  // not at which scope, and has no word on roles for single tables there; the account holds no table but these six. The
   // queue roles that look sufficient, Reader with Message Processor and Sender, cannot give a message back.
   {
     who: 'app'
     role: 'Storage Table Data Contributor'
     scope: 'dataStorage'
     name: ''
-    reason: 'Rows of all five tables; a transaction is addressed to the account, not to a table'
+    reason: 'Rows of all six tables; a transaction is addressed to the account, not to a table'
   }
   {
     who: 'app'
@@ -218,6 +218,13 @@ var grants Grant[] = [
     reason: 'Read every change'
   }
   {
+    who: 'pipelines'
+    role: 'Storage Table Data Reader'
+    scope: 'table'
+    name: 'statistics'
+    reason: 'Read what each day came to'
+  }
+  {
     who: 'administrators'
     role: 'Storage Table Data Contributor'
     scope: 'table'
@@ -244,6 +251,13 @@ var grants Grant[] = [
     scope: 'table'
     name: 'outcomelog'
     reason: 'See how it came to that'
+  }
+  {
+    who: 'administrators'
+    role: 'Storage Table Data Contributor'
+    scope: 'table'
+    name: 'statistics'
+    reason: 'Report what each day came to, and rebuild days from their rows'
   }
   {
     who: 'administrators'

@@ -162,6 +162,19 @@ var rules rule[] = [
     first: 'See in the workbook whether the backlog grows. One large bulk request in the lane `low` goes by itself; a lane `normal` that grows needs more quota or fewer reports.'
   }
   {
+    name: 'irregular'
+    title: 'We do not submit regularly'
+    severity: 2
+    query: loadTextContent('../queries/irregular.kql')
+    measure: 'irregular'
+    above: 0
+    every: 'PT1H'
+    window: 'P2D'
+    resolves: true
+    says: 'The last 30 days fail the rule of regular submission: a day had reports that were due and none was submitted, over 1 percent of the reports were given up, or nothing was submitted at all. The app tells so once a day.'
+    first: 'Run `submissions report --since 30d`: it says why in one sentence, and which days. Shadow mode (SUBMISSION_MODE) submits nothing, by design.'
+  }
+  {
     name: 'slots-missed'
     title: 'Rows miss their slots'
     severity: 2

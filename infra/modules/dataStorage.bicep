@@ -40,6 +40,7 @@ var queueNames = concat(
 var tableNames = [
   'outcomes'
   'outcomelog'
+  'statistics'
   'worklist'
   'items'
   'runstate'

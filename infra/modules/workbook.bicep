@@ -1,4 +1,5 @@
-// The Azure Workbook for security operations: is it alive, does it keep up, what does Microsoft say, what went wrong.
+// The Azure Workbook for security operations: is it alive, does it keep up, what does Microsoft say, what went wrong; and
+// below, for whoever answers for it: do we submit regularly, and what comes of it, by weeks and months.
 //
 // A row of `charts` is one question: its query stands in ../queries, in front of it the one that reads the events. The
 // workbook is the same resource at every deployment, so what is changed in the portal is overwritten: save a copy there.
@@ -24,10 +25,13 @@ type chart = {
   query: string
 
   @description('How the answer is shown.')
-  shown: 'table' | 'timechart'
+  shown: 'table' | 'timechart' | 'barchart'
 
   @description('What stands there when the query finds nothing.')
   empty: string
+
+  @description('Which of the two time ranges it is asked for; `range` where none is named.')
+  over: 'range' | 'past'?
 }
 
 @description('The query that every other begins with.')
@@ -131,9 +135,44 @@ var charts chart[] = [
     shown: 'table'
     empty: 'Microsoft refused nothing.'
   }
+  {
+    title: 'Do we submit regularly?'
+    query: loadTextContent('../queries/irregular.kql')
+    shown: 'table'
+    empty: 'The app tells it once a day, and has not yet.'
+    over: 'past'
+  }
+  {
+    title: 'Reports, submissions and verdicts, each week'
+    query: loadTextContent('../queries/weeks.kql')
+    shown: 'table'
+    empty: 'No day was told in this time.'
+    over: 'past'
+  }
+  {
+    title: 'Claims, verdicts and disputes, each month'
+    query: loadTextContent('../queries/months.kql')
+    shown: 'table'
+    empty: 'No day was told in this time.'
+    over: 'past'
+  }
+  {
+    title: 'Minutes to submission and to verdict, each day'
+    query: loadTextContent('../queries/days.kql')
+    shown: 'timechart'
+    empty: 'No day was told in this time.'
+    over: 'past'
+  }
+  {
+    title: 'What was not submitted, each week'
+    query: loadTextContent('../queries/unsubmitted.kql')
+    shown: 'barchart'
+    empty: 'No day was told in this time.'
+    over: 'past'
+  }
 ]
 
-@description('The choice of a time range, which every question is asked for.')
+@description('The choice of a time range for what goes on, and of one for how the weeks go; each question is asked for one.')
 var timeRange = {
   type: 9
   name: 'time range'
@@ -162,6 +201,23 @@ var timeRange = {
           allowCustom: true
         }
       }
+      {
+        id: guid(resourceGroup().id, namePrefix, 'past')
+        version: 'KqlParameterItem/1.0'
+        name: 'past'
+        label: 'Weeks and months'
+        type: 4
+        isRequired: true
+        value: { durationMs: 7776000000 }
+        typeSettings: {
+          selectableValues: [
+            { durationMs: 2592000000 }
+            { durationMs: 5184000000 }
+            { durationMs: 7776000000 }
+          ]
+          allowCustom: true
+        }
+      }
     ]
   }
 }
@@ -178,7 +234,7 @@ var parts = [
       size: 0
       title: chart.title
       noDataMessage: chart.empty
-      timeContextFromParameter: 'range'
+      timeContextFromParameter: chart.?over ?? 'range'
       queryType: 0
       resourceType: 'microsoft.operationalinsights/workspaces'
       crossComponentResources: [workspaceId]

@@ -46,6 +46,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
+    "report": Entry(".report:report", "Tell whether we submit regularly, and what comes of it."),
+    "statistics": Entry(".statistics:statistics", "Rebuild the table that tells what each day came to."),
     "schema": Entry(".schema:print_schema", "Print the JSON schema of an operator's message."),
 }
 
@@ -109,7 +111,7 @@ class CommandTable(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name].place.partition(":")
         command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
-        command.params += [option for option in SHARED_OPTIONS if option not in command.params]
+        _share(command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -125,6 +127,14 @@ class CommandTable(click.Group):
             return
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+def _share(command: click.Command) -> None:
+    """Let a command, and each that belongs to it, take the shared options, but for those that it has its own of."""
+    own = {option.name for option in command.params}
+    command.params += [option for option in SHARED_OPTIONS if option.name not in own]
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        _share(one)
 
 
 submissions = CommandTable(

@@ -1,27 +1,31 @@
 """How the app does, as its own tables tell: what waits and for how long, the quota, pauses, the timers' last runs.
 
-Read from the tables `worklist` and `runstate` alone, as streams: however many outcomes there are, and however long the
-backlog is, memory stays the same. The invariant: trouble goes by the name of the deployment's alert for it, and by its
-limit where that is a time or a share, so that `docs/monitoring.md` tells what to do. What only the events know, such as
-slots missed or answers refused, only the alerts tell.
+Read from the tables `worklist` and `runstate` and a month of `statistics`, as streams: however many outcomes there are,
+and however long the backlog is, memory stays the same. The invariant: trouble goes by the name of the deployment's
+alert for it, and by its limit where that is a time or a share, so that `docs/monitoring.md` tells what to do. What only
+the events know, such as slots missed or answers refused, only the alerts tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ..domain.planner import CLOCK_MARGIN, DAY, Limits, Planner
+from ..domain.regularity import Present, Regular, Regularity, ReportedDay, judge
 from ..ports import Clock, Table
 from ..stores.heartbeats import Heartbeat, read_heartbeats
 from ..stores.quota import Quota, QuotaStore
 from ..stores.worklist import Worklist
 from ..usecases.outcomes.backlog import Lane, Used, count_lanes, count_used
+from .statistics_days import waits
 
 KEPT: Final = "kept"
 """The lane of rows that failed or were rejected, and can be replayed."""
+REGULARITY_DAYS: Final = 30
+"""As far back as Microsoft's own test looks."""
 SILENT_AFTER: Final = timedelta(minutes=30)
 OLDEST_S: Final = {"late-urgent": 30 * 60, "late-others": 24 * 3600, "stuck-uncertain": 3600}
 DAY_PERCENT: Final = 75
@@ -83,14 +87,28 @@ class Condition:
     quota: QuotaState
     pause: Pause | None
     timers: list[Heartbeat]
+    days: Sequence[ReportedDay] = ()
+    """The days with reports of the last `REGULARITY_DAYS`."""
+
+    @property
+    def regularity(self) -> Regularity:
+        """Whether submitting is regular."""
+        silent = [timer.function for timer in self.timers if self.is_silent(timer)]
+        return judge(self.days, self.at, Present(waits(self.lanes), silent))
 
     def troubles(self) -> list[Trouble]:
         """What should be looked at, the worst first."""
-        return [*self._of_timers(), *self._of_pause(), *self._of_lanes(), *self._of_quota()]
+        return [
+            *self._of_timers(),
+            *self._of_pause(),
+            *self._of_lanes(),
+            *self._of_quota(),
+            *self._of_regularity(),
+        ]
 
     def is_silent(self, timer: Heartbeat) -> bool:
-        """Whether the timer has ended no run well for too long, or never."""
-        return timer.ended_at is None or self.at - timer.ended_at > SILENT_AFTER
+        """Whether the timer is silent."""
+        return is_silent(timer, self.at)
 
     def _of_timers(self) -> Iterator[Trouble]:
         for timer in self.timers:
@@ -124,9 +142,15 @@ class Condition:
         if limits is not None and today * 100 > limits.per_day * DAY_PERCENT:
             yield Trouble("quota", f"{today} of the day's {limits.per_day} submissions are used")
 
+    def _of_regularity(self) -> Iterator[Trouble]:
+        """What only the days tell: silent timers and late rows have alerts of their own."""
+        of_days = judge(self.days, self.at, None)
+        if of_days.verdict is Regular.FAIL:
+            yield Trouble("irregular", of_days.reason)
 
-async def read_condition(worklist: Table, runstate: Table, clock: Clock) -> Condition:
-    """How the app does now."""
+
+async def read_condition(worklist: Table, runstate: Table, clock: Clock, days: Sequence[ReportedDay] = ()) -> Condition:
+    """How the app does now, with the days of its statistics where they are read."""
     now = clock.now()
     listed = Worklist(worklist)
     timers = await read_heartbeats(runstate)
@@ -141,7 +165,13 @@ async def read_condition(worklist: Table, runstate: Table, clock: Clock) -> Cond
         quota=_quota_state(quota, _latest_limits(timers), now),
         pause=_pause(quota, now),
         timers=timers,
+        days=days,
     )
+
+
+def is_silent(timer: Heartbeat, now: datetime) -> bool:
+    """Whether the timer has ended no run well for too long, or never."""
+    return timer.ended_at is None or now - timer.ended_at > SILENT_AFTER
 
 
 def has_failed(timer: Heartbeat) -> bool:
@@ -158,6 +188,11 @@ def age(span: timedelta) -> str:
         if number or parts:
             parts.append(f"{number}{unit}")
     return " ".join(parts[:2]) or "0s"
+
+
+def age_of(seconds: int) -> str:
+    """As `age`, without a second unit that is nothing: `10m`, `1h 5m`."""
+    return age(timedelta(seconds=seconds)).removesuffix(" 0s").removesuffix(" 0m").removesuffix(" 0h")
 
 
 def _latest_limits(timers: list[Heartbeat]) -> Limits | None:

@@ -60,6 +60,7 @@ class TimedOutError(CommandError):
 ROLES: Final = {
     ("table", "outcomes"): "Storage Table Data Reader",
     ("table", "outcomelog"): "Storage Table Data Reader",
+    ("table", "statistics"): "Storage Table Data Reader, and to rebuild it Storage Table Data Contributor",
     ("table", "runstate"): "Storage Table Data Contributor",
     ("table", "worklist"): "Storage Table Data Reader",
     ("queue", "manual-submissions"): "Storage Queue Data Message Sender",

@@ -1,6 +1,7 @@
 """`submissions status`: how the app does, on one screen: the backlog, the quota, pauses, the timers, and what is wrong.
 
-The invariant: it reads the tables `worklist` and `runstate` and changes nothing, so it may be asked as often as wanted.
+The invariant: it reads the tables `worklist` and `runstate` and a month of `statistics`, and changes nothing, so it may
+be asked as often as wanted.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import click
 
 from ..stores.heartbeats import Heartbeat
 from ..usecases.outcomes.backlog import Lane
-from .condition import KEPT, Condition, Pause, QuotaState, Trouble, age, has_failed, read_condition
+from .condition import KEPT, REGULARITY_DAYS, Condition, Pause, QuotaState, Trouble, age, has_failed, read_condition
 from .errors import ExitCode
 from .output import Column, Output, shown, table, tell, tsv_line, write
+from .statistics_days import read_days, reported
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,8 +84,12 @@ def show_status(session: Session, /, is_check: bool) -> None:
 async def _read(session: Session) -> Condition:
     from ..adapters.system_clock import SystemClock  # noqa: PLC0415 - `--help` does without
 
+    clock = SystemClock()
+    last = clock.now().date()
     async with session.connect() as connection:
-        return await read_condition(connection.table("worklist"), connection.table("runstate"), SystemClock())
+        days = await read_days(connection.table("statistics"), last - timedelta(days=REGULARITY_DAYS), last)
+        tables = connection.table("worklist"), connection.table("runstate")
+        return await read_condition(*tables, clock, reported(days))
 
 
 def show(output: Output, condition: Condition) -> None:
@@ -107,6 +113,7 @@ def _show_screen(output: Output, condition: Condition) -> None:
     write("")
     console.print(_timer_table(condition))
     write("")
+    console.print(shown(f"Submitting regularly: {condition.regularity.verdict}. {condition.regularity.reason}"))
     _show_troubles(console, condition.troubles())
 
 
@@ -191,6 +198,7 @@ def _record(condition: Condition) -> dict[str, object]:
         "Pause": None
         if pause is None
         else {"Until": pause.until, "Reason": pause.reason, "IsProbing": pause.is_probing, "Told": pause.told},
+        "Regular": {"Verdict": condition.regularity.verdict.value, "Reason": condition.regularity.reason},
         "Timers": {timer.function: _timer_record(timer, condition.at) for timer in condition.timers},
         "Troubles": [{"Alert": trouble.alert, "Told": trouble.told} for trouble in condition.troubles()],
     }
@@ -217,6 +225,7 @@ def _lines(condition: Condition) -> Iterator[tuple[object, ...]]:
     yield "quota", "day", quota.used.today, day
     if pause is not None:
         yield "pause", pause.reason, pause.until, pause.is_probing
+    yield "regular", condition.regularity.verdict.value, condition.regularity.reason
     for timer in condition.timers:
         yield "timer", timer.function, timer.ended_at, timer.took_ms, timer.count, timer.failed_at, timer.error
     for trouble in condition.troubles():

@@ -2,7 +2,7 @@
 
 A message is put so that nobody sees it for a minute, given back as the host gives a failed one back, and taken away; it
 expires within that minute by itself. Rows go into tables that only the app reads, in a partition of their own. The
-pipelines' tables `outcomes` and `outcomelog` are read, never written.
+pipelines' tables `outcomes`, `outcomelog` and `statistics` are read, never written.
 """
 
 from __future__ import annotations

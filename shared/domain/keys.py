@@ -127,6 +127,11 @@ def log_key(at: datetime, submission_id: str, sequence: int) -> str:
     return f"{epoch_ms(at):013d}-{submission_id}-{sequence:03d}"
 
 
+def logged_at(log_key: str) -> datetime:
+    """The time of a change, from its row key in the feed."""
+    return datetime.fromtimestamp(int(log_key.partition("-")[0]) / 1000, UTC)
+
+
 def evidence_name(partition: str, submission_id: str, suffix: str) -> str:
     """The blob that keeps what is submitted, grouped by day so that old days can be dropped whole."""
     return f"{partition}/{submission_id}{suffix}"

@@ -154,6 +154,13 @@ class Ledger:
         """Microsoft's ids of what the app itself has submitted since then, as far as the feed shows it."""
         return await self._outcomes.submitted_since(since)
 
+    async def days_changed(self, since: datetime, limit: int) -> tuple[set[str], datetime, bool]:
+        """The days whose rows have changed since then, by up to `limit` events of the feed.
+
+        With them how far the feed was read, and whether that is its end.
+        """
+        return await self._outcomes.days_changed(since, limit)
+
     # Rows that come in.
 
     async def create(self, items: Sequence[WorkItem]) -> list[Stored | None]:

@@ -121,6 +121,19 @@ class OutcomeStore:
             if row.entity["Source"] != Source.MICROSOFT and "GraphSubmissionId" in row.entity
         }
 
+    async def days_changed(self, since: datetime, limit: int) -> tuple[set[str], datetime, bool]:
+        """The days of `outcomes` whose rows have events from then on, up to `limit` events.
+
+        With them how far the feed was read, and whether that is its end.
+        """
+        now, days, count = self._clock.now(), set[str](), 0
+        async for row in self._log_since(since, select=("OutcomePartition",)):
+            days.add(str(row.entity["OutcomePartition"]))
+            count += 1
+            if count == limit:
+                return days, keys.logged_at(str(row.entity["RowKey"])), False
+        return days, now, True
+
     async def _last_event(self, outcome: Outcome) -> State | None:
         for since in (outcome.dispatched_at, outcome.collected_at):
             last = None
@@ -138,7 +151,7 @@ class OutcomeStore:
         return [None if etag is None else Stored(one, etag) for one, etag in zip(outcomes, written, strict=True)]
 
     async def _log_since(
-        self, since: datetime, *, only: tuple[str, str], select: Sequence[str] | None = None
+        self, since: datetime, *, only: tuple[str, str] | None = None, select: Sequence[str] | None = None
     ) -> AsyncIterator[Row]:
         start, today = since, keys.day(self._clock.now())
         while keys.day(start) <= today:

@@ -113,7 +113,7 @@ def test_json_has_every_figure(account: str) -> None:
     done = status(account, "--output", "json")
     assert (done.code, done.err) == (0, "")
     told = json.loads(done.out)
-    assert list(told) == ["At", "Backlog", "Quota", "Pause", "Timers", "Troubles"]
+    assert list(told) == ["At", "Backlog", "Quota", "Pause", "Regular", "Timers", "Troubles"]
     assert {name: lane["Count"] for name, lane in told["Backlog"].items()} == {
         "urgent": 1,
         "normal": 2,

@@ -611,14 +611,14 @@ async def test_a_feed_that_begins_anew_takes_no_row_for_whole_that_a_stop_left_h
 
         async def changes(mailbox: str, folder: str, resume: str | None) -> ReportPage:
             if resume is not None:
-                asked.append(resume)
-                raise Gone("changes", 410) if len(asked) == 1 else AnswerLost("changes")
+                resumed.append(resume)
+                raise Gone("changes", 410) if len(resumed) == 1 else AnswerLost("changes")
             return await true_mail.changes(mailbox, folder, None)
 
-        asked = list[str]()
+        resumed = list[str]()
         with_mail(on, changes=changes)
         await collect(on)
-        assert len(asked) == 2, "the first page was read, the second was not"
+        assert len(resumed) == 2, "the first page was read, the second was not"
         on.clock.advance(minutes=10)
         on.ports = replace(on.ports, mail=true_mail)
         on.start_process()

@@ -138,6 +138,7 @@ async def live_through(connection: str) -> Recording:
         await _hurry(on, recording)
         await _fail_some(on)
         await _finish(on)
+        await on.app.keep_statistics.run()
         await _record_poison(on, recording)
         await _replay(on, recording)
         await on.app.heartbeats.ended("dispatch", 0, 0.0)

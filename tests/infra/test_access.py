@@ -26,10 +26,17 @@ TASKS = {
         Operation("Put Blob", container("submission-content")),
         Operation("Put Blob", container("feedback-texts")),
     },
-    "pipelines": {Operation("Query Entities", table("outcomes")), Operation("Query Entities", table("outcomelog"))},
+    "pipelines": {
+        Operation("Query Entities", table("outcomes")),
+        Operation("Query Entities", table("outcomelog")),
+        Operation("Query Entities", table("statistics")),
+    },
     "administrators": {
         Operation("Query Entities", table("outcomes")),
         Operation("Query Entities", table("outcomelog")),
+        Operation("Query Entities", table("statistics")),
+        Operation("Insert Entity", table("statistics")),
+        Operation("Update Entity", table("statistics")),
         Operation("Query Entities", table("worklist")),
         Operation("Query Entities", table("runstate")),
         Operation("Insert Or Replace Entity", table("runstate")),

@@ -137,16 +137,18 @@ def test_both_deployments_are_watched_alike(deployment: str) -> None:
 
 @pytest.mark.parametrize("deployment", ["trial", "production"])
 def test_the_workbook_asks_the_queries_of_its_workspace(deployment: str) -> None:
-    """Each part is one query, whole, over the time that is chosen above, in the workspace that the app logs to."""
+    """Each part is one query, whole, over a time that is chosen above, in the workspace that the app logs to."""
     (workbook,) = predicted(deployment, "Microsoft.Insights/workbooks")
     (workspace,) = predicted(deployment, "Microsoft.OperationalInsights/workspaces")
     page = json.loads(workbook["properties"]["serializedData"])
     choice, *parts = page["items"]
-    (parameter,) = choice["content"]["parameters"]
+    ranges = {parameter["name"]: False for parameter in choice["content"]["parameters"]}
     for part in parts:
         assert part["content"]["query"] in FILE_OF_QUERY
-        assert part["content"]["timeContextFromParameter"] == parameter["name"]
+        assert part["content"]["timeContextFromParameter"] in ranges
+        ranges[part["content"]["timeContextFromParameter"]] = True
         assert part["content"]["crossComponentResources"] == [workspace["id"]]
+    assert all(ranges.values())
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", workbook["name"])
     assert len({part["name"] for part in parts}) == len(parts) > 10
 

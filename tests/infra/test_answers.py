@@ -87,6 +87,12 @@ def failed(times: int, error: str = REFUSED) -> list[Row]:
     return [row for n in range(times) for row in invoked("submit", 1 + n, error=error)]
 
 
+def regularity(regular: str, minutes_ago: float = 1) -> list[Row]:
+    """Return the verdict of a day."""
+    counts = {"received": 9, "submitted": 8, "failed": 1, "missed": 0}
+    return [told(Event.REGULARITY, minutes_ago, by="settle_outcomes", regular=regular, **counts)]
+
+
 VERDICTS = {"VERDICT_DEADLINE_HOURS": 72}
 DEADLINE_MINUTES = (VERDICTS["VERDICT_DEADLINE_HOURS"] + 48) * 60
 CASES: dict[str, tuple[list[Row], list[Row], set[str]]] = {
@@ -99,6 +105,7 @@ CASES: dict[str, tuple[list[Row], list[Row], set[str]]] = {
     "not-allowed": ([], many(1, Event.NOT_ALLOWED, reason="not_allowed", status=403, seconds=300), {"403"}),
     "late-urgent": (waiting("urgent", 30), waiting("urgent", 31), {"urgent"}),
     "late-others": (waiting("low", 1440), waiting("low", 1441), {"low"}),
+    "irregular": (regularity("pass"), regularity("fail"), {""}),
     "slots-missed": (many(10, Event.SLOT_MISSED), many(11, Event.SLOT_MISSED), {""}),
     "stuck-uncertain": (waiting("uncertain", 60), waiting("uncertain", 61), {"uncertain"}),
     "past-deadline": (
