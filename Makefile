@@ -58,8 +58,8 @@ fuzz: setup ## 200,000 odd inputs (FUZZ_INPUTS) for everything that reads what s
 histories: setup ## 200 random histories (N, FIRST), or one again (SEED): three workers, outages, lost answers, skewed clocks
 	@N=$(N) FIRST=$(FIRST) SEED=$(SEED) $(RUN) -m tests.histories
 
-demo: setup ## forty reports from the mailbox to their verdicts, on this machine
-	$(RUN) -m local.demo
+demo: setup ## forty reports from the mailbox to their verdicts, on this machine; KEEP=1 leaves the stack and app running
+	$(RUN) -m $(if $(KEEP),local up --with-app,local.demo)
 
 bench: setup ## speed, memory and quota figures against a baseline of the same run; BASE=commit: against that commit
 	$(RUN) -m local.bench $(if $(BASE),--base $(BASE))

@@ -13,8 +13,8 @@ def main() -> int:
     """Run the command that is asked for; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description="Stand-ins for Azure and Microsoft Graph.")
     parser.add_argument("command", choices=["up"], help="start Azurite and the Graph simulator, with reports in it")
-    parser.parse_args()
-    return run_up()
+    parser.add_argument("--with-app", action="store_true", help="and the app, with quick timers, in this terminal")
+    return run_up(with_app=parser.parse_args().with_app)
 
 
 if __name__ == "__main__":

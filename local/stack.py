@@ -10,11 +10,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local.azurite import DEFAULT_PORTS, FREE_PORTS, Azurite
+from local.demo.app_process import QUICK_SCHEDULES, AppEndedError, run_app
 from local.graph_simulator import GraphSimulator, SimulatedTenant
 from local.sample_tenant import CONTROL_MAILBOX, DOMAINS, REPORTING_MAILBOX, SIMULATED_VERDICTS, TENANT_ID, populate
 from local.setup import SetupError
@@ -26,7 +27,8 @@ _INSTRUCTIONS = f"""
   Azurite            {", ".join(map(str, DEFAULT_PORTS))} on 127.0.0.1: blobs, queues, tables
   Graph simulator    {{base_url}}
   Sample tenant      {{report_count}} reports wait in {REPORTING_MAILBOX}
-
+"""
+_APP_BY_HAND = """\
 Now, in another terminal and this folder:
 
   cp local.settings.example.json local.settings.json
@@ -35,6 +37,19 @@ Now, in another terminal and this folder:
 
 The app collects the reports at the next even minute. docs/local.md says where
 to look then. All is in memory and ends with this command; Ctrl-C ends it.
+"""
+
+_WITH_APP = """\
+The app runs, with timers of 3 to 5 seconds. Try, in another terminal and this
+folder, with `submissions` for `.venv/bin/python -m shared.cli`:
+
+  submissions --local list
+  submissions --local show <an id, or how it begins>
+  submissions --local submit url https://lure.example/login \\
+      --category phishing --requested-by me@contoso.example --wait
+  submissions --local watch
+
+All is in memory and ends with this command; Ctrl-C ends it.
 """
 
 
@@ -64,23 +79,32 @@ async def start_stack(
         yield Stack(azurite, graph, message_ids)
 
 
-def run_up() -> int:
+def run_up(*, with_app: bool = False) -> int:
     """Run `python -m local up` until Ctrl-C or SIGTERM; 0 after that, 1 with a text where it cannot start."""
     try:
-        asyncio.run(_serve())
-    except (OSError, RuntimeError, SetupError) as error:
+        asyncio.run(_serve(with_app=with_app))
+    except (AppEndedError, OSError, RuntimeError, SetupError) as error:
         print(f"cannot start: {error}\nIs another one running? Each port can be used once.", file=sys.stderr)
         return 1
     return 0
 
 
-async def _serve() -> None:
+async def _serve(*, with_app: bool) -> None:
     stopping = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
     async with start_stack(datetime.now(UTC), storage_ports=DEFAULT_PORTS, graph_port=GRAPH_PORT) as stack:
         print(_INSTRUCTIONS.format(base_url=stack.graph.base_url, report_count=_count_reports(stack)), flush=True)
-        await stopping.wait()
+        if not with_app:
+            print(_APP_BY_HAND, flush=True)
+            await stopping.wait()
+            return
+        async with run_app(QUICK_SCHEDULES) as app:
+            print(_WITH_APP, flush=True)
+            while not stopping.is_set():
+                app.require_running()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), 1)
 
 
 def _count_reports(stack: Stack) -> int:

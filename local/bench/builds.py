@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import sys
 import tarfile
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,8 @@ from local.functions_host.schedule import Schedule
 _SNAPSHOT = Path("infra", "production.snapshot.json")
 TIMERS = {"collect_reports": "COLLECT_SCHEDULE", "dispatch": "DISPATCH_SCHEDULE", "settle_outcomes": "SETTLE_SCHEDULE"}
 DAY = timedelta(days=1)
+_OF_THE_PLATFORM = ("APPLICATIONINSIGHTS_CONNECTION_STRING", "PYTHON_")
+_NOWHERE = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
 _PROGRAM = Path(driven_app.__file__).read_text(encoding="utf-8")
 """Run as text, so that the folder of the build, and not ours, is where modules are found."""
 
@@ -33,6 +36,11 @@ class Build:
 
     name: str
     folder: Path
+
+    @property
+    def packages(self) -> Path:
+        """Where the packages are that only this build requires, if it does."""
+        return self.folder / ".packages"
 
     def runs_a_day(self, function: str) -> int:
         """How often a timer's function runs, by the schedule of the checkout's own template."""
@@ -59,22 +67,45 @@ def template_settings(checkout: Path) -> dict[str, str]:
     return {one["name"]: one["value"] for site in sites for one in site["properties"]["siteConfig"]["appSettings"]}
 
 
+def platform_settings(checkout: Path) -> dict[str, str]:
+    """Return what a checkout's template sets for the platform's worker; what is sent to Azure goes nowhere."""
+    settings = template_settings(checkout)
+    found = {name: value for name, value in settings.items() if name.startswith(_OF_THE_PLATFORM)}
+    return found | ({"APPLICATIONINSIGHTS_CONNECTION_STRING": _NOWHERE} if found else {})
+
+
 @asynccontextmanager
 async def exported(commit: str) -> AsyncIterator[Build]:
     """Yield the build of a commit, exported into a folder that is gone behind the block.
 
-    Raises RuntimeError with git's own words where it knows no such commit.
+    What it requires and this checkout does not is installed for it alone. Raises RuntimeError with git's own words
+    where it knows no such commit, or with pip's where it finds no such package.
     """
+    content = await _output("git", "archive", commit)
+    with TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
+        build = Build(commit, Path(folder))
+        if missing := sorted(_requirements(build.folder) - _requirements(ROOT)):
+            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+            await _output(*pip, "--target", str(build.packages), *missing)
+        yield build
+
+
+def _requirements(checkout: Path) -> set[str]:
+    """What a checkout deploys, each with its version, whatever the markers behind it say."""
+    lines = (checkout / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {re.split(r"[\s;]", line)[0] for line in lines if re.match(r"[A-Za-z0-9]", line)}
+
+
+async def _output(*command: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        *("git", "archive", commit), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     content, told = await process.communicate()
     if process.returncode != 0:
         raise RuntimeError(told.decode().strip())
-    with TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(folder, filter="data")
-        yield Build(commit, Path(folder))
+    return content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +160,7 @@ async def driven(build: Build, environment: Mapping[str, str]) -> AsyncIterator[
     """Yield a new process of a build, the app imported."""
     async with AsyncExitStack() as ending:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _PROGRAM),
+            *(sys.executable, "-c", _PROGRAM, str(build.packages)),
             cwd=build.folder,
             env=dict(environment),
             stdin=asyncio.subprocess.PIPE,

@@ -143,7 +143,7 @@ async def measure_deferred(benches: SideBySide, sizes: tuple[int, ...] = (25, 50
 
 def _rounds(spent: Spent) -> float:
     """How often storage was waited for, one after the other."""
-    return spent.storage.waited_s / STORAGE_LATENCY_S
+    return spent.storage.rounds
 
 
 async def measure_graph_requests(benches: SideBySide, reports: int = REPORTS) -> list[Figure]:

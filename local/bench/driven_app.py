@@ -1,9 +1,9 @@
 """The app in a process of its own, driven from outside through `function_app.py` alone.
 
 This text is run by `python -c` in the folder of any checkout, so that it names nothing that may move: it imports no
-module of ours but `function_app`. Each line that comes in is a JSON object with the name of a `function`, and for a
-queue's function `bodies` and how many of them to handle `at_once`; each is answered by one line that tells what it
-took. A function that raises is told as `failed`.
+module of ours but `function_app`. Its argument is a folder of packages that this checkout alone needs. Each line that
+comes in is a JSON object with the name of a `function`, and for a queue's function `bodies` and how many of them to
+handle `at_once`; each is answered by one line that tells what it took. A function that raises is told as `failed`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def drive() -> None:
     logging.getLogger("azure").setLevel(logging.WARNING)  # the host asks for no line a request either
     logging.getLogger().addHandler(logging.NullHandler())
     logging.lastResort = None
+    sys.path.append(sys.argv[1])  # behind all others: what both builds require is one and the same
     began_s = time.process_time()
     import function_app  # noqa: PLC0415 - the import is part of what is measured
 

@@ -34,6 +34,8 @@ class Figure:
     baseline: float | None = None
     target: Target | None = None
     note: str = ""
+    limit: float | None = None
+    """Where something outside keeps it from less: the least that was possible in this run, in the figure's unit."""
 
     @property
     def ratio(self) -> float | None:
@@ -45,8 +47,18 @@ class Figure:
         """Whether the target is kept; a figure without a target always is."""
         if self.target is None:
             return True
-        judged = self.value if self.ratio is None or self.target.of_value else self.ratio
-        return self.target.is_met_by(judged)
+        return self.target.is_met_by(self._judged(self.value))
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether the limit alone would miss the target."""
+        return (
+            self.target is not None and self.limit is not None and not self.target.is_met_by(self._judged(self.limit))
+        )
+
+    def _judged(self, value: float) -> float:
+        of_value = self.target is not None and self.target.of_value
+        return value / self.baseline if self.baseline and not of_value else value
 
 
 def median_ratio(values: Sequence[float], baselines: Sequence[float]) -> float:
@@ -73,6 +85,8 @@ def write_line(figure: Figure) -> str:
         bound = f"{figure.target.sense} {_number(figure.target.bound)}"
         parts.append(f"target {bound} {figure.unit if figure.target.of_value else ''}".rstrip())
         parts[-1] += " OK" if figure.is_met else " MISSED"
+        if figure.is_explained:
+            parts[-1] += f", as the limit of {_number(figure.limit or 0)} does"
     return "; ".join(parts) + (f"  ({figure.note})" if figure.note else "")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from local.bench.builds import Build, Took, driven
+from local.bench.builds import Build, Took, driven, platform_settings
 from local.bench.figures import Figure, Target
 from local.bench.growth import exponent
 from local.bench.scenes import Kind
@@ -153,9 +153,12 @@ def least_of_pairs(
 
 
 async def start_cold(stage: WireStage, build: Build) -> float:
-    """The processor time of importing the app and of its first collection, of an empty mailbox, in seconds."""
+    """The processor time of importing the app and of its first collection, of an empty mailbox, in seconds.
+
+    The process has what the build's own template sets for the platform's worker, which decides what is imported.
+    """
     stage.clear()
-    async with driven(build, stage.environment(NO_SETTINGS)) as app:
+    async with driven(build, stage.environment(platform_settings(build.folder))) as app:
         took = await app.run_timer("collect_reports")
         return app.import_processor_s + took.processor_s
 

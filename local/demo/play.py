@@ -15,12 +15,12 @@ from typing import Final
 
 from rich.console import Console
 
-from local.demo.app_process import AppEndedError, AppProcess, run_app
+from local.demo.app_process import QUICK_SCHEDULES, AppEndedError, AppProcess, run_app
 from local.demo.inflow import REPORTS_AT_FIRST, Inflow
 from local.demo.judgement import Evidence, judge, name_unfinished
 from local.demo.published_tables import PublishedTables, Row
 from local.demo.screen import Progress, paint
-from local.demo.summary import SHOWN_PROBLEMS, print_checks, print_endings, print_examples, print_further
+from local.demo.summary import SHOWN_PROBLEMS, print_checks, print_endings, print_examples, print_further, print_list
 from local.graph_simulator import Fault, FaultKind, Scope
 from local.sample_tenant import sample_manual_messages, sample_reports
 from local.setup import SetupError
@@ -28,11 +28,6 @@ from local.stack import Stack, start_stack
 from shared.domain.lifecycle import FINAL_STATES
 
 TIME_LIMIT_S: Final = 180
-SCHEDULES: Final = {
-    "COLLECT_SCHEDULE": "*/5 * * * * *",
-    "DISPATCH_SCHEDULE": "*/5 * * * * *",
-    "SETTLE_SCHEDULE": "*/3 * * * * *",
-}
 _LATENCIES = tuple(
     Fault(FaultKind.LATENCY, Scope(every=every), delay_s=delay_s)
     for every, delay_s in ((1, 0.02), (2, 0.02), (3, 0.04))
@@ -65,7 +60,10 @@ async def _play(console: Console) -> int:
         app = await resources.enter_async_context(_app(console, stack))
         await _watch(console, stack, tables, inflow, app)
         evidence = await _collect_evidence(stack, tables, inflow, app)
-    return tell(console, evidence)
+        code = tell(console, evidence)
+        await print_list(console, stack.azurite.connection_string)
+    print_further(console)
+    return code
 
 
 @asynccontextmanager
@@ -86,7 +84,7 @@ async def _app(console: Console, stack: Stack) -> AsyncIterator[AppProcess]:
     console.print("The app starts: function_app.py and host.json as they are deployed ...")
     storage = stack.azurite.connection_string
     settings = {"AzureWebJobsStorage": storage, "SubmissionsStorage": storage, "GRAPH_BASE_URL": stack.graph.base_url}
-    async with run_app(settings | SCHEDULES) as app:
+    async with run_app(settings | QUICK_SCHEDULES) as app:
         console.print(
             f"  {time.monotonic() - started_s:.1f} s; timers faster than deployed: collect and dispatch every"
         )
@@ -148,5 +146,4 @@ def tell(console: Console, evidence: Evidence) -> int:
     print_endings(console, evidence.rows)
     print_examples(console, evidence.rows)
     print_checks(console, checks)
-    print_further(console)
     return 0 if all(check.holds for check in checks) else 1

@@ -6,6 +6,9 @@ columns; longer values are folded.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -29,8 +32,10 @@ _SHOWN: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("A report that was rightly not submitted", lambda row: row.get("StateReason") == "multiple_originals"),
 )
 
+SHOWN_ROWS = 8
 _FURTHER = """\
-docs/local.md         start each part by hand: python -m local up, then the app
+make demo KEEP=1      the same stack and app, running until Ctrl-C, to play with
+docs/local.md         start each part by hand
 docs/host.md          the numbers in host.json, and why
 local/sample_tenant   every report of this demo, and how its row must end"""
 
@@ -72,6 +77,22 @@ def print_checks(console: Console, checks: Sequence[Check]) -> None:
     console.print(table)
     for line in (line for check in checks for line in _problem_lines(check)):
         console.print(Text(line))
+
+
+async def print_list(console: Console, connection: str) -> None:
+    """Print the newest verdicts as an operator sees them: the command itself does."""
+    console.print("\nsubmissions list --state settled\n", style="bold")
+    what = ("list", "--state", "settled", "--limit", str(SHOWN_ROWS))
+    command = (sys.executable, "-m", "shared.cli", "--local", "--output", "table", *what)
+    variables = {"SubmissionsStorage": connection, "COLUMNS": str(console.width)}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, **variables},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,  # that there are more
+    )
+    listed, _ = await process.communicate()
+    console.print(Text(listed.decode()), end="")
 
 
 def print_further(console: Console) -> None:

@@ -130,7 +130,7 @@ class CommandTable(click.Group):
 
 
 def _share(command: click.Command) -> None:
-    """Let a command, and each that belongs to it, take the options that all share."""
+    """Let a command, and each that belongs to it, take the shared options, but for those that it has its own of."""
     own = {option.name for option in command.params}
     command.params += [option for option in SHARED_OPTIONS if option.name not in own]
     for one in command.commands.values() if isinstance(command, click.Group) else ():

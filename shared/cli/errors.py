@@ -17,7 +17,7 @@ import click
 from ..domain.text import clean
 
 if TYPE_CHECKING:
-    from azure.core.exceptions import HttpResponseError
+    from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 
 class ExitCode(enum.IntEnum):
@@ -99,10 +99,18 @@ def _of_azure(error: Exception) -> CommandError | None:
     if isinstance(error, HttpResponseError):
         return _refused(error)
     if isinstance(error, ServiceRequestError):
-        return CommandError(f"cannot reach the storage account: {_named(error)}; check the name and the network")
+        return _unreachable(error)
     if isinstance(error, ServiceResponseError):
         return CommandError(f"the storage account did not answer: {_named(error)}; try again")
     return None
+
+
+def _unreachable(error: ServiceRequestError) -> CommandError:
+    """No connection; on this machine that is the local stack, which is not running."""
+    host, port = (getattr(error.inner_exception, name, "") for name in ("host", "port"))
+    if host in _LOOPBACK:
+        return CommandError(f"nothing answers at {host}:{port}: start the local stack, `python -m local up`")
+    return CommandError(f"cannot reach the storage account: {_named(error)}; check the name and the network")
 
 
 def _refused(error: HttpResponseError) -> CommandError:

@@ -21,7 +21,8 @@ HEIGHT: Final = 200
 _LEFT: Final = 52
 _BOTTOM: Final = 22
 _TOP: Final = 8
-_SECONDS_MARKS: Final = (1, 10, 60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400)
+_SECONDS_MARKS: Final = (1, 10, 60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400, 31 * 86_400)
+"""Lengths of time to read a chart by; nothing takes longer than the last, by which a row has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def lines_of_seconds(label: str, names: Sequence[str], series: Sequence[Series])
     for one in series:
         for run in _runs(one.values):
             points = [
-                (_LEFT + step * (place + 0.5), (math.log(max(value, 1)) - low) / (high - low)) for place, value in run
+                (_LEFT + step * (place + 0.5), min((math.log(max(value, 1)) - low) / (high - low), 1.0))
+                for place, value in run
             ]
             told = " ".join(f"{x:.1f},{_y(share):.1f}" for x, share in points)
             add(chart, element("polyline", points=told, class_=f"line {one.tone}"))
@@ -114,10 +116,9 @@ def bar_of(parts: Sequence[tuple[int, str]], most: int) -> Element:
 def cells(label: str, days: Sequence[tuple[str, int, int, str]]) -> Element:
     """A square for each day, told as its title, column, row and tone."""
     columns = 1 + max((column for _, column, _, _ in days), default=0)
-    size = min(14, WIDTH // columns)
-    chart = element(
-        "svg", viewBox=f"0 0 {max(columns * size, 280)} {7 * size}", role="img", aria_label=label, class_="days"
-    )
+    size = min(20, WIDTH // columns)
+    wide, high = str(columns * size), str(7 * size)
+    chart = element("svg", viewBox=f"0 0 {wide} {high}", width=wide, role="img", aria_label=label, class_="days")
     for told, column, row, tone in days:
         cell = _box(column * size, row * size, size - 2, size - 2, tone)
         add(cell, element("title", told))
@@ -173,13 +174,11 @@ def _count_marks(most: int) -> list[int]:
 
 
 def _seconds_marks(known: Sequence[int]) -> list[int]:
-    """The lengths of time that hold all of them between the first and the last."""
-    low, high = max(min(known, default=1), 1), max(max(known, default=1), 1)
-    from_mark = max((mark for mark in _SECONDS_MARKS if mark <= low), default=_SECONDS_MARKS[0])
-    to_mark = min((mark for mark in _SECONDS_MARKS if mark >= high and mark > from_mark), default=max(high, 10))
-    return [
-        mark for mark in (*_SECONDS_MARKS, high) if from_mark <= mark <= to_mark and mark in (*_SECONDS_MARKS, to_mark)
-    ]
+    """The marks that hold all of them, two or more; what is longer than the last is drawn at it."""
+    low, high = min(known, default=1), max(known, default=1)
+    first = max((place for place, mark in enumerate(_SECONDS_MARKS[:-1]) if mark <= low), default=0)
+    last = next((place for place, mark in enumerate(_SECONDS_MARKS) if mark >= high), len(_SECONDS_MARKS) - 1)
+    return list(_SECONDS_MARKS[first : max(last, first + 1) + 1])
 
 
 def _runs(values: Sequence[int | None]) -> list[list[tuple[int, int]]]:

@@ -58,7 +58,7 @@ h1{font-size:24px;margin:0}h2{font-size:17px;margin:32px 0 8px}p{margin:6px 0}.s
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:10px}
 .tile{background:var(--card);padding:10px 14px;border-radius:4px}.tile b{display:block;font-size:22px}
 figure{margin:0}.wide{overflow-x:auto}.wide svg{display:block;width:100%;min-width:560px;height:auto}
-.days{display:block;width:100%;max-width:720px;height:auto}
+.days{display:block;max-width:100%;height:auto}
 .grid{stroke:var(--rule);stroke-width:1}text{fill:var(--soft);font-size:11px}
 .mark{text-anchor:end;dominant-baseline:middle}.name{text-anchor:middle}
 .line{fill:none!important;stroke-width:1.5}.legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px}

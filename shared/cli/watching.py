@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .__main__ import Session
 
 OVERLAP = timedelta(minutes=5)
-"""How far behind newer rows one may still appear in the feed (README, "Consume")."""
+"""How far behind newer rows one may appear on a screen; a program reads on from further back (docs/pipelines.md)."""
 LOOK_BACK = 3 * OVERLAP
 """From where a quiet feed is read again, so that this machine's clock may be ten minutes ahead of the app's."""
 TSV_COLUMNS: Final = tuple(

@@ -33,7 +33,7 @@ _GRANT = (
 _ROLE_HELD = "The role is there, and Graph forbids it all the same: look at the tenant's licence and wait an hour."
 _SCOPE = (
     "give the identity `Application Mail.Read` in Exchange Online, with a management scope that holds the reporting "
-    "mailboxes and no other (README, Rights). A change may take two hours to hold."
+    "mailboxes and no other (docs/settings.md, Rights). A change may take two hours to hold."
 )
 
 

@@ -43,7 +43,7 @@ NAMES = (
     "learned_created_by",
     "learned_limits",
 )
-_SETTINGS_REMEDY = "Correct each of them in the app's settings; README.md tells what each must be."
+_SETTINGS_REMEDY = "Correct each of them in the app's settings; docs/settings.md tells what each must be."
 _NETWORK = "Look at DNS, firewall and proxy between this place and there; in Azure, at the app's network integration."
 _QUEUE_ROLE = "Storage Queue Data Contributor"
 _TABLE_ROLE = "Storage Table Data Contributor"

@@ -19,6 +19,8 @@ SPEAKS_FOR = timedelta(hours=24)
 """How long after its verdict a row speaks for the same claim about the same item."""
 ROW_COMES_WITHIN = timedelta(hours=1)
 """A process may stop between claiming an item and writing its row; after this long the row is not coming."""
+CLAIM_LASTS = ROW_COMES_WITHIN / 2
+"""A row that comes back to its claim after this long makes it anew, so as to have longer than a function lives."""
 MOST_CLAIMS = 100
 """Claims that are remembered of one item; beyond it the oldest are forgotten, which costs at most another submission.
 A sender may put one network message id on as many mails as he likes; a row of the table holds some 200 claims."""
@@ -67,6 +69,10 @@ class Item:
         told = earlier if before is None else (*earlier, before)[-MOST_OVERRULED:]
         return replace(self.claimed(claim, holder, now), overruled={**self.overruled, claim: told})
 
+    def renewed(self, claim: str, now: datetime) -> Item:
+        """The item whose holder of the claim has made it anew."""
+        return replace(self, claims={**self.claims, claim: replace(self.claims[claim], since=now)})
+
     def keeping(self, claim: str) -> Item:
         """The item whose holder of the claim is submitted itself."""
         return replace(self, kept=self.kept | {claim})
@@ -84,6 +90,11 @@ def speaks(outcome: Outcome, now: datetime) -> bool:
 def may_have_arrived(outcome: Outcome) -> bool:
     """Whether a row that was given up may be at Microsoft: it is looked up there before anything is sent again."""
     return outcome.state is State.FAILED and outcome.state_reason == NEVER_RECONCILED
+
+
+def is_claim_old(held: Held, now: datetime) -> bool:
+    """Whether a row that comes back to its claim has to make it anew before it is written."""
+    return held.since is None or now - held.since > CLAIM_LASTS
 
 
 def is_row_overdue(held: Held, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..domain import keys
 from ..domain.errors import AlreadyExists, Changed
-from ..domain.item import Held, Item
+from ..domain.item import Held, Item, is_claim_old
 from ..domain.model import OutcomeKey
 from ..ports import Clock, Entity, Insert, Replace, Row, Table
 from .batches import write_each
@@ -52,7 +52,10 @@ class ItemStore:
         self._clock = clock
 
     async def hold(self, claims: Sequence[Claim]) -> list[Held]:
-        """Make each claim, or learn who holds it already; earlier claims of the list come first."""
+        """Make each claim, or learn who holds it already; earlier claims of the list come first.
+
+        A row that held its claim long ago, and was not written then, holds it from now on: nobody takes it for gone.
+        """
         now = self._clock.now()
         first = {claim.item_key: claim for claim in reversed(claims)}
         fresh = {claim.item_key: claim for claim in await self._inserted(list(first.values()), now)}
@@ -61,18 +64,29 @@ class ItemStore:
             for one in claims
         ]
 
-    async def hand_over(self, claim: Claim, gone: OutcomeKey, is_gone: Callable[[], Awaitable[bool]]) -> Held:
+    async def hand_over(
+        self,
+        claim: Claim,
+        gone: OutcomeKey,
+        is_gone: Callable[[Held], Awaitable[bool]],
+        speaks: Callable[[OutcomeKey], Awaitable[bool]],
+    ) -> Held:
         """Let the row hold the claim in place of `gone`, which does not speak for it; the answer is who holds it now.
 
-        `is_gone` is asked between reading the item and its guarded write, and must look at that row anew: it may be
-        taken up again at any moment, and `renew` then follows. Where it says no, `gone` keeps the claim.
+        Where `gone` is a dispute that came to nothing, the latest row that disputes overruled and that still `speaks`
+        holds the claim again. `is_gone` is asked between reading the item and its guarded write, with the claim as it
+        stands, and must look at that row anew: it may be taken up again at any moment, and `renew` then follows. Where
+        it says no, `gone` keeps the claim.
         """
 
         async def step(item: Item, one: Claim, now: datetime) -> Item:
             if item.holder_of(one.claim) not in (None, gone):
                 return item
-            if one.claim in item.claims and not await is_gone():
+            if one.claim in item.claims and not await is_gone(item.claims[one.claim]):
                 return item
+            for earlier in reversed(item.overruled.get(one.claim, ())):
+                if earlier not in (one.key, gone) and await speaks(earlier):
+                    return item.claimed(one.claim, earlier, now)
             return item.claimed(one.claim, one.key, now)
 
         return await self._changed(claim, step)
@@ -194,7 +208,10 @@ _Step = Callable[[Item, Claim, datetime], Awaitable[Item]]
 
 
 async def _claimed_if_free(item: Item, one: Claim, now: datetime) -> Item:
-    return item if one.claim in item.claims else item.claimed(one.claim, one.key, now)
+    held = item.claims.get(one.claim)
+    if held is None:
+        return item.claimed(one.claim, one.key, now)
+    return item.renewed(one.claim, now) if held.holder == one.key and is_claim_old(held, now) else item
 
 
 def _known_request(row: Row) -> KnownRequest:

@@ -1,22 +1,17 @@
 """The pages for people name only what exists, leave nothing out, and their examples work."""
 
 import ast
-import itertools
-import json
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from azure.data.tables import TableClient
 
 from shared.bootstrap import CONTAINERS, QUEUES, TABLES
 from shared.codecs.manual_message import RESERVED_NAMES, read_manual_message
-from shared.codecs.rows import COLUMNS, log_entity
 from shared.domain.lifecycle import FINAL_STATES, FIRST_STATES, TRANSITIONS, is_final
-from shared.domain.model import CoverReason, Outcome, OutcomeKey, SkipReason, Source, State, Verdict
+from shared.domain.model import CoverReason, SkipReason, State
 from shared.domain.user_submissions import BORN
 from shared.settings import Settings, SettingsError, setting_names
 from shared.telemetry import Event
@@ -24,7 +19,7 @@ from shared.telemetry import Event
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = "\n".join(file.read_text() for file in sorted((ROOT / "shared").rglob("*.py")))
 LOG_COLUMNS = {"Event", "PreviousState", "OutcomePartition", "SubmissionId", "SchemaVersion"}
 IN_AZURE = {
@@ -41,10 +36,15 @@ IN_AZURE = {
 }
 
 
-def section(heading: str) -> str:
-    """Return the README's text under a heading, up to the next of its rank."""
+def page(name: str) -> str:
+    """Return the text of a page for people."""
+    return (ROOT / "docs" / f"{name}.md").read_text()
+
+
+def section(name: str, heading: str) -> str:
+    """Return a page's text under a heading, up to the next of its rank."""
     rank, _, _ = heading.partition(" ")
-    behind = README.split(f"\n{heading}\n", 1)[1]
+    behind = page(name).split(f"\n{heading}\n", 1)[1]
     return re.split(rf"^{rank} ", behind, maxsplit=1, flags=re.MULTILINE)[0]
 
 
@@ -105,7 +105,12 @@ def test_the_picture_is_whole() -> None:
     assert {line[right] for line in lines} == set("┐│┼┘")
 
 
-# --- What the README lists ------------------------------------------------------------------------------------------
+def test_the_front_page_is_short() -> None:
+    """Who comes for the first time reads it to its end: what it does, how it looks, and where to go on."""
+    assert len(README.split()) <= 1500
+
+
+# --- What the pages list ------------------------------------------------------------------------------------------
 
 
 def test_all_functions_are_named() -> None:
@@ -114,14 +119,14 @@ def test_all_functions_are_named() -> None:
     decorated = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef) and node.decorator_list]
     functions = {node.name for node in decorated if not node.name.startswith("_")}
     assert len(functions) == 7
-    pause = section("### Pause")
+    pause = section("settings", "## Pause")
     assert functions <= set(names(pause))
     assert set(re.findall(r"AzureWebJobs\.(\w+)\.Disabled", pause)) <= functions
 
 
 def test_the_settings_are_the_parsers() -> None:
     """Every setting that the parser knows is explained, none is invented, and each default is true."""
-    told = {names(name)[0]: default for name, default, _ in rows(section("### App settings"))}
+    told = {names(name)[0]: default for name, default, _ in rows(section("settings", "## App settings"))}
     assert list(told) == sorted(told, key=list(told).index)
     assert set(told) == set(setting_names())
     settings = Settings.load(IN_AZURE)
@@ -138,7 +143,7 @@ def test_the_settings_are_the_parsers() -> None:
 
 def test_the_stores_are_the_apps() -> None:
     """Tables, queues and containers to create are those that the app opens, no more and no fewer."""
-    listed = re.findall(r"^\| (tables|queues|containers) \| (.+) \|$", README, flags=re.MULTILINE)
+    listed = re.findall(r"^\| (tables|queues|containers) \| (.+) \|$", page("settings"), flags=re.MULTILINE)
     assert {kind: tuple(names(cell)) for kind, cell in listed} == {
         "tables": TABLES,
         "queues": QUEUES,
@@ -148,13 +153,13 @@ def test_the_stores_are_the_apps() -> None:
 
 def test_the_states_are_the_models() -> None:
     """Each state is explained, and called final where it is."""
-    told = {names(state)[0]: final for state, final, _ in rows(section("### States"))}
+    told = {names(state)[0]: final for state, final, _ in rows(section("states", "## States"))}
     assert told == {state.value: "yes" if is_final(state) else "no" for state in State}
 
 
 def test_the_reasons_are_the_ones_in_use() -> None:
     """The tables of skipped and covered reports list the reasons that the code gives, and none that it never gives."""
-    told = {names(reason)[0] for reason, _ in rows(section("## What it reads, and what it skips"))}
+    told = {names(reason)[0] for reason, _ in rows(section("states", "## Why a report is not submitted"))}
     reasons = [*SkipReason, *CoverReason]
     assert told == {one.value for one in reasons if f"{type(one).__name__}.{one.name}" in SOURCES}
 
@@ -167,24 +172,9 @@ def test_states_with_reasons_exist() -> None:
     assert [reason for _, reason in pairs if f'"{reason}"' not in SOURCES] == []
 
 
-def test_the_verdicts_are_the_models() -> None:
-    """All verdicts are listed, in the model's order."""
-    listed = re.search(r"Verdicts are (.+?);", README, flags=re.DOTALL)
-    assert listed is not None
-    assert names(listed[1]) == list(Verdict)
-
-
-def test_the_columns_exist() -> None:
-    """Each column that is explained is one of the tables'."""
-    told = [name for cell, _ in rows(section("## Consume")) for name in names(cell)]
-    assert set(told) <= {*COLUMNS.values(), *LOG_COLUMNS}
-    assert set(told) >= LOG_COLUMNS
-    assert len(told) == len(set(told))
-
-
 def test_the_events_exist() -> None:
     """Each event to look for is one that the app writes."""
-    looked_for = re.findall(r"events? `(\w+)`", README)
+    looked_for = re.findall(r"events? `(\w+)`", page("states"))
     assert len(looked_for) >= 4
     assert set(looked_for) <= {event.label for event in Event}
 
@@ -194,62 +184,17 @@ def test_the_events_exist() -> None:
 
 def test_the_message_examples_are_accepted() -> None:
     """Each example of an operator's message passes every rule; there is one for each way to name something."""
-    requests = [read_manual_message(body, now=datetime(2026, 12, 1, tzinfo=UTC)) for body in blocks("json")]
+    requests = [
+        read_manual_message(body, now=datetime(2026, 12, 1, tzinfo=UTC)) for body in blocks("json", page("requests"))
+    ]
     ways = [type(request.message or request.file or request.url).__name__ for request in requests]
     assert ways == ["ContentBlob", "MessageByInternetId", "MessageById", "str", "RequestedFile"]
 
 
 def test_the_reserved_names_are_named() -> None:
     """Every name that a message must not use is named."""
-    other = next(rule for rule in section("### Ask for a submission").splitlines() if rule.startswith("| other names"))
+    other = next(rule for rule in page("requests").splitlines() if rule.startswith("| other names"))
     assert {name.lower() for name in names(other)} == RESERVED_NAMES
-
-
-@pytest.fixture
-def read_feed() -> Callable[[TableClient, list[str]], tuple[list[dict[str, Any]], list[str]]]:
-    """Return the README's own function that reads the feed."""
-    code = blocks("python")[0]
-    assert len([line for line in code.splitlines() if line.strip()]) <= 16
-    namespace: dict[str, Any] = {}
-    exec(code, namespace)  # noqa: S102 - the page's example is what is tested
-    found: Callable[[TableClient, list[str]], tuple[list[dict[str, Any]], list[str]]] = namespace["read_feed"]
-    return found
-
-
-def test_the_feed_example(
-    storage_connection: str,
-    read_feed: Callable[[TableClient, list[str]], tuple[list[dict[str, Any]], list[str]]],
-) -> None:
-    """It gives every row once and in order, across midnight, also one that appears behind newer ones."""
-    midnight = datetime(2026, 11, 24, tzinfo=UTC)
-    numbers = itertools.count(1)
-
-    def append(feed: TableClient, **behind_midnight: float) -> str:
-        at = midnight + timedelta(**behind_midnight)
-        outcome = Outcome(
-            key=OutcomeKey("20261123", f"{next(numbers):032x}"),
-            state=State.PENDING,
-            source=Source.MANUAL,
-            received_at=at,
-            collected_at=at,
-        )
-        entity = log_entity(outcome, None, at, 0)
-        feed.create_entity(json.loads(json.dumps(entity, default=str)))
-        return str(entity["RowKey"])
-
-    with TableClient.from_connection_string(storage_connection, "outcomelog") as feed:
-        feed.create_table()
-        assert read_feed(feed, []) == ([], [])
-        first = [append(feed, minutes=minutes) for minutes in (-9, -2, 0, 2)]
-        new, keep = read_feed(feed, [])
-        assert [row["RowKey"] for row in new] == first
-        assert keep == first[1:]
-        assert read_feed(feed, keep) == ([], keep)
-        late, newest = append(feed, minutes=-2.5), append(feed, minutes=3)
-        new, keep = read_feed(feed, keep)
-        assert [row["RowKey"] for row in new] == [late, newest]
-        assert keep == [*first[1:], newest]
-        assert read_feed(feed, keep) == ([], keep)
 
 
 # --- The architecture page ------------------------------------------------------------------------------------------

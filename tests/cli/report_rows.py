@@ -46,7 +46,7 @@ def _fail_one(rows: list[Outcome], begin: int) -> None:
     for number in range(begin, len(rows)):
         before = rows[number - 1]
         if before.submitted_at and before.key.partition == rows[number].key.partition:
-            never = dict.fromkeys(_NEVER)
+            never: dict[str, Any] = dict.fromkeys(_NEVER)
             rows[number] = replace(rows[number], state=State.FAILED, state_reason="not_sent", **never)
             return
 

@@ -16,7 +16,7 @@ DEAR = ("azure", "rich", "pydantic", "aiohttp")
     ("words", "completed"),
     [
         ("li", {"list"}),
-        ("s", {"show", "status", "submit", "schema"}),
+        ("s", {"show", "statistics", "status", "submit", "schema"}),
         ("submit ", {"email", "url", "file"}),
         ("list --sta", {"--state"}),
         ("list --state fa", {"failed"}),

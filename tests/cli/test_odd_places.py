@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import socket
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,3 +106,14 @@ def test_a_pipe_is_no_file_to_upload(connection: str, tmp_path: Path) -> None:
     done = run(connection, "--local", *arguments, folder=tmp_path)
     assert done.code == 1
     assert done.err.splitlines()[0] == "pipe (argument 1): path: cannot be read: Is no file"
+
+
+def test_a_stack_that_is_down_is_told_as_that(connection: str) -> None:
+    """Nothing listens on a port that was just closed: the answer is how to start the stack, no word of a library."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nowhere = re.sub(r"(TableEndpoint=http://127\.0\.0\.1:)\d+", rf"\g<1>{port}", connection)
+    done = run(nowhere, "--local", "list")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"Error: nothing answers at 127.0.0.1:{port}: start the local stack, `python -m local up`\n"

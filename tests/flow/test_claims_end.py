@@ -93,6 +93,27 @@ async def test_what_disputes_a_verdict_is_submitted() -> None:
         assert posts(on) == 2
 
 
+async def test_a_dispute_that_is_refused_leaves_the_item_to_the_row_that_it_disputed() -> None:
+    """That one's verdict speaks for its day, as if nobody had disputed it."""
+    async with stage() as on:
+        await ask(on, url_request("dock", requestId="first"))
+        (first,) = await on.finish(rows=1)
+        on.clock.advance(minutes=20)
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST")))
+        await ask(on, url_request("dock", requestId="dispute", disputes=first.key.submission_id))
+        await on.round()
+        on.graph.control.clear_faults()
+        await ask(on, url_request("other"))
+        await pass_time(on, timedelta(hours=1))
+        dispute = await row_of_request(on, "dispute")
+        if dispute.state is not State.REJECTED:
+            pytest.fail(f"the dispute is {dispute.state}")
+        await ask(on, url_request("dock", requestId="later"))
+        await on.finish(rows=4)
+        later = await row_of_request(on, "later")
+        assert (later.state, later.covered_by) == (State.SETTLED, first.key.submission_id)
+
+
 @pytest.mark.parametrize("comes_back", [True, False], ids=["after a try", "never tried"])
 async def test_who_waits_when_a_dispute_passes_follows_it(comes_back: bool) -> None:
     """Two rows with one claim: whichever waits, only one of them goes to Microsoft."""

@@ -609,6 +609,21 @@ async def test_a_submission_that_storage_does_not_take_holds_up_no_other(caplog:
         assert len(rows) == 7
 
 
+async def test_a_submission_whose_row_stands_is_not_given_up_half_done() -> None:
+    """Its entry was refused for longer than a row is tried for; once taken, the row is followed to its verdict."""
+    async with stage(USER_SUBMISSIONS="on") as on:
+        on.graph.control.set_report_destination(TO_MICROSOFT)
+        submit(on, "half")
+        with_picky(on, "worklist", "submitted")
+        for _ in range(16):
+            await on.app.collect_reports.run()
+            on.clock.advance(minutes=30)
+        assert [row.state for row in await on.outcomes()] == [State.SUBMITTED]
+        on.start_process()
+        (row,) = await on.finish(rows=1)
+        assert row.state is State.SETTLED
+
+
 async def test_a_request_that_cannot_be_noted_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
     """What else the query finds is asked for; the one is told, and asked for again by every look that finds it."""
     listen(caplog)

@@ -42,7 +42,7 @@ TASKS = {
         Operation("Get Blob", container("rejected-messages")),
     },
 }
-"""What the README asks of people and their programs."""
+"""What the pages ask of people and their programs."""
 EVERYTHING = (
     *(queue(name) for name in QUEUES),
     *(table(name) for name in TABLES),
@@ -168,7 +168,7 @@ def test_only_what_is_addressed_to_an_account_is_granted_there(needed: set[Opera
 
 @pytest.mark.parametrize("who", GROUPS)
 def test_people_may_do_their_tasks_and_no_more(who: str) -> None:
-    """A group may do what the README asks of it, by the smallest roles that allow it, and nothing anywhere else."""
+    """A group may do what the pages ask of it, by the smallest roles that allow it, and nothing anywhere else."""
     grants = grants_of(who)
     assert refused(TASKS[who], grants) == []
     assert spare(TASKS[who], grants) == []
@@ -207,10 +207,10 @@ def test_no_other_file_grants_anything() -> None:
     assert granting == {"access.bicep"}
 
 
-def test_the_readme_tells_every_grant() -> None:
-    """The README's table of rights and the predicted deployment are the same list."""
-    readme = (INFRA.parent / "README.md").read_text()
-    told = readme.split("### Rights, and no more than these", 1)[1].split("\n\n")[1]
+def test_the_settings_page_tells_every_grant() -> None:
+    """The page's table of rights and the predicted deployment are the same list."""
+    page = (INFRA.parent / "docs" / "settings.md").read_text()
+    told = page.split("## Rights, and no more than these", 1)[1].split("\n\n")[1]
     assert set(told_grants(told)) == {(one.who, one.resource, one.role) for one in read_grants("production")}
 
 

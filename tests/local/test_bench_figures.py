@@ -72,3 +72,16 @@ def test_an_unknown_name_is_refused() -> None:
     """A misspelt name measures nothing and says so."""
     with pytest.raises(SystemExit, match="2"):
         main(["storm"])
+
+
+def test_a_target_beyond_a_measured_limit_is_missed_and_explained() -> None:
+    """A limit that keeps the target explains nothing."""
+    target = Target("<=", 0.5)
+    missed = Figure(name="calls", value=104, unit="calls", baseline=100, target=target, limit=100)
+    assert missed.is_explained
+    assert not missed.is_met
+    assert "ratio 1.040; target <= 0.5 MISSED, as the limit of 100 does" in write_line(missed)
+    lower = Figure(name="calls", value=104, unit="calls", baseline=100, target=target, limit=50)
+    assert not lower.is_explained
+    by_value = Figure(name="calls", value=9, unit="calls", baseline=10, target=Target("<=", 5, of_value=True), limit=6)
+    assert by_value.is_explained

@@ -1,7 +1,5 @@
 """Every benchmark runs, on a size that takes a second or two; what it measures is not judged here."""
 
-import sys
-
 from local.bench import (
     campaign,
     cold_start,
@@ -11,10 +9,9 @@ from local.bench import (
     standstill,
     throughput,
     transactions,
-    two_checkouts,
 )
 from local.bench.figures import Figure
-from local.bench.stand_ins import ROOT, start_stand_ins
+from local.bench.stand_ins import start_stand_ins
 from local.bench.storms import Storm, run_storm
 from local.bench.windows import SHORT, fullest_window
 
@@ -29,15 +26,6 @@ async def test_cold_start() -> None:
     figures = await cold_start.measure(interpreters=1)
     assert [figure.unit for figure in figures[:3]] == ["s processor time"] * 2 + ["s"]
     assert figures[-1].value == 0
-
-
-async def test_two_checkouts() -> None:
-    """A checkout beside itself: the app starts under its deployed settings twice, and imports the same modules."""
-    assert list(two_checkouts.platform_settings(ROOT)) == ["APPLICATIONINSIGHTS_CONNECTION_STRING"]
-    imports, invocation = await two_checkouts.measure(ROOT, ROOT, sys.executable, turns=1)
-    assert 0 < imports.value < invocation.value
-    after, before = invocation.note.partition("; ")[2].split(" modules, before ")
-    assert after == before
 
 
 async def test_command_line() -> None:

@@ -100,7 +100,10 @@ def test_the_example_settings_fit_the_sample_tenant() -> None:
 
 @pytest.mark.usefixtures("_free_ports")
 def test_up_and_the_app_beside_it(tmp_path: Path) -> None:
-    """With the example settings copied, a report reaches Microsoft; a second `up` says why it cannot start."""
+    """With the example settings copied, a report reaches Microsoft; a second `up` says why it cannot.
+
+    One command starts both.
+    """
     settings = tmp_path / "local.settings.json"
     shutil.copy(EXAMPLE, settings)
     files = tmp_path / "tmp"
@@ -111,5 +114,8 @@ def test_up_and_the_app_beside_it(tmp_path: Path) -> None:
         assert (second.returncode, second.stderr[:13]) == (1, b"cannot start:")
         with running("local.functions_host", "--settings", str(settings), folder=files):
             assert wait_for_rows()
+    with running("local", "up", "--with-app", folder=files) as whole:
+        wait_for_line(whole, "Ctrl-C ends")
+        assert wait_for_rows()
     assert all(map(is_free, (*DEFAULT_PORTS, GRAPH_PORT)))
     assert list(files.iterdir()) == []

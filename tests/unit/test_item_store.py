@@ -6,7 +6,7 @@ import json
 import pytest
 
 from local.memory_storage import MemoryTable
-from shared.domain.item import MOST_CLAIMS, Held
+from shared.domain.item import MOST_CLAIMS, Held, is_row_overdue
 from shared.domain.model import OutcomeKey
 from shared.ports import Insert
 from shared.stores.items import Claim, ItemStore, KnownRequest
@@ -31,11 +31,16 @@ async def hold(items: ItemStore, item_key: str, claim: str, key: OutcomeKey) -> 
 
 async def hand_over(items: ItemStore, item_key: str, claim: str, gone: OutcomeKey, to: OutcomeKey) -> OutcomeKey:
     """Hand a claim from one row to another; returns who holds it."""
-    return (await items.hand_over(Claim(item_key, claim, to), gone, is_gone)).holder
+    return (await items.hand_over(Claim(item_key, claim, to), gone, is_gone, speaks)).holder
 
 
-async def is_gone() -> bool:
+async def is_gone(_: Held) -> bool:
     """Say that the holder came to nothing."""
+    return True
+
+
+async def speaks(_: OutcomeKey) -> bool:
+    """Say that a row which was overruled speaks."""
     return True
 
 
@@ -143,7 +148,7 @@ async def test_a_kept_claim_is_not_taken_over(items: ItemStore) -> None:
     await items.hold([claim])
     assert [(await items.keep(claim)).holder for _ in range(2)] == [A, A]
     assert (await items.take_over(other, A)).holder == A
-    assert (await items.hand_over(other, A, is_gone)).holder == B
+    assert (await items.hand_over(other, A, is_gone, speaks)).holder == B
     assert (await items.take_over(claim, B)).holder == A
 
 
@@ -170,6 +175,45 @@ async def test_what_disputes_a_verdict_takes_the_claim_and_names_who_had_it(item
     assert await items.overruled(dispute) == (A,)
     await items.take(Claim("item", "phishing", D))
     assert await items.overruled(dispute) == (A, B)
+
+
+@pytest.mark.parametrize(("still_speaks", "holder"), [({A, B}, B), ({A}, A), (set(), D)])
+async def test_a_dispute_that_came_to_nothing_gives_the_claim_back(
+    items: ItemStore, still_speaks: set[OutcomeKey], holder: OutcomeKey
+) -> None:
+    """To the latest row that was overruled and that speaks; else to who asks."""
+
+    async def is_speaking(overruled: OutcomeKey) -> bool:
+        return overruled in still_speaks
+
+    await items.hold([Claim("item", "phishing", A)])
+    for dispute in (B, C):
+        await items.take(Claim("item", "phishing", dispute))
+    assert (await items.hand_over(Claim("item", "phishing", D), C, is_gone, is_speaking)).holder == holder
+
+
+async def test_a_row_that_comes_back_to_its_claim_makes_it_anew() -> None:
+    """It was not written an hour ago, and will be now: who looks at its claim meanwhile does not take it for gone."""
+    clock = StageClock(NOW)
+    items = ItemStore(MemoryTable(), clock)
+    claims = [Claim("item", "phishing", A), Claim("item", "phishing", B)]
+    await items.hold(claims)
+    await items.keep(claims[0])
+    clock.advance(minutes=70)
+    now = clock.now()
+    for held in await items.hold(claims):
+        assert held.holder == A
+        assert held.since is not None
+        assert held.since >= now
+
+    async def is_overdue(held: Held) -> bool:
+        return is_row_overdue(held, clock.now())
+
+    assert (await items.hand_over(claims[1], A, is_overdue, speaks)).holder == A
+    assert (await items.take_over(claims[1], A)).holder == A, "what was kept is kept"
+    clock.advance(minutes=70)
+    assert (await items.hand_over(claims[1], A, is_overdue, speaks)).holder == B
+    assert (await items.hold(claims))[0].holder == B
 
 
 async def test_one_of_two_gets_a_claim_that_is_kept_and_taken_over_at_once() -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and what headers are its own; `rows` is how many entities it gives."""
+    """Status, body and what headers are its own; `rows` is how many entities it gives, `written` how many it wrote."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     rows: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)

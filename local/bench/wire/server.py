@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -38,8 +37,6 @@ class WireStorage:
         self.latency_s = 0.0
         self._runner: web.ServerRunner | None = None
         self._port = 0
-        self._on_their_way = 0
-        self._since_s = 0.0
 
     @property
     def connection(self) -> str:
@@ -65,19 +62,11 @@ class WireStorage:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _take_time(self) -> None:
-        if not self._on_their_way:
-            self._since_s = time.monotonic()
-        self._on_their_way += 1
-        await asyncio.sleep(self.latency_s)
-        self._on_their_way -= 1
-        if not self._on_their_way:
-            self.counts.waited_s += time.monotonic() - self._since_s
-
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
+        begins = self.counts.rounds + 1
         if self.latency_s:
-            await self._take_time()
+            await asyncio.sleep(self.latency_s)
         service, _, path = unquote(request.rel_url.raw_path)[1:].partition("/")
         asked = Asked(request.method, path, request.query, request.headers, body)
         try:
@@ -85,5 +74,7 @@ class WireStorage:
         except NotKnownError as error:
             return web.Response(status=501, text=str(error))
         self.counts.add(f"{service} {request.method}", sent=len(body), given=len(answer.body))
+        self.counts.rounds = max(self.counts.rounds, begins)
         self.counts.rows_read += answer.rows
+        self.counts.rows_written += answer.written
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)

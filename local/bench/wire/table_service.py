@@ -47,7 +47,7 @@ def _answer(state: StorageState, asked: Asked) -> Answer:
         entity = _ENTITY.fullmatch(asked.path)
         return _query(state, asked) if entity is None else _get(state, entity, asked)
     [etag] = [_write(state, *write) for write in [_read_write(asked.method, asked.path, asked.headers, asked.body)]]
-    return Answer(204, headers={"ETag": etag} if etag else {})
+    return Answer(204, headers={"ETag": etag} if etag else {}, written=1)
 
 
 def _create(state: StorageState, name: str) -> Answer:
@@ -104,7 +104,9 @@ def _change(state: StorageState, asked: Asked) -> Answer:
         etags = _table(state, table).write_all([write for _, write in writes])
     except TableRefusal as refusal:
         return Answer(202, _written([_part(refusal.status, {}, _error(refusal).decode())]), headers)
-    return Answer(202, _written([_part(204, {"ETag": etag} if etag else {}) for etag in etags]), headers)
+    return Answer(
+        202, _written([_part(204, {"ETag": etag} if etag else {}) for etag in etags]), headers, written=len(etags)
+    )
 
 
 def _parts(body: bytes) -> Iterator[tuple[str, str, Mapping[str, str], bytes]]:

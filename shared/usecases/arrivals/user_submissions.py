@@ -89,15 +89,19 @@ class UserSubmissionSource:
         )
 
     async def _gave_up(self, submission: UserSubmission, look: Look) -> bool:
-        """Whether a submission that cannot be taken has its failed row by now: it was tried for long enough."""
+        """Whether a submission that cannot be taken has its failed row by now: it was tried for long enough.
+
+        One that has a row already, which was left half done, is made good instead.
+        """
         if look.give_up_before is None or submission.created_at >= look.give_up_before:
             return False
         row = failed_outcome_of(submission, self._clock.now())
         try:
-            await self._ledger.create([_work_item(row)])
+            has_failed = await self._admit([row])
         except Exception:  # noqa: BLE001 - the row is tried again, and was told above
             return False
-        emit(Event.GAVE_UP, submission_id=row.key.submission_id, reason=row.state_reason)
+        if has_failed:
+            emit(Event.GAVE_UP, submission_id=row.key.submission_id, reason=row.state_reason)
         return True
 
     def _of_the_past(self, told: Sequence[UserSubmission]) -> list[UserSubmission]:
@@ -148,7 +152,7 @@ class UserSubmissionSource:
         """Make good the event and the entry of a row that has not gone on."""
         stored = await self._ledger.get(row.key)
         if stored is not None and stored.outcome.state in BORN and not await self._ledger.is_whole(stored):
-            await self._ledger.add(_work_item(row), stored)
+            await self._ledger.add(_work_item(stored.outcome), stored)
 
 
 def _is_whole(row: Outcome, look: Look) -> bool:

@@ -159,8 +159,8 @@ class HolderFollower:
         claim = claim_of(item.outcome)
         if claim is None:
             return
-        held = await self._items.hand_over(claim, gone, lambda: self._is_left(item, gone))
-        await self._go_unless_held(item, claim, held.holder)
+        holder = await self._claims.hand_over(claim, gone, lambda _: self._is_left(item, gone))
+        await self._go_unless_held(item, claim, holder)
 
     async def _is_left(self, item: WorkItem, gone: OutcomeKey) -> bool:
         """Whether a row may go in the place of its holder, as that one stands now: it may have been taken up again."""

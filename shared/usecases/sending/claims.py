@@ -7,7 +7,7 @@ first and its item then. So one of the two always sees the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,8 +42,8 @@ class Claims:
             return (await self._items.take(claim)).holder
         stored = await self._ledger.get(held.holder)
         if not self._speaks(held, stored):
-            held = await self._items.hand_over(claim, held.holder, lambda: self._is_gone(held))
-        elif outcome.source is Source.MANUAL and stored is not None and is_left_to_campaign(stored.outcome):
+            return await self.hand_over(claim, held.holder, self._is_gone)
+        if outcome.source is Source.MANUAL and stored is not None and is_left_to_campaign(stored.outcome):
             held = await self._items.take_over(claim, held.holder)
         return held.holder
 
@@ -108,8 +108,17 @@ class Claims:
         """Take a claim over from a holder that only its campaign covers: it may wait for this very row."""
         if holder == claim.key or not await self._is_left_to_campaign(holder):
             return holder
-        held = await self._items.hand_over(claim, holder, lambda: self._is_left_to_campaign(holder))
-        return held.holder
+        return await self.hand_over(claim, holder, lambda _: self._is_left_to_campaign(holder))
+
+    async def hand_over(self, claim: Claim, gone: OutcomeKey, is_gone: Callable[[Held], Awaitable[bool]]) -> OutcomeKey:
+        """Who holds the claim in place of `gone`: the row itself, or one that a dispute overruled and that speaks."""
+        return (await self._items.hand_over(claim, gone, is_gone, self._still_speaks)).holder
+
+    async def _still_speaks(self, overruled: OutcomeKey) -> bool:
+        stored = await self._ledger.get(overruled)
+        if stored is None or stored.outcome.state is State.COVERED:
+            return False
+        return speaks(stored.outcome, self._clock.now())
 
     async def _is_left_to_campaign(self, holder: OutcomeKey) -> bool:
         stored = await self._ledger.get(holder)
