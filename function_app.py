@@ -106,10 +106,12 @@ async def intake_manual(message: str) -> None:
 @app.timer_trigger(arg_name="timer", schedule="%DISPATCH_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @_told
 async def dispatch(timer: func.TimerRequest) -> None:
-    """Give waiting rows the quota slots that fall due before the next run."""
+    """Give waiting rows the quota slots that fall due before the next run; then answers to reporters their turns."""
     began_s = time.monotonic()
     async with _run("dispatch") as use_cases:
         await _heartbeat(use_cases, "dispatch", await use_cases.dispatch.run(), began_s)
+        if use_cases.answering is not None:
+            await use_cases.answering.pace.run()
 
 
 @app.queue_trigger(arg_name="message", queue_name="submissions", connection=STORAGE)
@@ -161,3 +163,24 @@ async def record_poison_submission(message: str) -> None:
     """Fail the row of a message that failed every attempt, replayable; never raises."""
     use_cases = await _use_cases()
     await use_cases.record_poison_submission.run(message)
+
+
+if settings.answers_reporters:
+
+    @app.queue_trigger(arg_name="message", queue_name="notifications", connection=STORAGE)
+    @_told
+    async def notify(message: str) -> None:
+        """Tell one reporter, at most once."""
+        from shared.codecs.notification_message import read_notification  # noqa: PLC0415
+
+        use_cases = await _use_cases()
+        if use_cases.answering is not None:
+            await use_cases.answering.notify.run(read_notification(message))
+
+    @app.queue_trigger(arg_name="message", queue_name="notifications-poison", connection=STORAGE)
+    @_told
+    async def record_poison_notification(message: str) -> None:
+        """Give an answer whose message failed every attempt another turn, or say that nobody was told; never raises."""
+        use_cases = await _use_cases()
+        if use_cases.answering is not None:
+            await use_cases.answering.record_poison.run(message)

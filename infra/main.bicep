@@ -104,6 +104,25 @@ param huntingQuery string = ''
 @allowed(['phishing', 'malware', 'spam', 'notJunk'])
 param huntingCategory string = 'phishing'
 
+// Answers to reporters. They need rights of their own in Exchange Online, see scripts/exchange-access.ps1.
+
+@description('What reporters are told: nothing, Microsoft\'s verdict, or also that their report came in.')
+@allowed(['off', 'verdict', 'received,verdict'])
+param reporterFeedback string = 'off'
+
+@description('Mailbox of its own that answers come from; needed unless `reporterFeedback` is `off`.')
+@maxLength(254)
+param feedbackMailbox string = ''
+
+@description('Language of the answers, such as `en` or `de`.')
+@minLength(2)
+@maxLength(20)
+param feedbackLanguage string = 'en'
+
+@description('`on` tells whoever reports a phishing simulation that it was one.')
+@allowed(['off', 'on'])
+param feedbackSimulations string = 'off'
+
 // When, and where to
 
 @description('NCRONTAB of collecting reports, in UTC: Flex Consumption knows no time zones. What rarer runs save is in docs/deploy.md, Cost.')
@@ -145,7 +164,9 @@ param pausedFunctions (
   | 'submit'
   | 'settle_outcomes'
   | 'record_poison_manual'
-  | 'record_poison_submission')[] = []
+  | 'record_poison_submission'
+  | 'notify'
+  | 'record_poison_notification')[] = []
 
 @description('Most instances of each function. With four messages at once (host.json), one stays within the four requests that Graph answers at once for a mailbox. Older documentation tells of a platform minimum of 40; multiply before you raise it.')
 @minValue(1)
@@ -220,6 +241,9 @@ var names = {
 @description('Resource id of the workspace that logs go to.')
 var workspaceId = resourceId('Microsoft.OperationalInsights/workspaces', names.workspace)
 
+@description('Whether there is anything of the answers to make or to grant.')
+var answersReporters = reporterFeedback != 'off'
+
 @description('Every setting that the app\'s parser reads, but for its storage and the marks of simulations.')
 var submissionSettings = {
   TENANT_ID: tenantId
@@ -239,6 +263,12 @@ var submissionSettings = {
   VERDICT_DEADLINE_HOURS: string(verdictDeadlineHours)
   MAX_SUBMISSION_BYTES: string(maxSubmissionBytes)
   EVIDENCE_DAYS: string(evidenceDays)
+  REPORTER_FEEDBACK: reporterFeedback
+  FEEDBACK_MAILBOX: answersReporters && empty(feedbackMailbox)
+    ? fail('feedbackMailbox is empty: answers to reporters need a mailbox to come from')
+    : feedbackMailbox
+  FEEDBACK_LANGUAGE: feedbackLanguage
+  FEEDBACK_SIMULATIONS: feedbackSimulations
   USER_SUBMISSIONS: userSubmissions
   DEFENDER_ALERTS: defenderAlerts
   HUNTING_QUERY: huntingQuery
@@ -286,6 +316,7 @@ module dataStorage 'modules/dataStorage.bicep' = {
     replication: storageReplication
     isPrivate: privateNetworking
     evidenceDays: evidenceDays
+    answersReporters: answersReporters
     auditWorkspaceId: storageAudit ? workspaceId : ''
   }
 }
@@ -311,6 +342,7 @@ module access 'modules/access.bicep' = {
     hostStorageName: names.hostStorage
     dataStorageName: names.dataStorage
     applicationInsightsName: names.applicationInsights
+    answersReporters: answersReporters
     operatorsGroupId: operatorsGroupId
     pipelinesGroupId: pipelinesGroupId
     administratorsGroupId: administratorsGroupId
@@ -354,6 +386,7 @@ module alerts 'modules/alerts.bicep' = {
     quotaPer15Min: quotaPer15Min
     quotaPerDay: quotaPerDay
     verdictDeadlineHours: verdictDeadlineHours
+    answersReporters: answersReporters
   }
 }
 

@@ -25,6 +25,11 @@ param defenderAlerts = any(valueOr(readEnvironmentVariable('DEFENDER_ALERTS', ''
 param huntingQuery = readEnvironmentVariable('HUNTING_QUERY', '')
 param huntingCategory = any(valueOr(readEnvironmentVariable('HUNTING_CATEGORY', ''), 'phishing'))
 
+param reporterFeedback = any(valueOr(readEnvironmentVariable('REPORTER_FEEDBACK', ''), 'off'))
+param feedbackMailbox = readEnvironmentVariable('FEEDBACK_MAILBOX', '')
+param feedbackLanguage = valueOr(readEnvironmentVariable('FEEDBACK_LANGUAGE', ''), 'en')
+param feedbackSimulations = any(valueOr(readEnvironmentVariable('FEEDBACK_SIMULATIONS', ''), 'off'))
+
 param pausedFunctions = any(partsOf(readEnvironmentVariable('PAUSED_FUNCTIONS', '')))
 
 param pythonVersion = any(valueOr(readEnvironmentVariable('PYTHON_VERSION', ''), '3.13'))

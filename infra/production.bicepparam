@@ -14,6 +14,9 @@ param simulationMarks = '@Microsoft.KeyVault(SecretUri=https://contoso-secops.va
 param submissionMode = 'live'
 param userSubmissions = 'on'
 
+param reporterFeedback = 'received,verdict'
+param feedbackMailbox = 'phish-answers@contoso.com'
+
 param operatorsGroupId = '6d3f0a14-5f0e-4c8e-9a57-2b1f6c0d7e11'
 param pipelinesGroupId = '0b9a4c2e-7d31-4f6a-8e25-c4d1a7f3b922'
 param administratorsGroupId = 'e27c5b98-1a4d-4b70-b6f3-5d8e9f0a1c33'

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .adapters.system_clock import SystemClock
 from .domain.planner import Limits
 from .domain.tenant import Tenant
-from .ports import BlobStore, Ports, SourcePorts
+from .ports import AnswerMails, BlobStore, Ports, SourcePorts
 from .settings import Settings, StorageAccess
 from .stores.already_at_microsoft import AlreadyAtMicrosoft
 from .stores.campaigns import CampaignStore
@@ -29,7 +29,7 @@ from .stores.quota import QuotaStore
 from .stores.renewals import Renewals
 from .stores.replays import Replays
 from .stores.statistics import StatisticsStore, UpkeepStore
-from .stores.worklist import Worklist
+from .stores.worklist import AnswersDue, Worklist
 from .usecases.arrivals.collect import CollectReports
 from .usecases.arrivals.destination import ReportDestination
 from .usecases.arrivals.folder_reports import FolderParts
@@ -63,10 +63,14 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueServiceClient
 
     from .adapters.graph.transport import GraphTransport
+    from .bootstrap_answers import Answering
 
 TABLES = ("outcomes", "outcomelog", "statistics", "worklist", "items", "runstate")
 QUEUES = ("manual-submissions", "manual-submissions-poison", "submissions", "submissions-poison")
 CONTAINERS = ("submission-content", "evidence", "rejected-messages")
+FEEDBACK_QUEUES = ("notifications", "notifications-poison")
+FEEDBACK_CONTAINERS = ("feedback-texts",)
+"""There, and reached for, only where reporters are answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,18 @@ class App:
     """Not a use case: whether an administrator has asked for the doctor, which stands above all of these."""
     heartbeats: Heartbeats
     """No use case either: what the timers leave behind of their runs."""
+    answering: Answering | None = None
+    """None where reporters are not answered."""
+
+
+def queue_names(settings: Settings) -> tuple[str, ...]:
+    """The queues of the data account that the settings call for."""
+    return (*QUEUES, *(FEEDBACK_QUEUES if settings.answers_reporters else ()))
+
+
+def container_names(settings: Settings) -> tuple[str, ...]:
+    """The containers of the data account that the settings call for."""
+    return (*CONTAINERS, *(FEEDBACK_CONTAINERS if settings.answers_reporters else ()))
 
 
 def build(settings: Settings, ports: Ports) -> App:
@@ -119,6 +135,7 @@ def build(settings: Settings, ports: Ports) -> App:
         ),
         examinations=Examinations(ports.tables["runstate"], ports.clock),
         heartbeats=Heartbeats(ports.tables["runstate"], ports.clock, limits(settings)),
+        answering=_answering(settings, ports, parts),
     )
 
 
@@ -138,7 +155,7 @@ class _Parts:
 
 def _parts(settings: Settings, ports: Ports) -> _Parts:
     outcomes = OutcomeStore(ports.tables["outcomes"], ports.tables["outcomelog"], ports.clock)
-    ledger = Ledger(outcomes, Worklist(ports.tables["worklist"]))
+    ledger = Ledger(outcomes, Worklist(ports.tables["worklist"], _answers_due(settings)))
     quota = QuotaStore(ports.tables["worklist"], ports.clock)
     items = ItemStore(ports.tables["items"], ports.clock)
     store = CampaignStore(ports.tables["items"])
@@ -156,8 +173,35 @@ def _parts(settings: Settings, ports: Ports) -> _Parts:
     )
 
 
+def is_answering(settings: Settings) -> bool:
+    """Whether reporters are told. In a rehearsal nothing reaches Microsoft, so there is nothing to tell."""
+    return settings.answers_reporters and settings.submission_mode == "live"
+
+
+def _answers_due(settings: Settings) -> AnswersDue | None:
+    if not is_answering(settings):
+        return None
+    from .bootstrap_answers import answer_places  # noqa: PLC0415
+
+    return answer_places(settings, tenant(settings))
+
+
+def _answering(settings: Settings, ports: Ports, parts: _Parts) -> Answering | None:
+    if not is_answering(settings) or ports.answers is None:
+        return None
+    from .bootstrap_answers import answering  # noqa: PLC0415
+
+    return answering(settings, tenant(settings), ports, ports.answers, parts.ledger)
+
+
 def _reader(settings: Settings, ports: Ports, parts: _Parts) -> ReportReader:
-    rules = ReadingRules(tenant(settings), settings.max_submission_bytes, settings.simulation_marks, settings.is_local)
+    rules = ReadingRules(
+        tenant(settings),
+        settings.max_submission_bytes,
+        settings.simulation_marks,
+        settings.is_local,
+        settings.feedback_mailbox if is_answering(settings) else None,
+    )
     return ReportReader(
         rules,
         mail=ports.mail,
@@ -301,13 +345,15 @@ async def connect(settings: Settings, resources: AsyncExitStack) -> Ports:
     if settings.submissions_storage.connection_string is not None:
         from .adapters.storage import make_missing  # noqa: PLC0415
 
-        await make_missing(clients.tables, clients.queues, clients.blobs, TABLES, QUEUES, CONTAINERS)
+        names = (TABLES, queue_names(settings), container_names(settings))
+        await make_missing(clients.tables, clients.queues, clients.blobs, *names)
     return Ports(
-        **_storage(clients),
+        **_storage(settings, clients),
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=SystemClock(),
         sources=_source_ports(settings, transport),
+        answers=answer_mails(settings, transport),
     )
 
 
@@ -340,6 +386,15 @@ def _source_ports(settings: Settings, transport: GraphTransport) -> SourcePorts 
     from .bootstrap_sources import source_ports  # noqa: PLC0415
 
     return source_ports(transport)
+
+
+def answer_mails(settings: Settings, transport: GraphTransport) -> AnswerMails | None:
+    """The mailbox that answers leave from; None where none are sent, and then its code is not imported either."""
+    if not settings.answers_reporters:
+        return None
+    from .adapters.graph.answer_mails import GraphAnswerMails  # noqa: PLC0415
+
+    return GraphAnswerMails(transport, settings.feedback_mailbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,11 +431,13 @@ async def open_storage(
     return ServiceClients(tables, queues, blobs)
 
 
-def _storage(clients: ServiceClients) -> dict[str, Any]:
+def _storage(settings: Settings, clients: ServiceClients) -> dict[str, Any]:
     from .adapters.storage import AzureBlobs, AzureQueue, AzureTable  # noqa: PLC0415
 
     return {
         "tables": {name: AzureTable(clients.tables.get_table_client(name)) for name in TABLES},
-        "queues": {name: AzureQueue(clients.queues.get_queue_client(name)) for name in QUEUES},
-        "containers": {name: AzureBlobs(clients.blobs.get_container_client(name)) for name in CONTAINERS},
+        "queues": {name: AzureQueue(clients.queues.get_queue_client(name)) for name in queue_names(settings)},
+        "containers": {
+            name: AzureBlobs(clients.blobs.get_container_client(name)) for name in container_names(settings)
+        },
     }

@@ -261,6 +261,25 @@ class HuntingQueries(Protocol):
         """
 
 
+class AnswerMails(Protocol):
+    """The mailbox that answers leave from, through Graph v1.0. Every method may raise any `GraphError`."""
+
+    async def send(self, mime: bytes) -> None:
+        """Send a mail, whole as it is in MIME form, once, never repeated by a library.
+
+        Returns when Exchange has taken it, which says nothing of its delivery. Raises `AnswerLost` when it may have
+        been sent all the same, as it may have been after `Throttled`; `Refused` when this mail never will be, and
+        `NotAllowed` for what is the mailbox's fault.
+        """
+
+    async def sent(self, mark: str, since: datetime) -> bool:
+        """Whether Sent Items hold a mail of since then with that mark: in its Message-ID, or in its text.
+
+        A mark is `answer-` and 40 hex digits. The Message-ID is `<MARK@domain>`, and the mark stands once in the text
+        as a word of its own. Complete, or an error is raised; a mail stands there some time after it was sent.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePorts:
     """The sources beside the mailbox."""
@@ -282,3 +301,5 @@ class Ports:
     clock: Clock
     sources: SourcePorts | None = None
     """None where only mailboxes are read, as in most stand-ins."""
+    answers: AnswerMails | None = None
+    """None where reporters are not answered."""

@@ -85,6 +85,10 @@ class Settings:
     verdict_deadline_hours: int
     max_submission_bytes: int
     evidence_days: int
+    reporter_feedback: Literal["off", "verdict", "received,verdict"]
+    feedback_mailbox: str
+    feedback_language: str
+    feedback_simulations: Literal["off", "on"]
     simulation_marks: OwnMarks
     user_submissions: Literal["off", "on"]
     defender_alerts: Literal["off", "on"]
@@ -104,6 +108,11 @@ class Settings:
         """Whether any source beside the mailbox is switched on."""
         return "on" in (self.user_submissions, self.defender_alerts) or bool(self.hunting_query)
 
+    @property
+    def answers_reporters(self) -> bool:
+        """Whether reporters are told what became of their reports."""
+        return self.reporter_feedback != "off"
+
     @classmethod
     def load(cls, mapping: Mapping[str, str]) -> Settings:
         """The settings in `mapping`, for example `os.environ`; empty values count as missing, others are ignored.
@@ -117,7 +126,7 @@ class Settings:
             for name, (parse, default) in _RULES.items()
         }
         storage = _storage_access(given, problems)
-        problems += _storage_problems(given) + _reserve_problems(values)
+        problems += _storage_problems(given) + _reserve_problems(values) + _feedback_problems(values)
         if problems:
             raise SettingsError(tuple(problems))
         return cls(submissions_storage=storage, **values)
@@ -214,6 +223,20 @@ def _mailbox(value: str) -> ReportingMailbox:
     return ReportingMailbox(address(name) or name, folder or "inbox")
 
 
+def _sending_mailbox(value: str) -> str:
+    """The mailbox that answers come from; the empty text where none are sent."""
+    if value and not is_address(value):
+        raise ValueError("must be one mail address")
+    return address(value) or value
+
+
+def _language(value: str) -> str:
+    """A language tag (RFC 5646) of a language and perhaps a script or a region."""
+    if not re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}", value):
+        raise ValueError("must be a language tag such as en or pt-BR")
+    return value
+
+
 def _domains(value: str) -> frozenset[str]:
     domains = [part.strip().lower() for part in value.split(",")]
     if not all(map(is_domain, domains)):
@@ -270,6 +293,10 @@ _RULES: Mapping[str, tuple[Callable[[str], object], str | None]] = {
     "VERDICT_DEADLINE_HOURS": (_integer(1, 720), "72"),
     "MAX_SUBMISSION_BYTES": (_integer(1, 3_000_000), "3000000"),
     "EVIDENCE_DAYS": (_integer(1, 365), "30"),
+    "REPORTER_FEEDBACK": (_word("off", "verdict", "received,verdict"), "off"),
+    "FEEDBACK_MAILBOX": (_sending_mailbox, ""),
+    "FEEDBACK_LANGUAGE": (_language, "en"),
+    "FEEDBACK_SIMULATIONS": (_word("off", "on"), "off"),
     "SIMULATION_MARKS": (read_own_marks, ""),
     "USER_SUBMISSIONS": (_word("off", "on"), "off"),
     "DEFENDER_ALERTS": (_word("off", "on"), "off"),
@@ -314,3 +341,9 @@ def _reserve_problems(values: Mapping[str, Any]) -> list[str]:
         return []
     reserves = "QUOTA_RESERVED_FOR_PEOPLE and QUOTA_RESERVED_FOR_URGENT"
     return [f"{reserves} together must be less than QUOTA_PER_15_MIN: other rows would never get a slot"]
+
+
+def _feedback_problems(values: Mapping[str, Any]) -> list[str]:
+    if values["reporter_feedback"] in {None, "off"} or values["feedback_mailbox"] != "":
+        return []
+    return ["FEEDBACK_MAILBOX is missing: answers to reporters need a mailbox to come from"]

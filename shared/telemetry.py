@@ -50,6 +50,7 @@ FIELDS = {
     "failed": "rows that were given up after retries",
     "false_negatives": "rows that claim bad mail was delivered",
     "false_positives": "rows that claim good mail was blocked",
+    "file": "the name of a file in the container `feedback-texts`",
     "found": "`True` or `False`",
     "function": "the name of the function",
     "kind": "`email`, `url` or `file`",
@@ -77,6 +78,7 @@ FIELDS = {
     "settled": "rows with a final verdict",
     "skipped": "rows that were rightly not submitted",
     "source": "`user_submissions`, `defender_alerts` or `hunting_query`",
+    "stage": "what a reporter is told of: `received` or `verdict`",
     "state": "the row's `State`",
     "status": "the HTTP status of Graph's or storage's answer; absent where no answer came",
     "submission_id": "the row's id in the table `outcomes`",
@@ -266,6 +268,41 @@ class Event(enum.Enum):
         logging.WARNING,
         "error where",
         "the table `statistics` could not be brought up to date; tried again within the hour, nothing is left out",
+    )
+    NOTIFIED = (
+        logging.INFO,
+        "submission_id stage seconds",
+        "a reporter was told; `seconds` since the answer became due",
+    )
+    NOTIFICATION_LOST = (
+        logging.WARNING,
+        "submission_id stage status code request_id",
+        "an answer to a reporter may have been sent or not; it is looked up half an hour later, before anything else",
+    )
+    NOTIFICATION_UNDELIVERABLE = (
+        logging.WARNING,
+        "submission_id stage status code request_id",
+        "a reporter cannot be told: Exchange refused the mail, or nothing came of it in a week",
+    )
+    NOTIFICATIONS_PAUSED = (
+        logging.WARNING,
+        "seconds status code request_id",
+        "FEEDBACK_MAILBOX may not send: no answer leaves for `seconds`; after 401 to 404, check grant and address",
+    )
+    NOTIFICATIONS_UNREAD = (
+        logging.WARNING,
+        "status code request_id",
+        "the mails that FEEDBACK_MAILBOX sent could not be read; lost answers are looked up at the next run",
+    )
+    NOTIFICATIONS_FAILED = (
+        logging.ERROR,
+        "error where",
+        "giving answers their turns failed; submissions went on, and it is tried again at the next run",
+    )
+    FEEDBACK_TEXT_UNUSABLE = (
+        logging.ERROR,
+        "file on reason",
+        "the text `on` of a `file` in the container feedback-texts breaks a rule; the shipped text stands in",
     )
     RUN_FINISHED = (
         logging.INFO,

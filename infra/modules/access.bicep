@@ -15,6 +15,9 @@ param dataStorageName string
 @description('Application Insights component that the app writes to.')
 param applicationInsightsName string
 
+@description('Whether reporters are answered.')
+param answersReporters bool
+
 @description('Object id of the Entra group that asks for submissions; empty grants nothing.')
 param operatorsGroupId string
 
@@ -70,7 +73,39 @@ var roleIds = {
   'Storage Table Data Reader': '76199698-9eea-4c19-bc75-cec21354c6b6'
 }
 
-@description('Every grant.')
+@description('Grants that only answers to reporters need.')
+var feedbackGrants Grant[] = [
+  {
+    who: 'app'
+    role: 'Storage Queue Data Contributor'
+    scope: 'queue'
+    name: 'notifications'
+    reason: 'The app adds whom to answer; the host takes, gives back and deletes it'
+  }
+  {
+    who: 'app'
+    role: 'Storage Queue Data Contributor'
+    scope: 'queue'
+    name: 'notifications-poison'
+    reason: 'The host moves answers here that failed every time, and takes them to note it in their rows'
+  }
+  {
+    who: 'app'
+    role: 'Storage Blob Data Reader'
+    scope: 'container'
+    name: 'feedback-texts'
+    reason: 'Read the texts of answers that replace the shipped ones'
+  }
+  {
+    who: 'operators'
+    role: 'Storage Blob Data Contributor'
+    scope: 'container'
+    name: 'feedback-texts'
+    reason: 'Upload texts of answers'
+  }
+]
+
+@description('Every other grant.')
 var grants Grant[] = [
   // The host's own storage.
   {
@@ -249,7 +284,10 @@ var principals = {
 }
 
 @description('The rows for somebody who is there.')
-var present = filter(grants, grant => grant.who == 'app' || !empty(groupIds[?grant.who]))
+var present = filter(
+  concat(grants, answersReporters ? feedbackGrants : []),
+  grant => grant.who == 'app' || !empty(groupIds[?grant.who])
+)
 @description('What each of them says. Azure takes a role at a scope once for each principal, and one group may play two parts.')
 var said = map(present, grant => [groupIds[?grant.who] ?? grant.who, grant.role, grant.scope, grant.name])
 @description('Those rows, without what an earlier one says already.')

@@ -1,4 +1,4 @@
-// One log alert per row of `rules`: whoever wants to know what is watched reads that array.
+// One log alert per row of `rules`, and of `feedbackRules`: whoever wants to know what is watched reads these arrays.
 //
 // The queries stand in ../queries and hold no limit: each tells a number, and the row says above which number it is an
 // alert. Severity: 0 it stands still, 1 somebody must act today, 2 somebody must act soon, 3 worth a look.
@@ -30,6 +30,9 @@ param quotaPerDay int
 
 @description('Hours after which a row without a verdict expires.')
 param verdictDeadlineHours int
+
+@description('Whether reporters are answered.')
+param answersReporters bool
 
 @description('Minutes without a finished run after which a timer counts as silent: several times the slowest schedule.')
 @minValue(10)
@@ -84,7 +87,7 @@ type rule = {
 @description('The query that every other begins with.')
 var events = loadTextContent('../queries/_events.kql')
 
-@description('What is watched, the whole of it.')
+@description('What is watched everywhere.')
 var rules rule[] = [
   {
     name: 'silent'
@@ -280,7 +283,7 @@ var rules rule[] = [
     window: 'PT2H'
     resolves: false
     quiet: 'PT1H'
-    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless somebody has it replayed.'
+    says: 'A queue message failed five times. Its row has ended as failed, so nothing is submitted for it unless somebody has it replayed. An answer to a reporter, whose `queue` is notifications-poison, is tried again by itself.'
     first: 'Find the exception of that time (`failures`), repair its cause, then replay its row: `submissions replay`.'
   }
   {
@@ -379,8 +382,43 @@ var rules rule[] = [
   }
 ]
 
+@description('What is watched only where reporters are answered.')
+var feedbackRules rule[] = [
+  {
+    name: 'untold'
+    title: 'Reporters could not be told'
+    severity: 2
+    query: loadTextContent('../queries/answers.kql')
+    measure: 'answers'
+    above: 5
+    per: 'event'
+    only: ['notification_undeliverable']
+    every: 'PT1H'
+    window: 'PT6H'
+    resolves: false
+    quiet: 'PT5H'
+    says: 'More than five answers in six hours were refused for good, or came to nothing in a week. Their rows say `undeliverable` in ReporterTold; what was submitted is not touched.'
+    first: 'Read `said` in the query\'s result. One address that is gone is a matter of its owner; many have a common cause, such as a rule of yours that blocks the mailbox.'
+  }
+  {
+    name: 'answers-rest'
+    title: 'Answers to reporters rest'
+    severity: 2
+    query: loadTextContent('../queries/answers.kql')
+    measure: 'failing_quarters'
+    above: 2
+    per: 'event'
+    only: ['notifications_paused', 'notifications_unread', 'notifications_failed']
+    every: 'PT15M'
+    window: 'PT1H'
+    resolves: true
+    says: 'In most of the last hour no answer left, as FEEDBACK_MAILBOX may not send or is throttled, or what it sent could not be read. The answers wait for up to a week; submissions go on.'
+    first: 'Run the doctor: it tells whether the mailbox is there and may send. 429 passes by itself, unless somebody else sends from it.'
+  }
+]
+
 resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
-  for rule in rules: {
+  for rule in concat(rules, answersReporters ? feedbackRules : []): {
     name: '${namePrefix}-${rule.name}'
     location: location
     tags: tags

@@ -24,16 +24,17 @@ param isPrivate bool
 @maxValue(365)
 param evidenceDays int
 
+@description('Whether reporters are answered.')
+param answersReporters bool
+
 @description('Workspace that is told who read, wrote and deleted what; empty for none.')
 param auditWorkspaceId string
 
 @description('Each work queue has its poison queue declared: the app may not make one, and without it a message that always fails would circle for a week.')
-var queueNames = [
-  'manual-submissions'
-  'manual-submissions-poison'
-  'submissions'
-  'submissions-poison'
-]
+var queueNames = concat(
+  ['manual-submissions', 'manual-submissions-poison', 'submissions', 'submissions-poison'],
+  answersReporters ? ['notifications', 'notifications-poison'] : []
+)
 
 @description('Tables, by the names that the code has for them.')
 var tableNames = [
@@ -55,6 +56,9 @@ var containers = [
   // Long enough for a quarter's review of what operators got wrong; the app never deletes one.
   { name: 'rejected-messages', days: 90 }
 ]
+
+@description('Containers, by the names that the code has for them. Texts of answers are no mail: they stay.')
+var containerNames = concat(map(containers, container => container.name), answersReporters ? ['feedback-texts'] : [])
 
 resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
   name: name
@@ -114,8 +118,8 @@ resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
     }
 
     resource blobContainers 'containers' = [
-      for container in containers: {
-        name: container.name
+      for name in containerNames: {
+        name: name
         properties: { publicAccess: 'None' }
       }
     ]

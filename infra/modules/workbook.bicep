@@ -112,6 +112,12 @@ var charts chart[] = [
     empty: 'No message failed every attempt.'
   }
   {
+    title: 'What kept answers from reporters'
+    query: loadTextContent('../queries/answers.kql')
+    shown: 'table'
+    empty: 'Nothing kept an answer from a reporter.'
+  }
+  {
     title: 'Functions that fail'
     query: loadTextContent('../queries/failures.kql')
     shown: 'table'

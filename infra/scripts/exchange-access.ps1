@@ -1,6 +1,6 @@
 <#
 .SYNOPSIS
-Lets the app read the reporting mailboxes and no other mailbox, by RBAC for Applications in Exchange Online.
+Lets the app read the reporting mailboxes, and answer from one mailbox, and open no other, by RBAC for Applications.
 
 .DESCRIPTION
 It makes three things, each only where it is absent, and then asks Exchange whether they do what they should:
@@ -8,6 +8,10 @@ It makes three things, each only where it is absent, and then asks Exchange whet
   1. a service principal in Exchange that points to the managed identity's enterprise application in Entra;
   2. a management scope that holds exactly the reporting mailboxes;
   3. an assignment of the role "Application Mail.Read" to the app, for that scope.
+
+With -FeedbackMailbox, for the setting REPORTER_FEEDBACK, it makes a second scope that holds that mailbox alone, and
+assigns two roles for it: "Application Mail.Send" to answer reporters, and "Application Mail.Read" to look into its Sent
+Items where Graph's answer to a mail was lost. It must be a mailbox of its own.
 
 With -SecOpsMailbox the reporting mailboxes also become SecOps mailboxes in the advanced delivery policy: filters then
 take no action on what reaches them from outside, and Defender takes no report for a click in a phishing simulation.
@@ -52,6 +56,10 @@ stands for its mailbox, and a mailbox that is named twice counts once.
 .PARAMETER ControlMailbox
 Address of any other mailbox: the app must not be able to read it.
 
+.PARAMETER FeedbackMailbox
+Address of the mailbox that reporters are answered from: the value of the setting FEEDBACK_MAILBOX. Leave it out where
+REPORTER_FEEDBACK is off. -Undo takes these roles back with or without it.
+
 .PARAMETER SecOpsMailbox
 Also sets up the reporting mailboxes, or with -Undo takes them out, in the advanced delivery policy. A mailbox that has
 left the list is taken out of a policy that this script has made, and named where somebody else made the policy.
@@ -85,6 +93,7 @@ param(
     [Parameter(Mandatory)] [guid] $ObjectId,
     [Parameter(Mandatory)] [string[]] $ReportingMailbox,
     [Parameter(Mandatory)] [string] $ControlMailbox,
+    [string] $FeedbackMailbox,
     [switch] $SecOpsMailbox,
     [switch] $Undo,
     [switch] $Connect
@@ -97,6 +106,14 @@ $WhatIfPreference = $false # by pwsh -File the script shares its scope with Exch
 
 $label = "Defender Submissions $ObjectId" # 57 of the 64 characters that Exchange allows
 $role = 'Application Mail.Read'
+$sendLabel = "$label sends"
+$sendRole = 'Application Mail.Send'
+$findLabel = "$label finds"
+$grants = @( # every assignment that this script makes; two are for the mailbox that answers come from
+    @{ Name = $label; Role = $role; Scope = $label }
+    @{ Name = $sendLabel; Role = $sendRole; Scope = $sendLabel }
+    @{ Name = $findLabel; Role = $role; Scope = $sendLabel }
+)
 $policyName = 'SecOpsOverridePolicy' # Exchange knows one policy, and calls it so whatever name it is given
 $app = "$ObjectId (application $AppId)"
 $rights = 'the role group Organization Management'
@@ -123,10 +140,11 @@ function Read-Exchange([string] $Cmdlet, [scriptblock] $Read) {
     try { & $Read } catch { throw (Get-Failure $Cmdlet $_) }
 }
 
-# Plans a change. A block -Unless that returns a reason, when the turn comes, leaves the thing as it is.
-function Add-Step([string] $Cmdlet, [string] $Target, [scriptblock] $Change, [scriptblock] $Unless) {
+# Plans a change, made with what is given -With it. A block -Unless that returns a reason, when the turn comes, leaves the
+# thing as it is.
+function Add-Step([string] $Cmdlet, [string] $Target, [scriptblock] $Change, [scriptblock] $Unless, $With) {
     $text = "$Cmdlet on $Target"
-    $step = @{ Cmdlet = $Cmdlet; Target = $Target; Text = $text; Change = $Change; Unless = $Unless }
+    $step = @{ Cmdlet = $Cmdlet; Target = $Target; Text = $text; Change = $Change; Unless = $Unless; With = $With }
     $plan.Add([pscustomobject] $step)
 }
 
@@ -138,7 +156,7 @@ function Invoke-Plan {
         $reason = if ($step.Unless) { & $step.Unless }
         if ($reason) { Write-Warning "stays: $($step.Target), $reason" }
         elseif ($PSCmdlet.ShouldProcess($step.Target, $step.Cmdlet)) {
-            try { $null = & $step.Change } catch { throw (Get-Failure $step.Cmdlet $_) }
+            try { $null = & $step.Change $step.With } catch { throw (Get-Failure $step.Cmdlet $_) }
             $made.Add($step.Text)
             Write-Information "done: $($step.Text)"
         }
@@ -196,6 +214,9 @@ function Get-Assignment([string] $Role) {
     Read-Exchange 'Get-ManagementRoleAssignment' { Get-ManagementRoleAssignment -Role $Role } | Where-Object { $_ }
 }
 
+# The assignment that stands for one of `$grants`.
+function Get-Own($Grant) { @(Get-Assignment $Grant.Role | Where-Object { $_.Name -eq $Grant.Name })[0] }
+
 # What of advanced delivery is not about to be deleted. Without -SecOpsMailbox the account need not be allowed to read
 # it; then it is read where that can be done, to name what is left in it.
 function Get-Policy {
@@ -222,11 +243,11 @@ function Get-Grant([string] $Mailbox) {
 function Get-ForeignAssignment {
     $rows = Read-Exchange 'Test-ServicePrincipalAuthorization' {
         Test-ServicePrincipalAuthorization -Identity "$ObjectId"
-    } | Where-Object { $_ -and "$($_.AllowedResourceScope)" -ne $label }
+    } | Where-Object { $_ -and "$($_.AllowedResourceScope)" -notin $label, $sendLabel }
     foreach ($row in $rows) {
         $found = if ($row.RoleName) { Get-Assignment "$($row.RoleName)" }
         $found = $found | Where-Object {
-            $_.Name -ne $label -and "$($_.App) $($_.RoleAssignee) $($_.RoleAssigneeName)" -match "$ObjectId|$AppId"
+            $_.Name -notin $grants.Name -and "$($_.App) $($_.RoleAssignee) $($_.RoleAssigneeName)" -match "$ObjectId|$AppId"
         }
         "$($row.RoleName) in scope '$($row.AllowedResourceScope)', assignment '$($found.Name -join "', '")'"
     }
@@ -246,13 +267,15 @@ function Write-StayingAddress([string[]] $Address) {
 }
 
 function Invoke-Undo {
-    if ($assignment) {
-        Add-Step 'Remove-ManagementRoleAssignment' $label -Change {
-            Remove-ManagementRoleAssignment -Identity $label -Confirm:$false
+    foreach ($grant in $grants | Where-Object { Get-Own $_ }) {
+        Add-Step 'Remove-ManagementRoleAssignment' $grant.Name -With $grant.Name -Change {
+            Remove-ManagementRoleAssignment -Identity $args[0] -Confirm:$false
         }
     }
-    if ($scope) {
-        Add-Step 'Remove-ManagementScope' $label -Change { Remove-ManagementScope -Identity $label -Confirm:$false }
+    foreach ($name in $label, $sendLabel | Where-Object { $_ -in $scopes.Name }) {
+        Add-Step 'Remove-ManagementScope' $name -With $name -Change {
+            Remove-ManagementScope -Identity $args[0] -Confirm:$false
+        }
     }
     if ($pointer -and $pointer.DisplayName -eq $label) {
         Add-Step 'Remove-ServicePrincipal' $app -Change {
@@ -288,24 +311,63 @@ function Assert-Undone {
     }
     if ($pointer) { Get-ForeignAssignment | ForEach-Object { Write-Warning "stays: $_" } }
     $left = @(
-        if (Get-Assignment $role | Where-Object { $_.Name -eq $label }) { 'Remove-ManagementRoleAssignment' }
-        if (Get-Scope | Where-Object { $_.Name -eq $label }) { 'Remove-ManagementScope' }
+        if ($grants | Where-Object { Get-Own $_ }) { 'Remove-ManagementRoleAssignment' }
+        if (Get-Scope | Where-Object { $_.Name -in $label, $sendLabel }) { 'Remove-ManagementScope' }
         if ($pointer) { 'Remove-ServicePrincipal' }
     ) | Where-Object { $made -like "$_ *" }
     if ($left) { throw "Exchange reported no error, and still has what it should remove: $($left -join ', ')." }
     if ($made.Count) { Write-Information "Undone: $label" }
 }
 
-function Invoke-Grant($Control) {
-    $addresses = @($mailboxes | ForEach-Object { "$($_.PrimarySmtpAddress)" })
-    $filter = ($mailboxes | ForEach-Object { "Guid -eq '$($_.Guid)'" }) -join ' -or '
+# A filter that holds these mailboxes. An error where another scope has it, which Exchange would refuse.
+function Get-Filter([string] $Name, $Mailbox) {
+    $filter = ($Mailbox | ForEach-Object { "Guid -eq '$($_.Guid)'" }) -join ' -or '
     $same = @($scopes | Where-Object { (Get-FilterClause $_.RecipientFilter) -eq (Get-FilterClause $filter) })
-    if ($same -and $label -notin $same.Name) {
+    if ($same -and $Name -notin $same.Name) {
         throw @(
             "The management scope '$($same[0].Name)' holds the same mailboxes, and Exchange refuses a second such"
             "scope. If an earlier identity had it, run -Undo with that one's ids first. Nothing was changed."
         ) -join ' '
     }
+    $filter
+}
+
+# Plans that a scope holds exactly these mailboxes, and tells which it holds that are no longer meant.
+function Add-Scope([string] $Name, [string] $Filter, $Mailbox) {
+    $held = @($Mailbox | ForEach-Object { "$($_.PrimarySmtpAddress)" }) -join ', '
+    $found = @($scopes | Where-Object { $_.Name -eq $Name })[0]
+    if (-not $found) {
+        Add-Step 'New-ManagementScope' "$Name, for ${held}: $Filter" -With $Name, $Filter -Change {
+            New-ManagementScope -Name $args[0][0] -RecipientRestrictionFilter $args[0][1]
+        }
+    }
+    elseif ((Get-FilterClause $found.RecipientFilter) -eq (Get-FilterClause $Filter)) {
+        Write-Information "stands: management scope for $held"
+    }
+    else {
+        Get-Dropped $found $Mailbox
+        Add-Step 'Set-ManagementScope' "$Name, for ${held}: $Filter" -With $Name, $Filter -Change {
+            Set-ManagementScope -Identity $args[0][0] -RecipientRestrictionFilter $args[0][1]
+        }
+    }
+}
+
+# Plans the assignment of a role, where it does not stand.
+function Add-Assignment($Grant) {
+    if (Get-Own $Grant) {
+        Write-Information "stands: role $($Grant.Role)"
+        return
+    }
+    Add-Step 'New-ManagementRoleAssignment' "$($Grant.Name), $($Grant.Role)" -With $Grant -Change {
+        param($of)
+        New-ManagementRoleAssignment -Name $of.Name -App "$ObjectId" -Role $of.Role -CustomResourceScope $of.Scope
+    }
+}
+
+function Invoke-Grant($Control) {
+    $addresses = @($mailboxes | ForEach-Object { "$($_.PrimarySmtpAddress)" })
+    $filter = Get-Filter $label $mailboxes
+    $sendFilter = if ($feedback) { Get-Filter $sendLabel $feedback }
 
     # 1. The pointer. One that was made for another purpose does as well, and -Undo leaves it.
     if ($pointer) { Write-Information "stands: service principal $ObjectId" }
@@ -315,27 +377,15 @@ function Invoke-Grant($Control) {
         }
     }
 
-    # 2. The scope, which follows the list of mailboxes.
-    $dropped = @()
-    if (-not $scope) {
-        Add-Step 'New-ManagementScope' "$label, for $($addresses -join ', '): $filter" -Change {
-            New-ManagementScope -Name $label -RecipientRestrictionFilter $filter
-        }
+    # 2. The scopes, which follow the list of mailboxes. 3. The roles.
+    $dropped = @(Add-Scope $label $filter $mailboxes)
+    Add-Assignment $grants[0]
+    if ($feedback) {
+        $dropped += @(Add-Scope $sendLabel $sendFilter $feedback)
+        $grants[1..2] | ForEach-Object { Add-Assignment $_ }
     }
-    elseif ($same) { Write-Information "stands: management scope for $($addresses -join ', ')" }
-    else {
-        $dropped = @(Get-Dropped $scope $mailboxes)
-        Add-Step 'Set-ManagementScope' "$label, for $($addresses -join ', '): $filter" -Change {
-            Set-ManagementScope -Identity $label -RecipientRestrictionFilter $filter
-        }
-    }
-
-    # 3. The role.
-    if ($assignment) { Write-Information "stands: role $role" }
-    else {
-        Add-Step 'New-ManagementRoleAssignment' "$label, $role" -Change {
-            New-ManagementRoleAssignment -Name $label -App "$ObjectId" -Role $role -CustomResourceScope $label
-        }
+    elseif ($sendLabel -in $scopes.Name) {
+        Write-Warning "stays: the app may send mail, as -FeedbackMailbox once said. -Undo takes it back, with all else."
     }
 
     # Advanced delivery: the policy names the mailboxes, by their primary addresses, and the rule puts it to work.
@@ -373,10 +423,18 @@ function Invoke-Grant($Control) {
     else { Assert-Granted $addresses @($Control; $dropped) }
 }
 
-# 4. What Exchange makes of it. The app must be kept out of the control mailbox, and of what has left the list.
+# 4. What Exchange makes of it. The app must be kept out of the control mailbox, and of what has left the lists, and may
+# send from the mailbox of the answers alone.
 function Assert-Granted([string[]] $Address, $Other) {
-    $closed = @($Address | Where-Object { $role -notin @(Get-Grant $_ | ForEach-Object { "$($_.RoleName)" }) })
-    foreach ($one in $Address) { Write-Information "$one readable by the app: $($one -notin $closed)" }
+    $closed = @($Address | Where-Object { -not (Test-Granted $_ $role 'readable by the app') })
+    foreach ($one in $Address | Where-Object { Test-Granted $_ $sendRole 'sends the app''s mail' }) {
+        throw "The app has $sendRole on $one, which this script did not grant: remove that assignment."
+    }
+    if ($feedback) {
+        $from = "$($feedback.PrimarySmtpAddress)"
+        if (-not (Test-Granted $from $role 'readable by the app')) { $closed += $from }
+        $silent = -not (Test-Granted $from $sendRole 'sends the app''s mail')
+    }
     foreach ($one in $Other | ForEach-Object { "$($_.PrimarySmtpAddress)" }) {
         $open = @(Get-Grant $one | ForEach-Object { if ($_.RoleName) { $_.RoleName } else { 'a role without a name' } })
         Write-Information "$one readable by the app: $($open.Count -gt 0)"
@@ -384,9 +442,18 @@ function Assert-Granted([string[]] $Address, $Other) {
             throw "The app has $($open -join ', ') on $one, which this script did not grant: remove that assignment."
         }
     }
-    if ($closed) {
-        throw "The app could not read $($closed -join ', '). If this run has just granted it, run the script again."
-    }
+    $lacks = @(
+        if ($closed) { "The app could not read $($closed -join ', ')." }
+        if ($silent) { "The app could not send from $from." }
+    )
+    if ($lacks) { throw "$lacks If this run has just granted it, run the script again." }
+}
+
+# Whether the app has a role on a mailbox; tells it.
+function Test-Granted([string] $Address, [string] $Role, [string] $Means) {
+    $held = $Role -in @(Get-Grant $Address | ForEach-Object { "$($_.RoleName)" })
+    Write-Information "$Address ${Means}: $held"
+    $held
 }
 
 $needed = @(
@@ -420,6 +487,7 @@ try {
     foreach ($name in $names | Where-Object { $SecOpsMailbox -or -not $Undo }) {
         $mailboxes += @(Resolve-Mailbox $name $problems | Where-Object { $_.Guid -notin $mailboxes.Guid })
     }
+    $feedback = if ($FeedbackMailbox -and -not $Undo) { Resolve-Mailbox $FeedbackMailbox $problems }
     if ($Undo) { $problems | ForEach-Object { Write-Warning "$_ (it is looked for as it is written)" } }
     else {
         $control = Resolve-Mailbox $ControlMailbox $problems
@@ -427,13 +495,14 @@ try {
         if ($control.Guid -in $mailboxes.Guid) {
             throw "$ControlMailbox is a reporting mailbox. Name one that the app must not read."
         }
+        if ($feedback -and $feedback.Guid -in @($mailboxes.Guid; $control.Guid)) {
+            throw "$FeedbackMailbox is another mailbox of this run too. Answers need one of their own. Nothing was changed."
+        }
     }
 
     # What the tenant has.
     $pointer = @(Get-Pointer)[0]
     $scopes = @(Get-Scope)
-    $scope = @($scopes | Where-Object { $_.Name -eq $label })[0]
-    $assignment = @(Get-Assignment $role | Where-Object { $_.Name -eq $label })[0]
     $policy = @(Get-Policy)[0]
     $ours = $policy.Comment -eq $label
     $secOps = @($policy.SentTo | Where-Object { $_ } | ForEach-Object { "$_" })

@@ -13,7 +13,7 @@ JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE75
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer; `effect` is the id of the submission it created, `throttle` the limit that refused it."""
+    """One answer; `effect` is the id of the submission or the mail it created, `throttle` the limit that refused it."""
 
     status: int
     body: bytes = b""

@@ -14,6 +14,7 @@ from local.graph_simulator.hunting_api import HuntingLimits, HuntingQuery, Hunti
 from local.graph_simulator.instants import Clock
 from local.graph_simulator.mail_delta import MailTraps
 from local.graph_simulator.mail_item import MailItem
+from local.graph_simulator.outbox import SendTraps, SentMail
 from local.graph_simulator.quota import QuotaLimits
 from local.graph_simulator.request_log import RequestLog, RequestRecord
 from local.graph_simulator.simulation import Simulation
@@ -33,6 +34,7 @@ COMMANDS = (
     "end_outage",
     "expire_delta_links",
     "list_hunting_queries",
+    "list_sent_mails",
     "list_submissions",
     "mark_read",
     "move",
@@ -48,6 +50,7 @@ COMMANDS = (
     "set_mail_traps",
     "set_quota_limits",
     "set_report_destination",
+    "set_send_traps",
     "set_source_access",
     "set_submission_traps",
     "set_usual_verdicts",
@@ -68,9 +71,9 @@ class LocalControl:
     log: RequestLog
     clock: Clock
 
-    def add_mailbox(self, address: str, *, app_may_read: bool = True) -> str:
+    def add_mailbox(self, address: str, *, app_may_read: bool = True, app_may_send: bool = False) -> str:
         """Return the user id of a mailbox, new or known."""
-        return self.simulation.tenant.add_mailbox(address, app_may_read=app_may_read)
+        return self.simulation.tenant.add_mailbox(address, app_may_read=app_may_read, app_may_send=app_may_send)
 
     def deliver(self, mailbox: str, item: MailItem, folder: str = "inbox") -> str:
         """Put a mail into a folder and return its immutable id."""
@@ -103,6 +106,15 @@ class LocalControl:
     def set_mail_traps(self, traps: MailTraps) -> None:
         """Replace what the mail API does to its clients."""
         self.simulation.mail.traps = traps
+
+    def set_send_traps(self, traps: SendTraps) -> None:
+        """Replace what Exchange does with mail that is sent; what is under way leaves as it would have."""
+        self.simulation.outbox.traps = traps
+
+    def list_sent_mails(self) -> tuple[SentMail, ...]:
+        """Return the mails that have left by now, oldest first."""
+        self.simulation.outbox.settle(self.clock())
+        return self.simulation.outbox.sent
 
     def set_submission_traps(self, traps: SubmissionTraps) -> None:
         """Replace what the submission API does to its clients."""
@@ -193,6 +205,7 @@ class LocalControl:
     def reset(self) -> None:
         """Forget all that was put in and all that happened; traps, limits and access go back to the defaults."""
         self.simulation.tenant.reset()
+        self.simulation.outbox.clear()
         self.simulation.desk.clear()
         self.simulation.alerts.clear()
         self.simulation.hunting.clear()
@@ -201,6 +214,7 @@ class LocalControl:
         self.faults.clear()
         self.log.clear()
         self.set_mail_traps(MailTraps())
+        self.set_send_traps(SendTraps())
         self.set_submission_traps(SubmissionTraps())
         self.set_quota_limits(QuotaLimits())
         self.set_alert_traps(AlertTraps())

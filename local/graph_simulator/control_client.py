@@ -15,6 +15,7 @@ from local.graph_simulator.faults import Fault
 from local.graph_simulator.hunting_api import HuntingLimits, HuntingQuery, HuntingRow
 from local.graph_simulator.mail_delta import MailTraps
 from local.graph_simulator.mail_item import MailItem
+from local.graph_simulator.outbox import SendTraps, SentMail
 from local.graph_simulator.quota import QuotaLimits
 from local.graph_simulator.request_log import RequestRecord
 from local.graph_simulator.source_access import Access, Source
@@ -30,6 +31,7 @@ _TEXT = TypeAdapter(str)
 _NUMBER = TypeAdapter(int)
 _NOTHING = TypeAdapter[None](None)
 _SUBMISSIONS = TypeAdapter(tuple[Submission, ...])
+_SENT_MAILS = TypeAdapter(tuple[SentMail, ...])
 _QUERIES = TypeAdapter(tuple[HuntingQuery, ...])
 _RECORDS = TypeAdapter(tuple[RequestRecord, ...])
 
@@ -55,9 +57,10 @@ class SimulatorControl:
         if self._session is not None:
             await self._session.close()
 
-    async def add_mailbox(self, address: str, *, app_may_read: bool = True) -> str:
+    async def add_mailbox(self, address: str, *, app_may_read: bool = True, app_may_send: bool = False) -> str:
         """Return the user id of a mailbox, new or known."""
-        return await self._run(_TEXT, "add_mailbox", address=address, app_may_read=app_may_read)
+        rights = {"app_may_read": app_may_read, "app_may_send": app_may_send}
+        return await self._run(_TEXT, "add_mailbox", address=address, **rights)
 
     async def deliver(self, mailbox: str, item: MailItem, folder: str = "inbox") -> str:
         """Put a mail into a folder and return its immutable id."""
@@ -90,6 +93,14 @@ class SimulatorControl:
     async def set_mail_traps(self, traps: MailTraps) -> None:
         """Replace what the mail API does to its clients."""
         await self._run(_NOTHING, "set_mail_traps", traps=traps)
+
+    async def set_send_traps(self, traps: SendTraps) -> None:
+        """Replace what Exchange does with mail that is sent; what is under way leaves as it would have."""
+        await self._run(_NOTHING, "set_send_traps", traps=traps)
+
+    async def list_sent_mails(self) -> tuple[SentMail, ...]:
+        """Return the mails that have left by now, oldest first."""
+        return await self._run(_SENT_MAILS, "list_sent_mails")
 
     async def set_submission_traps(self, traps: SubmissionTraps) -> None:
         """Replace what the submission API does to its clients."""

@@ -42,6 +42,7 @@ _BAD_QUERY = "ErrorInvalidUrlQuery"
 _ORDERED = frozenset({"ge", "gt", "le", "lt"})
 _LIST_FIELDS = {
     "receivedDateTime": FieldRule("instant", _ORDERED | {"eq"}),
+    "sentDateTime": FieldRule("instant", _ORDERED | {"eq"}),
     "internetMessageId": FieldRule("text", frozenset({"eq"})),
     "subject": FieldRule("text", frozenset({"eq"})),
     "isRead": FieldRule("boolean", frozenset({"eq"})),
@@ -228,6 +229,7 @@ def _read_fields(message: StoredMessage) -> Callable[[str], FieldValue]:
     item = message.item
     values: dict[str, FieldValue] = {
         "receivedDateTime": item.received_at,
+        "sentDateTime": item.received_at,
         "internetMessageId": item.internet_message_id,
         "subject": item.subject,
         "isRead": message.is_read,

@@ -10,14 +10,15 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-_OVER_CONTROL = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", extra="forbid")
+OVER_CONTROL = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", extra="forbid")
+"""How a value with bytes in it goes over the control connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemAttachment:
     """A mail attached as an Outlook item: no content type, no contentBytes, `mime` only through `$value`."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _OVER_CONTROL
+    __pydantic_config__: ClassVar[ConfigDict] = OVER_CONTROL
 
     name: str
     mime: bytes
@@ -27,7 +28,7 @@ class ItemAttachment:
 class FileAttachment:
     """An attached file; also an .eml or .msg that a third-party button attached as one."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _OVER_CONTROL
+    __pydantic_config__: ClassVar[ConfigDict] = OVER_CONTROL
 
     name: str
     content_type: str
@@ -39,7 +40,7 @@ class FileAttachment:
 class ReferenceAttachment:
     """A link to a file in the cloud: it has no bytes."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _OVER_CONTROL
+    __pydantic_config__: ClassVar[ConfigDict] = OVER_CONTROL
 
     name: str
     url: str
@@ -55,7 +56,7 @@ class MailItem:
     `body` is the text a client gets that prefers text; without `body_html` the other form is made from it.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _OVER_CONTROL
+    __pydantic_config__: ClassVar[ConfigDict] = OVER_CONTROL
 
     from_address: str
     subject: str

@@ -59,7 +59,7 @@ _PROPERTIES: Mapping[str, Callable[[StoredMessage], object]] = {
     "isDeliveryReceiptRequested": lambda _: False,
     "isReadReceiptRequested": lambda _: False,
     "isRead": lambda message: message.is_read,
-    "isDraft": lambda _: False,
+    "isDraft": lambda message: message.folder.display_name == "Drafts",
     "webLink": lambda message: f"https://outlook.office365.com/owa/?ItemID={message.regular_id}",
     "inferenceClassification": lambda _: "focused",
     "body": lambda message: {"contentType": "html", "content": _read_html(message.item)},

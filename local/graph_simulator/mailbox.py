@@ -93,9 +93,10 @@ class Folder:
 class Mailbox:
     """One user's mailbox. Folders are created on first use by their well-known or display name."""
 
-    def __init__(self, address: str, *, app_may_read: bool = True) -> None:
+    def __init__(self, address: str, *, app_may_read: bool = True, app_may_send: bool = False) -> None:
         self.address = address
         self.app_may_read = app_may_read
+        self.app_may_send = app_may_send
         self.user_id = str(uuid5(NAMESPACE_URL, f"user/{address.lower()}"))
         self._folders: dict[str, Folder] = {}
         self._by_id: dict[str, StoredMessage] = {}

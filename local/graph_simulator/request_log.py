@@ -14,9 +14,10 @@ from datetime import datetime
 class RequestRecord:
     """One request.
 
-    `status` is None where the connection was cut instead of answered; `effect` is the id of the submission the request
-    created, whether or not the client learnt of it; `throttle` names the limit behind a 429 (`tenant_15_min`,
-    `tenant_24_h`, `item_15_min`, `item_24_h`, `hunting_1_min`, `mailbox_concurrency`); `fault` names the fault
+    `status` is None where the connection was cut instead of answered; `effect` is the id of the submission, or of the
+    mail, that the request created, whether or not the client learnt of it; `throttle` names the limit behind a 429
+    (`tenant_15_min`, `tenant_24_h`, `item_15_min`, `item_24_h`, `hunting_1_min`, `mailbox_concurrency`,
+    `mailbox_1_min`); `fault` names the fault
     that was played. `headers` has the lower-case names of those in `LOGGED_HEADERS` that were sent.
     """
 

@@ -1,6 +1,6 @@
 """The simulated service without a network: one call in, one answer out.
 
-It joins the tenant and the four APIs and says which of them the app may use. Given the same calls at the same instants
+It joins the tenant and the five APIs and says which of them the app may use. Given the same calls at the same instants
 it gives the same answers.
 """
 
@@ -14,6 +14,8 @@ from local.graph_simulator.call import GraphCall
 from local.graph_simulator.hunting_api import HuntingApi
 from local.graph_simulator.mail_api import MailApi
 from local.graph_simulator.mail_delta import MailTraps
+from local.graph_simulator.outbox import Outbox
+from local.graph_simulator.send_api import SendApi
 from local.graph_simulator.source_access import SourceAccess
 from local.graph_simulator.submission import Submission
 from local.graph_simulator.submission_api import SubmissionApi
@@ -32,11 +34,13 @@ class Simulation:
     ) -> None:
         self.tenant = tenant
         self.mail = MailApi(tenant, mail)
+        self.outbox = Outbox(tenant)
         self.desk = SubmissionDesk(tenant, read_base_url, submissions)
         self.alerts = AlertApi(tenant, AlertTraps())
         self.hunting = HuntingApi()
         self.access = SourceAccess()
         self._submission_api = SubmissionApi(self.desk, tenant)
+        self._send_api = SendApi(tenant, self.outbox)
 
     def submit_as_user(self, report: UserSubmission, now: datetime) -> Submission:
         """Accept a user's report to Microsoft, and raise its alert if they do. Raises RefusedError (400)."""
@@ -50,6 +54,7 @@ class Simulation:
         if call.target.version not in _VERSIONS:
             raise RefusedError(400, "BadRequest", f"Invalid version: {call.target.version}.")
         self.access.require(call)
+        self.outbox.settle(call.at)
         match call.target.names:
             case ("security", "threatsubmission", *_):
                 return self._submission_api.answer(call)
@@ -57,6 +62,8 @@ class Simulation:
                 return self.alerts.answer(call)
             case ("security", "runhuntingquery" | "microsoft.graph.security.runhuntingquery"):
                 return self.hunting.answer(call)
+            case ("users", _, "sendmail" | "microsoft.graph.sendmail"):
+                return self._send_api.answer(call)
             case ("users", _, _, *_):
                 return self.mail.answer(call)
         raise unknown_segment(call.target.segments[0] if call.target.segments else "")

@@ -39,12 +39,16 @@ class SimulatedTenant:
         self._mailboxes: dict[str, Mailbox] = {}
         self._delta_generation = 0
 
-    def add_mailbox(self, address: str, *, app_may_read: bool = True) -> str:
-        """Return the user id of a mailbox, new or known. Where the app may not read, Graph answers 403."""
+    def add_mailbox(self, address: str, *, app_may_read: bool = True, app_may_send: bool = False) -> str:
+        """Return the user id of a mailbox, new or known. Where the app may not read, or not send, Graph answers 403.
+
+        A known one gets the right to send, if that is asked for, and else stays as it is.
+        """
         mailbox = self._mailboxes.get(address.lower())
         if mailbox is None:
-            mailbox = Mailbox(address, app_may_read=app_may_read)
+            mailbox = Mailbox(address, app_may_read=app_may_read, app_may_send=app_may_send)
             self._mailboxes[address.lower()] = self._mailboxes[mailbox.user_id] = mailbox
+        mailbox.app_may_send |= app_may_send
         return mailbox.user_id
 
     def add_folder(self, mailbox: str, name: str) -> None:

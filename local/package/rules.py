@@ -58,7 +58,14 @@ EXPECTED_OF_PACKAGES = (
     "/*.dist-info/licenses/",  # a licence goes where its code goes
     "/*.dist-info/LICENSE*",
 )
-EXPECTED_OF_REPO = ("/function_app.py", "/host.json", "/requirements.txt", "/shared/**/*.py", "/shared/**/*.json")
+EXPECTED_OF_REPO = (
+    "/function_app.py",
+    "/host.json",
+    "/requirements.txt",
+    "/shared/**/*.py",
+    "/shared/**/*.json",
+    "/shared/texts/*.toml",
+)
 
 
 def rule_for(path: str) -> Rule | None:

@@ -28,7 +28,7 @@ _STEPS = """1. Microsoft Graph, as Privileged Role Administrator (--what-if show
 
    infra/scripts/exchange-access.ps1 -Connect -SecOpsMailbox -AppId {client_id} `
      -ObjectId {principal_id} `
-     -ReportingMailbox '{mailboxes}' -ControlMailbox 'SOMEBODY_ELSE'
+     -ReportingMailbox '{mailboxes}' -ControlMailbox 'SOMEBODY_ELSE'{feedback}
 """
 
 
@@ -44,9 +44,13 @@ def wanted_by(settings: Mapping[str, str]) -> frozenset[str]:
 def how_to_grant(identity: Identity, wanted: Iterable[str], settings: Mapping[str, str]) -> str:
     """Return the commands of both administrators, with the ids filled in."""
     options = "".join(f" {option}" for source, option in _OPTIONS.items() if source in wanted)
-    mailboxes = settings.get("REPORTING_MAILBOXES") or "MAILBOXES"
+    is_answering = settings.get("REPORTER_FEEDBACK", "off") not in {"", "off"}
     return _STEPS.format(
-        principal_id=identity.principal_id, client_id=identity.client_id, options=options, mailboxes=mailboxes
+        principal_id=identity.principal_id,
+        client_id=identity.client_id,
+        options=options,
+        mailboxes=settings.get("REPORTING_MAILBOXES") or "MAILBOXES",
+        feedback=f" `\n     -FeedbackMailbox '{settings.get('FEEDBACK_MAILBOX', '')}'" if is_answering else "",
     )
 
 

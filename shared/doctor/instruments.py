@@ -9,13 +9,21 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from ..adapters.graph.mail import GraphMail
-from ..adapters.storage import AzureTable
+from ..adapters.storage import AzureBlobs, AzureTable
 from ..adapters.system_clock import SystemClock
-from ..bootstrap import CONTAINERS, QUEUES, TABLES, ServiceClients, open_credential, open_graph, open_storage
+from ..bootstrap import (
+    TABLES,
+    ServiceClients,
+    container_names,
+    open_credential,
+    open_graph,
+    open_storage,
+    queue_names,
+)
 from ..bootstrap_sources import source_ports
 from ..settings import Settings
 from .ports import Instruments
-from .probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe
+from .probes import ContainerProbe, CredentialTokens, HttpWeb, QueueProbe, TableProbe, TextProbe
 
 
 async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Instruments:
@@ -32,9 +40,10 @@ async def open_instruments(settings: Settings, resources: AsyncExitStack) -> Ins
         mail=GraphMail(transport),
         sources=source_ports(transport),
         service_urls=tuple(str(service.url) for service in (clients.queues, clients.tables, clients.blobs)),
-        queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in QUEUES],
+        queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in queue_names(settings)],
         tables=_tables(clients),
-        containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in CONTAINERS],
+        containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in container_names(settings)],
+        texts=TextProbe(AzureBlobs(clients.blobs.get_container_client("feedback-texts"))),
     )
 
 

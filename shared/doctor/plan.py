@@ -32,6 +32,10 @@ NAMES = (
     "user_submissions",
     "defender_alerts",
     "hunting",
+    "feedback_mailbox",
+    "feedback_send",
+    "feedback_others",
+    "feedback_texts",
     "queues",
     "tables",
     "containers",
@@ -74,6 +78,7 @@ def checks(settings: Settings, options: Options, tools: Instruments) -> Iterator
     yield from _ground(settings, tools)
     yield from _graph(settings, options, tools)
     yield from _sources(settings, tools)
+    yield from _feedback(settings, options, tools)
     yield from _storage(tools)
     yield from _effects(options, tools)
     yield from _learning(tools)
@@ -145,6 +150,26 @@ def _sources(settings: Settings, tools: Instruments) -> Iterator[Check]:
         yield Check("hunting", "run HUNTING_QUERY", hunt, _IN_GRAPH)
 
 
+def _feedback(settings: Settings, options: Options, tools: Instruments) -> Iterator[Check]:
+    """Answers to reporters, where they are switched on."""
+    if not settings.answers_reporters:
+        return
+    from . import feedback_checks  # noqa: PLC0415
+
+    own = settings.feedback_mailbox
+    others = [box.address for box in settings.reporting_mailboxes]
+    others += [options.control_mailbox] if options.control_mailbox else []
+    others = list(dict.fromkeys(one for one in others if one.lower() != own.lower()))
+    look = partial(feedback_checks.mailbox, tools.mail, tools.clock, own)
+    send = partial(feedback_checks.sending, tools.graph, own)
+    refused = partial(feedback_checks.other_senders, tools.graph, others)
+    read = partial(feedback_checks.texts, tools.texts, settings.feedback_language)
+    yield Check("feedback_mailbox", f"read what {own} sent", look, _IN_GRAPH)
+    yield Check("feedback_send", f"ask for the right to send from {own}", send, ("feedback_mailbox",))
+    yield Check("feedback_others", f"the same for {', '.join(others) or 'nobody'}", refused, _IN_GRAPH)
+    yield Check("feedback_texts", f"texts of answers in {settings.feedback_language}", read, _IN_STORAGE)
+
+
 def _storage(tools: Instruments) -> Iterator[Check]:
     kinds = (
         ("queues", tools.queues, _QUEUE_ROLE),
@@ -159,7 +184,7 @@ def _effects(options: Options, tools: Instruments) -> Iterator[Check]:
     """What leaves nothing behind; the pipelines' tables are not among it."""
     tables = [table for table in tools.tables if table.name in PRIVATE_TABLES]
     containers = [container for container in tools.containers if container.name in WRITTEN_CONTAINERS]
-    move = "put and delete a message in both poison queues"
+    move = "put and delete a message in each poison queue"
     release = "put, give back and delete a message in each queue"
     row = f"insert, merge, delete in {_names(tables)}"
     blob = f"write, delete in {_names(containers)}"

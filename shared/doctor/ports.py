@@ -67,6 +67,18 @@ class Graph(Protocol):
     async def get_json(self, operation: str, path_or_link: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """The JSON object that a GET answers. Raises any `GraphError`."""
 
+    async def post(
+        self,
+        operation: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        content_type: str,
+        attempt_id: str,
+    ) -> object:
+        """The answer to a POST. Raises any `GraphError`."""
+
 
 class Tokens(Protocol):
     """Whatever gives out the app's tokens."""
@@ -92,6 +104,13 @@ class Store(Protocol):
         """
 
 
+class Texts(Protocol):
+    """The container of the texts of answers."""
+
+    async def get(self, name: str, limit_bytes: int) -> bytes | None:
+        """A text, or None; see `BlobStore`. Raises `StorageRefusedError`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
     """Everything outside, as the doctor looks at it. `service_urls` are the three services of the data account."""
@@ -106,3 +125,4 @@ class Instruments:
     queues: Sequence[Store]
     tables: Sequence[Store]
     containers: Sequence[Store]
+    texts: Texts

@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from ..adapters.graph.connections import GraphConnections
 from ..adapters.graph.identity import LOCAL_TOKEN
-from ..adapters.storage import AzureTable
+from ..adapters.storage import AzureBlobs, AzureTable
 from ..domain.errors import StorageError
 from ..ports import Delete, Insert, Merge
 from .ports import Effects, NoAnswerError, NoTokenError, Reply, StorageRefusedError, Tokens
@@ -181,6 +181,18 @@ class ContainerProbe:
     async def _delete(self) -> None:
         with refusals():
             await self._client.delete_blob(self._blob)
+
+
+class TextProbe:
+    """The `Texts` port over a container."""
+
+    def __init__(self, blobs: AzureBlobs) -> None:
+        self._blobs = blobs
+
+    async def get(self, name: str, limit_bytes: int) -> bytes | None:
+        """A text; see the port."""
+        with refusals():
+            return await self._blobs.get(name, limit_bytes)
 
 
 @contextmanager

@@ -190,5 +190,8 @@ class Outcome:
     """Changes of state or verdict so far, 1 for the first state; 0 for a row from before they were counted."""
     changed_at: datetime | None = None
     disputes: str | None = None
+    reporter_told: str | None = None
+    """What the reporter was told last, `received` or `verdict`, or `undeliverable`: a fact, no change of state."""
+    reporter_told_at: datetime | None = None
     previous_state: State | None = None
     """The state before the last change: what the row's event tells. A private column, so that anyone can write it."""

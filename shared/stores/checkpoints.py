@@ -40,8 +40,9 @@ class Listing:
 class Checkpoint:
     """How far a folder was read.
 
-    `resume` is where its change feed goes on (None: from the beginning) and `saved_at` when every row before was whole
-    (None: never yet). `listed_at` and `listed_whole_at` are when its last lists began that were read to their end,
+    `resume` is where its change feed goes on (None: from the beginning), since `saved_at`. Every row from before
+    `whole_at` (None: never yet) is whole: the feed was read to its end then, whatever earlier runs left half done.
+    `listed_at` and `listed_whole_at` are when its last lists began that were read to their end,
     `listing` is the one under way. Until `rests_until` nothing is asked of the mailbox. `is_reading` marks a page whose
     reading began and did not end.
     """
@@ -53,6 +54,7 @@ class Checkpoint:
     listing: Listing | None = None
     rests_until: datetime | None = None
     is_reading: bool = False
+    whole_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class CheckpointStore:
         }
         times = {
             "SavedAt": checkpoint.saved_at,
+            "WholeAt": checkpoint.whole_at,
             "ListedAt": checkpoint.listed_at,
             "ListedWholeAt": checkpoint.listed_whole_at,
             "RestsUntil": checkpoint.rests_until,
@@ -213,6 +216,7 @@ def _checkpoint(row: Row) -> Checkpoint:
         _listing(row),
         _optional_time(row, "RestsUntil"),
         bool(row.entity.get("IsReading", False)),
+        _optional_time(row, "WholeAt"),
     )
 
 

@@ -5,7 +5,7 @@ A change is written in this order, and each step may be repeated:
     1   the row's own event, where the entry lags behind the row: a stopped process may have left it out
     2   the row, guarded by its ETag
     3   its event, under a key that follows from the row
-    4   its entry, as it was read, to where the row belongs now
+    4   its entry, as it was read, to where the row belongs now, or its answer in its entry's place
 
 So an event is in the feed before the row moves on, and an entry is never ahead of its row but for a slot just given.
 Whoever stops in between leaves an entry that lags; whoever meets it next files it anew. Use cases decide, the ledger
@@ -171,6 +171,7 @@ class Ledger:
         created = await self._outcomes.create([item.outcome for item in items])
         fresh = [_filed(item, stored) for item, stored in zip(items, created, strict=True) if stored is not None]
         await self._worklist.add([item for item in fresh if item.outcome.state in _BORN_WITH_AN_ENTRY])
+        await self._worklist.announce([item.outcome for item in fresh if item.outcome.state not in _BORN_WITH_AN_ENTRY])
         return created
 
     async def add(self, item: WorkItem, stored: Stored) -> None:
@@ -178,12 +179,14 @@ class Ledger:
         await self._outcomes.ensure_logged(stored.outcome)
         if _is_listed(stored.outcome):
             await self._worklist.add([_filed(item, stored)])
+        else:
+            await self._worklist.announce([stored.outcome])
 
     async def is_whole(self, stored: Stored) -> bool:
-        """Whether a row has gone on since it came in, or has its entry. Its event is made good."""
+        """Whether a row has gone on since it came in, or has its entry or what it owes. Its event is made good."""
         await self._outcomes.ensure_logged(stored.outcome)
         if stored.outcome.state not in _BORN_WITH_AN_ENTRY:
-            return True
+            return await self._worklist.is_announced(stored.outcome)
         return await self._worklist.find(stored.outcome) is not None
 
     async def ensure_logged(self, outcome: Outcome) -> None:
@@ -225,7 +228,7 @@ class Ledger:
         """
         after = _filed(item, stored, filed)
         if not _is_listed(stored.outcome):
-            await self._worklist.remove([item])
+            await self._worklist.end([(item, stored.outcome)])
             return True
         is_moved = await self._worklist.move(item, after, also)
         if not is_moved:
@@ -293,9 +296,9 @@ class Ledger:
             if _is_listed(done.outcome):
                 moves.append((step.item, _filed(step.item, done, step.filed)))
             else:
-                ended.append(step.item)
+                ended.append((step.item, done.outcome))
         await self._worklist.move_all(moves)
-        await self._worklist.remove(ended)
+        await self._worklist.end(ended)
         for step, done in zip(steps, stored, strict=True):
             if done is None:
                 await self.refile(step.item)

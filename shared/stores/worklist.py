@@ -9,13 +9,14 @@ transaction. The row key's first digit is the section:
     2-<id>                       in flight: dispatched or submitting
     3-<id>                       at Microsoft, or uncertain
     4-<holder>-<id>              covered by another row
+    6-…, 7-…, 8-answers          answers to reporters, where they are switched on (`answers`)
     9-<id>                       failed or rejected, kept for replay
 
 The invariants: an entry is only moved or removed as it was read (If-Match), and from its first move on the row has a
-pointer, moved with it in one transaction. An entry that nothing points at can only move where its row has no pointer,
-so one that comes back, because a library repeats a write whose answer was lost, goes nowhere and is dropped. What a row
-*is* stands in `outcomes`; an entry that lags behind it is filed anew by whoever meets it. Only `ledger` and `quota` use
-this module.
+pointer, moved with it in one transaction. An answer is put there by the step that makes it due. An entry that nothing
+points at can only move where its row has no pointer, so one that comes back, because a library repeats a write whose
+answer was lost, goes nowhere and is dropped. What a row *is* stands in `outcomes`; an entry that lags behind it is
+filed anew by whoever meets it. Only `ledger` and `quota` use this module.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from ..codecs.rows import read_snapshot, snapshot
 from ..domain import keys
@@ -148,15 +150,44 @@ class Holder:
     key: OutcomeKey | None
 
 
-class Worklist:
-    """Reads and writes entries; each entry is moved with its pointer, in one transaction."""
+class AnswersDue(Protocol):
+    """What rows owe their reporters."""
 
-    def __init__(self, table: Table) -> None:
+    def due(self, outcome: Outcome) -> list[Write]:
+        """What puts the answer in its place that a row, as it stands, owes; nothing where it owes none."""
+
+    def row_keys(self, outcome: Outcome) -> tuple[str, ...]:
+        """Where the answer of a row stands that owes one: first, or later."""
+
+
+class Worklist:
+    """Reads and writes entries; each entry is moved with its pointer, in one transaction.
+
+    `answers` is None where reporters are not answered.
+    """
+
+    def __init__(self, table: Table, answers: AnswersDue | None = None) -> None:
         self._table = table
+        self._answers = answers
 
     async def add(self, items: Sequence[WorkItem]) -> None:
         """Put new entries on the list; one that stands there already stays as it is."""
-        await write_groups([[Insert(_entity(item))] for item in items], self._written)
+        groups = [[Insert(_entity(item)), *self._answer(item.outcome)] for item in items]
+        await write_groups(groups, self._written)
+
+    async def announce(self, outcomes: Sequence[Outcome]) -> None:
+        """Put the answers on the list that rows without an entry owe; one that stands there stays as it is."""
+        groups = [answer for outcome in outcomes if (answer := self._answer(outcome))]
+        await write_groups(groups, self._written)
+
+    async def is_announced(self, outcome: Outcome) -> bool:
+        """Whether a row without an entry owes no answer, or has it on the list."""
+        places = self._answers.row_keys(outcome) if self._answers else ()
+        found = [await self._table.get(PARTITION, place) for place in places]
+        return not places or any(found)
+
+    def _answer(self, outcome: Outcome) -> list[Write]:
+        return self._answers.due(outcome) if self._answers else []
 
     async def find(self, outcome: Outcome) -> WorkItem | None:
         """The row's entry, wherever it stands.
@@ -278,6 +309,15 @@ class Worklist:
         """Move many entries on; those that are not as they were read any more stay as they are, doubles go."""
         for place in await write_groups([moved(before, after) for before, after in steps], self._written):
             await self.drop_double(steps[place][0])
+
+    async def end(self, ended: Sequence[tuple[WorkItem, Outcome]]) -> None:
+        """Take entries off whose rows are final, their answers in their places; those not as they were read stay."""
+        refused = await write_groups(
+            [[*removed(item), *self._answer(outcome)] for item, outcome in ended], self._written
+        )
+        for item, outcome in (ended[place] for place in refused):
+            if self._answer(outcome) and await self.is_announced(outcome):
+                await self._written(removed(item))
 
     async def remove(self, items: Sequence[WorkItem]) -> None:
         """Take entries off the list; those that are not as they were read any more stay."""

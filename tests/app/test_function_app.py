@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,8 @@ QUEUES = {
     "record_poison_manual": "manual-submissions-poison",
     "record_poison_submission": "submissions-poison",
 }
+ANSWERS = {"notify": "notifications", "record_poison_notification": "notifications-poison"}
+"""There only where reporters are told."""
 TIMERS = {
     "collect_reports": "%COLLECT_SCHEDULE%",
     "dispatch": "%DISPATCH_SCHEDULE%",
@@ -62,10 +65,27 @@ def test_the_seven_functions(indexed: dict[str, Any]) -> None:
     assert set(indexed["functions"]) == {*QUEUES, *TIMERS}
 
 
-@pytest.mark.parametrize(("name", "queue"), QUEUES.items())
-def test_a_queue_function(indexed: dict[str, Any], name: str, queue: str) -> None:
+@pytest.fixture(scope="module")
+def answering() -> dict[str, Any]:
+    """Return what a fresh process finds where reporters are told."""
+    done = run_with({**EXAMPLE, "REPORTER_FEEDBACK": "verdict", "FEEDBACK_MAILBOX": "answers@contoso.example"}, INDEX)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_answers_have_two_more_functions_and_cost_a_cold_start_nothing(
+    indexed: dict[str, Any], answering: dict[str, Any]
+) -> None:
+    """They are there only where reporters are told, and no module is imported for them before the first message."""
+    assert set(answering["functions"]) == {*QUEUES, *TIMERS, *ANSWERS}
+    assert answering["modules"] == indexed["modules"]
+
+
+@pytest.mark.parametrize(("name", "queue"), (QUEUES | ANSWERS).items())
+def test_a_queue_function(answering: dict[str, Any], name: str, queue: str) -> None:
     """It listens to its queue in the data account, and its message is bound as `str`: no body can fail before it."""
-    function = indexed["functions"][name]
+    function = answering["functions"][name]
     assert function["bindings"] == [
         {
             "direction": "IN",
@@ -119,6 +139,44 @@ def test_all_are_async_and_say_what_they_do(indexed: dict[str, Any]) -> None:
 def test_a_cold_start_imports_the_triggers_only(indexed: dict[str, Any], spared: str) -> None:
     """Indexing imports no client library: they are imported by the first invocation that needs them."""
     assert [name for name in indexed["modules"] if f"{name}.".startswith(f"{spared}.")] == []
+
+
+CONNECT = """
+import asyncio, json, os, sys
+from contextlib import AsyncExitStack
+from shared.bootstrap import connect
+from shared.settings import Settings
+
+async def main():
+    async with AsyncExitStack() as resources:
+        ports = await connect(Settings.load(os.environ), resources)
+        modules = [name for name in sys.modules if name.startswith("shared.")]
+        print(json.dumps({"modules": modules, "queues": [*ports.queues], "containers": [*ports.containers]}))
+
+asyncio.run(main())
+"""
+DEPLOYED = {
+    **{name: value for name, value in EXAMPLE.items() if name != "SubmissionsStorage"},
+    **{
+        f"SubmissionsStorage__{one}ServiceUri": f"https://a.{one}.core.windows.net"
+        for one in ("queue", "table", "blob")
+    },
+    "SubmissionsStorage__credential": "managedidentity",
+    "FEEDBACK_MAILBOX": "answers@contoso.example",
+}
+
+
+@pytest.mark.parametrize("switch", ["off", "verdict"])
+def test_answers_cost_nothing_where_they_are_off(switch: str) -> None:
+    """The first invocation then imports nothing of them, and reaches for no queue and no container of theirs."""
+    done = run_with({**DEPLOYED, "REPORTER_FEEDBACK": switch}, CONNECT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    is_on = switch != "off"
+    theirs = [name for name in found["modules"] if re.search(r"\banswer|notif|feedback", name)]
+    assert ("shared.adapters.graph.answer_mails" in theirs) == bool(theirs) == is_on
+    named = {*found["queues"], *found["containers"]} & {"notifications", "notifications-poison", "feedback-texts"}
+    assert len(named) == (3 if is_on else 0)
 
 
 def test_nothing_else_is_deployed() -> None:

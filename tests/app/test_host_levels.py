@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.setup import ROOT
-from tests.app.test_function_app import QUEUES, TIMERS
+from tests.app.test_function_app import ANSWERS, QUEUES, TIMERS
 from tests.infra.workspace import RECORDED, Row, recorded
 
 LOGGING: dict[str, Any] = json.loads((ROOT / "host.json").read_text())["logging"]
@@ -24,7 +24,7 @@ def passes(category: str, level: str) -> bool:
 def test_each_function_is_heard_and_nothing_else_is_named() -> None:
     """One level for the events of each indexed function; a name that is none would silence the one it was meant for."""
     users = {name: level for name, level in LEVELS.items() if name.endswith(".User")}
-    assert users == {f"Function.{name}.User": "Information" for name in (*QUEUES, *TIMERS)}
+    assert users == {f"Function.{name}.User": "Information" for name in (*QUEUES, *ANSWERS, *TIMERS)}
     assert set(LEVELS) - set(users) == {"default", "Azure.Core", "Function", "Host.Aggregator", "Host.Results"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES
+from shared.bootstrap import CONTAINERS, FEEDBACK_CONTAINERS, FEEDBACK_QUEUES, QUEUES, TABLES
 from shared.codecs.manual_message import RESERVED_NAMES, read_manual_message
 from shared.domain.lifecycle import FINAL_STATES, FIRST_STATES, TRANSITIONS, is_final
 from shared.domain.model import CoverReason, SkipReason, State
@@ -146,8 +146,8 @@ def test_the_stores_are_the_apps() -> None:
     listed = re.findall(r"^\| (tables|queues|containers) \| (.+) \|$", page("settings"), flags=re.MULTILINE)
     assert {kind: tuple(names(cell)) for kind, cell in listed} == {
         "tables": TABLES,
-        "queues": QUEUES,
-        "containers": CONTAINERS,
+        "queues": (*QUEUES, *FEEDBACK_QUEUES),
+        "containers": (*CONTAINERS, *FEEDBACK_CONTAINERS),
     }
 
 

@@ -16,7 +16,7 @@ from local.graph_simulator.faults import Fault, FaultKind, Scope, answer_status,
 from local.memory_storage import MemoryTable
 from local.sample_tenant import REPORTING_MAILBOX
 from shared.domain import keys
-from shared.domain.errors import Throttled
+from shared.domain.errors import AnswerLost, Gone, Throttled
 from shared.domain.model import State
 from shared.ports import BlobStore, Insert, MailSource, Replace, ReportPage, Table, Write
 from shared.stores.checkpoints import CheckpointStore
@@ -583,4 +583,46 @@ async def test_everything_that_was_deferred_ends_in_rows() -> None:
         rows = await rows_by_report(on)
         assert set(rows) == ids
         waiting = [row for row in await on.rows("worklist") if str(row["RowKey"]).startswith("1-")]
+        assert len(waiting) == 60
+
+
+async def test_a_feed_that_begins_anew_takes_no_row_for_whole_that_a_stop_left_half_done() -> None:
+    """The checkpoint was saved since, but for pages before it: what is looked at closely begins where all was read."""
+    async with stage() as on:
+        ids = {report(on, original(f"mail-{number}")) for number in range(60)}
+        inner, written = on.ports.tables["worklist"], list[int]()
+
+        async def write_all(writes: list[Write]) -> list[str]:
+            written.append(len(writes))
+            if sum(written) > 50:
+                raise ProcessStoppedError
+            return await inner.write_all(writes)
+
+        tables = {**on.ports.tables, "worklist": cast(Table, Around(inner, write_all=write_all))}
+        true_ports, on.ports = on.ports, replace(on.ports, tables=tables)
+        on.start_process()
+        on.ports = true_ports
+        with suppress(ProcessStoppedError):
+            await collect(on)
+        on.start_process()
+        assert len(await on.outcomes()) == 60, "the last rows stand, and lack their entries"
+        on.clock.advance(minutes=10)
+        true_mail = on.ports.mail
+
+        async def changes(mailbox: str, folder: str, resume: str | None) -> ReportPage:
+            if resume is not None:
+                asked.append(resume)
+                raise Gone("changes", 410) if len(asked) == 1 else AnswerLost("changes")
+            return await true_mail.changes(mailbox, folder, None)
+
+        asked = list[str]()
+        with_mail(on, changes=changes)
+        await collect(on)
+        assert len(asked) == 2, "the first page was read, the second was not"
+        on.clock.advance(minutes=10)
+        on.ports = replace(on.ports, mail=true_mail)
+        on.start_process()
+        await collect(on, times=3)
+        assert set(await rows_by_report(on)) == ids
+        waiting = [row for row in await on.rows("worklist") if str(row["RowKey"])[:2] in ("1-", "2-")]
         assert len(waiting) == 60

@@ -6,17 +6,19 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from local.graph_simulator.faults import Scope, answer_status
 from local.memory_storage import MemoryTable
 from shared.bootstrap import TABLES
-from shared.domain.model import State
-from shared.ports import Row, Write
+from shared.domain.model import Outcome, State
+from shared.ports import Replace, Row, Table, Write
+from tests.flow.test_reading import Around
 from tests.flow.test_stops import named
 from tests.support.replays import ask_again, replays
-from tests.support.reports import BEN, CARLA, original, report, submissions
+from tests.support.reports import BEN, CARLA, ask, original, report, submissions, url_request
 from tests.support.stage import Stage, assert_feed_is_whole, stage
 
 Choose = Callable[[Sequence[str]], str]
@@ -167,3 +169,46 @@ async def test_one_goes_in_any_order_of_their_calls(rival: str) -> None:
     for seed in range(60):
         with named(f"{rival}: seed {seed}"):
             await race(rival, at_random(seed))
+
+
+async def rejected(on: Stage) -> Outcome | None:
+    """A row that Microsoft has refused for good, if there is one."""
+    return next((row for row in await on.outcomes() if row.state is State.REJECTED), None)
+
+
+@pytest.mark.expects_error_log
+async def test_a_row_that_is_replayed_while_another_takes_its_place_does_not_wait_for_it() -> None:
+    """The other held the item and was stopped before its row said so: each would follow the other for ever."""
+    async with stage(is_busy=True) as on:
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
+        await ask(on, url_request("dock", requestId="first"), url_request("dock", requestId="second"))
+        inner = on.ports.tables["outcomes"]
+        is_broken = [True]
+
+        async def write_all(writes: list[Write]) -> list[str]:
+            goes = [one for one in writes if isinstance(one, Replace) and "holder_came_to_nothing" in str(one.entity)]
+            if goes and is_broken[0]:
+                raise RuntimeError("503")
+            return await inner.write_all(writes)
+
+        async def write(one: Write) -> str:
+            return (await write_all([one]))[0]
+
+        tables = {**on.ports.tables, "outcomes": cast(Table, Around(inner, write=write, write_all=write_all))}
+        true_ports, on.ports = on.ports, replace(on.ports, tables=tables)
+        on.start_process()
+        on.ports = true_ports
+        while (await rejected(on)) is None:
+            await on.round()
+            on.clock.advance(minutes=1)
+        await on.app.settle_outcomes.run()
+        by_id = {row.request_id: row for row in await on.outcomes()}
+        first, second = by_id["first"], by_id["second"]
+        assert (first.state, second.state) == (State.REJECTED, State.COVERED)
+        await ask_again(on, first)
+        await on.app.settle_outcomes.run()
+        is_broken[0] = False
+        rows = await on.finish(rows=len(await on.outcomes()))
+        assert {row.state for row in rows if row.request_id in ("first", "second")} == {State.SETTLED}
+        assert [one.request.url for one in submissions(on)].count("https://dock.lure.test/") == 1
+        assert_feed_is_whole(rows, await on.feed())

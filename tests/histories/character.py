@@ -12,6 +12,7 @@ from tests.histories.workers import Weather
 
 MAILBOX = "reports@contoso.example"
 OTHER_MAILBOX = "abuse@contoso.example"
+ANSWERS = "answers@contoso.example"
 WORKERS = 3
 
 
@@ -132,6 +133,12 @@ def _any_character(chance: random.Random) -> Character:
         is_campaign=is_on(0.3),
         unreadable_mailbox=is_on(0.2),
     )
+
+
+def answers(chance: random.Random) -> dict[str, str]:
+    """Whether reporters are told, and of what."""
+    told = chance.choice(("off", "verdict", "received,verdict"))
+    return {} if told == "off" else {"REPORTER_FEEDBACK": told, "FEEDBACK_MAILBOX": ANSWERS}
 
 
 def calm(settings: dict[str, str], *, arrivals: int = 0) -> Character:

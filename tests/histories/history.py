@@ -15,15 +15,16 @@ from datetime import timedelta
 from typing import Any
 
 from local.memory_storage import MemoryBlobs, MemoryTable
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES
+from shared.bootstrap import CONTAINERS, FEEDBACK_CONTAINERS, FEEDBACK_QUEUES, QUEUES, TABLES
 from shared.domain.model import OutcomeKey
 from shared.ports import Entity, Ports, ReportHead, SourcePorts
 from shared.settings import Settings
 from shared.stores.replays import ReplayRequest, Replays
-from tests.histories.character import Character, Focus, character, drawn
+from tests.histories.character import Character, Focus, answers, character, drawn
 from tests.histories.host import Failure, Habits, Host, HostQueue
 from tests.histories.items import OPERATORS, PEOPLE, Document, Item, Link, Mail
 from tests.histories.microsoft import Alerts, Delivered, Hour, Mailboxes, Microsoft
+from tests.histories.outbox import Outbox
 from tests.histories.virtual_time import VirtualTimeLoop, run
 from tests.histories.witness import WitnessedLog, WitnessedOutcomes
 from tests.histories.workers import Pace, Weather, Worker
@@ -79,10 +80,14 @@ class History:
         self.log = WitnessedLog()
         self.tables: dict[str, MemoryTable] = {name: MemoryTable() for name in TABLES}
         self.tables |= {"outcomes": self.outcomes, "outcomelog": self.log}
-        self.queues = {name: HostQueue(name, self.loop) for name in QUEUES}
-        self.containers = {name: MemoryBlobs(_TrueClock(self.loop)) for name in CONTAINERS}
+        self.queues = {name: HostQueue(name, self.loop) for name in (*QUEUES, *FEEDBACK_QUEUES)}
+        containers = (*CONTAINERS, *FEEDBACK_CONTAINERS)
+        self.containers = {name: MemoryBlobs(_TrueClock(self.loop)) for name in containers}
+        self.outbox = Outbox(self.loop, drawn(seed, "outbox"))
         self.pace = Pace(self.loop, drawn(seed, "pace"), self.character.weather, tells=tells)
-        self.settings = Settings.load({**settings_for("http://127.0.0.1:1", None), **self.character.settings})
+        answering = {} if given else answers(drawn(seed, "answers"))
+        known = settings_for("http://127.0.0.1:1", None) | self.character.settings | answering
+        self.settings = Settings.load(known)
         self.host = Host(
             self.loop,
             self._workers(),
@@ -156,6 +161,7 @@ class History:
             sources=SourcePorts(
                 user_submissions=self.microsoft, defender_alerts=Alerts(self.microsoft), hunting=self.microsoft
             ),
+            answers=self.outbox,
         )
         skews = [timedelta(seconds=skew) for skew in self.character.skews_s]
         return [Worker(f"w{number}", self.settings, ports, self.pace, skew) for number, skew in enumerate(skews)]
@@ -410,6 +416,7 @@ class History:
         self.microsoft.temper.fates = {}
         self.microsoft.temper.list_fails = self.microsoft.temper.mail_fails = 0.0
         self.microsoft.hours.clear()
+        self.outbox.become_quiet()
         self.pace.tables_down_until_s = 0.0
         self.quiet_since_s = self.loop.time()
         for number in range(200):
@@ -433,7 +440,12 @@ class History:
             return False
         if not self._wanted_user_submissions() <= {row.get("GraphSubmissionId") for row in rows}:
             return False
-        return all(row["State"] in FINAL for row in rows)
+        return all(row["State"] in FINAL for row in rows) and not self.answers_left()
+
+    def answers_left(self) -> list[str]:
+        """What still stands in the places of answers."""
+        keys = (str(row["RowKey"]) for row in self.tables["worklist"].rows())
+        return [key for key in keys if key[0] in "67"]
 
     def _wanted_user_submissions(self) -> set[str]:
         """Those that a source tells of which is switched on."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from shared.bootstrap import App
+from shared.codecs.notification_message import read_notification
 from shared.codecs.submission_message import UnreadableMessage, read_message
 from tests.histories.virtual_time import VirtualTimeLoop
 from tests.histories.workers import (
@@ -41,6 +42,8 @@ async def collect_reports(app: App) -> None:
 async def dispatch(app: App) -> None:
     """As the timer does it."""
     await app.dispatch.run()
+    if app.answering is not None:
+        await app.answering.pace.run()
 
 
 async def settle_outcomes(app: App) -> None:
@@ -58,6 +61,18 @@ async def intake_manual(app: App, body: str) -> None:
 async def submit(app: App, body: str) -> None:
     """As the queue's function does it."""
     await app.submit.run(read_message(body))
+
+
+async def notify(app: App, body: str) -> None:
+    """As the queue's function does it."""
+    if app.answering is not None:
+        await app.answering.notify.run(read_notification(body))
+
+
+async def record_poison_notification(app: App, body: str) -> None:
+    """As the queue's function does it."""
+    if app.answering is not None:
+        await app.answering.record_poison.run(body)
 
 
 async def record_poison_manual(app: App, body: str) -> None:
@@ -80,6 +95,8 @@ QUEUE_FUNCTIONS: dict[str, Callable[[App, str], Awaitable[object]]] = {
     "submissions": submit,
     "manual-submissions-poison": record_poison_manual,
     "submissions-poison": record_poison_submission,
+    "notifications": notify,
+    "notifications-poison": record_poison_notification,
 }
 
 

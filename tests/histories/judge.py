@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.domain.model import Category
+from shared.domain.answers import Stage, mark_of
+from shared.domain.model import Category, OutcomeKey
 from shared.domain.verdicts import judge as judge_words
 from shared.ports import Entity
 from tests.histories.history import FINAL, REPLAYABLE, History
@@ -59,6 +60,7 @@ def findings_of(history: History) -> list[Finding]:
         verdict.skipped_rows_are_at_microsoft,
         verdict.nothing_is_given_up_for_trouble,
         verdict.nothing_is_left_over,
+        verdict.reporters_are_told_once,
     )
     return [finding for check in checks for finding in check()]
 
@@ -394,9 +396,44 @@ class _Judge:
             if ids and not ids & kept:
                 states = [self.by_id[one]["State"] if one in self.by_id else "no row" for one in sorted(ids)]
                 yield Finding("worklist entry left over", f"{entry['RowKey']} {states}")
+        for key in self.history.answers_left():
+            yield Finding("answer left over", key)
         for row in self.history.tables["runstate"].rows():
             if row["PartitionKey"] == "replay":
                 yield Finding("replay request left over", str(row["RowKey"]))
+
+    # Answers.
+
+    def reporters_are_told_once(self) -> Iterator[Finding]:
+        """Each reporter whose row is settled has one mail with its verdict, one receipt at most; nobody else has."""
+        outbox, settings = self.history.outbox, self.history.settings
+        sent = Counter((one.mark, one.recipient) for one in outbox.left)
+        for (mark, _), count in sent.items():
+            if count > 1:
+                yield Finding("told twice", mark)
+        owed = {}
+        for row in self.rows:
+            if row["Source"] != "mailbox" or not settings.answers_reporters:
+                continue
+            key = OutcomeKey(str(row["PartitionKey"]), str(row["RowKey"]))
+            receipt, verdict = (mark_of(key, stage) for stage in (Stage.RECEIVED, Stage.VERDICT))
+            if "received" in settings.reporter_feedback and any(
+                s.state in ("pending", "covered") for s in self.steps[key.submission_id]
+            ):
+                owed[receipt, str(row["Reporter"])] = row
+            if row["State"] == "settled":
+                owed[verdict, str(row["Reporter"])] = row
+                yield from self._verdict_told(row, verdict)
+        for mark, recipient in sorted(sent.keys() - owed.keys()):
+            yield Finding("told whom nothing was owed", f"{mark} {recipient}")
+
+    def _verdict_told(self, row: Entity, mark: str) -> Iterator[Finding]:
+        is_told = any(one.mark == mark for one in self.history.outbox.left)
+        says = row.get("ReporterTold")
+        if not is_told and mark not in self.history.outbox.refused:
+            yield Finding("not told", f"{row['RowKey']}: the row says {says}")
+        elif says != ("verdict" if is_told else "undeliverable"):
+            yield Finding("wrong ReporterTold", f"{row['RowKey']}: {says}, told {is_told}")
 
 
 def _what_is_wrong(told: list[tuple[str, str | None]], truth: list[tuple[str, str | None]]) -> str:

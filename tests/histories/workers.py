@@ -181,6 +181,7 @@ class Process:
             mail=PacedPort("graph mail", ports.mail, self),
             submissions=PacedPort("graph submissions", ports.submissions, self),
             sources=self._sources(ports.sources) if ports.sources else None,
+            answers=PacedPort("graph answers", ports.answers, self) if ports.answers else None,
         )
 
     def _sources(self, sources: SourcePorts) -> SourcePorts:

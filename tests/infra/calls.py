@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, build
+from shared.bootstrap import TABLES, build, container_names, queue_names
 from shared.ports import Ports, SourcePorts
 from shared.settings import Settings
 
@@ -29,11 +29,11 @@ class Named:
 
 def calls_in_code(settings: Settings) -> set[Call]:
     """Each port of the storage with each method that is called on it, under these settings."""
-    app = build(settings, _named_ports())
+    app = build(settings, _named_ports(settings))
     return {(port.name, method) for owner, name, port in _holders(app) for method in _methods(type(owner), name)}
 
 
-def _named_ports() -> Ports:
+def _named_ports(settings: Settings) -> Ports:
     other: Any = object()
 
     def group(kind: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -41,12 +41,13 @@ def _named_ports() -> Ports:
 
     return Ports(
         tables=group("table", TABLES),
-        queues=group("queue", QUEUES),
-        containers=group("container", CONTAINERS),
+        queues=group("queue", queue_names(settings)),
+        containers=group("container", container_names(settings)),
         mail=other,
         submissions=other,
         clock=other,
         sources=SourcePorts(user_submissions=other, defender_alerts=other, hunting=other),
+        answers=other,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from local.graph_simulator import RequestRecord
 
-EXCHANGE_ROLE = "Application Mail.Read"
+EXCHANGE_ROLES = ("Application Mail.Read", "Application Mail.Send")
 _THREATS = "/beta/security/threatSubmission"
 _USER = "/v1.0/users/[^/]+"
 
@@ -27,7 +27,7 @@ class Method:
 
 _READ_THREATS = frozenset({"ThreatSubmission.Read.All", "ThreatSubmission.ReadWrite.All"})
 _WRITE_THREATS = frozenset({"ThreatSubmission.ReadWrite.All"})
-_READ_MAIL = frozenset({EXCHANGE_ROLE})
+_READ_MAIL = frozenset({EXCHANGE_ROLES[0]})
 METHODS = (
     Method("GET", f"{_THREATS}/(email|url|file)Threats", _READ_THREATS, "security-list-{email,url,file}threats"),
     Method("POST", f"{_THREATS}/(email|url|file)Threats", _WRITE_THREATS, "security-post-{email,url,file}threats"),
@@ -55,6 +55,7 @@ METHODS = (
     Method("GET", rf"{_USER}/messages(/[^/]+)?", _READ_MAIL, "user-list-messages, message-get"),
     Method("GET", rf"{_USER}/messages/[^/]+/attachments", _READ_MAIL, "message-list-attachments"),
     Method("GET", rf"{_USER}/messages/[^/]+/attachments/[^/]+/\$value", _READ_MAIL, "attachment-get"),
+    Method("POST", f"{_USER}/sendMail", frozenset({EXCHANGE_ROLES[1]}), "user-sendmail"),
 )
 IDS: Mapping[str, str] = {
     "ThreatSubmission.ReadWrite.All": "d72bdbf4-a59b-405c-8b04-5995895819ac",

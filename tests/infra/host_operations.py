@@ -5,10 +5,10 @@ Each line has its source. `SRC` names a file of the host's or its extensions' so
 
 from dataclasses import dataclass
 
-from shared.bootstrap import QUEUES
+from shared.bootstrap import FEEDBACK_QUEUES, QUEUES
 from tests.infra.operations import Operation, Resource
 
-WORK_QUEUES = ("manual-submissions", "submissions")
+WORK_QUEUES = ("manual-submissions", "submissions", "notifications")
 HOST = Resource("host")
 """The host names and makes its containers and tables by itself, so that its needs count at its whole account."""
 _LISTENER = (
@@ -56,7 +56,7 @@ class HostOperation:
 HOST_OPERATIONS = (
     *(
         HostOperation(Operation(name, Resource("data", "queue", queue)), source)
-        for queue in QUEUES  # a function listens to each of the four
+        for queue in (*QUEUES, *FEEDBACK_QUEUES)  # a function listens to each
         for name, source in _LISTENER
     ),
     *(

@@ -20,15 +20,17 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.graph_simulator import RequestRecord
 from local.graph_simulator.faults import Scope, answer_status, lose_answer
 from shared.adapters.storage import API_VERSION, AzureBlobs, AzureQueue, AzureTable
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, ServiceClients, build
+from shared.bootstrap import TABLES, ServiceClients, build, container_names, queue_names
+from shared.codecs.notification_message import NotificationMessage, write_notification
 from shared.codecs.submission_message import SubmissionMessage, read_message, write_message
 from shared.doctor.examination import examine
 from shared.doctor.findings import Mark
 from shared.doctor.instruments import open_instruments
 from shared.doctor.plan import Options, checks
 from shared.doctor.ports import Instruments
-from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe
+from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe, TextProbe
 from shared.doctor.rendering import as_json
+from shared.domain.answers import Stage as AnswerStage
 from shared.domain.lifecycle import is_final
 from shared.domain.model import OutcomeKey
 from shared.ports import Ports
@@ -39,6 +41,7 @@ from shared.stores.worklist import KEPT
 from tests.flow import test_sources, test_wire
 from tests.infra.calls import Call
 from tests.infra.operations import Operation, Sent, operations
+from tests.support.answers import BOTH, BOX
 from tests.support.replays import version
 from tests.support.reports import BEN, as_item, ask, email_request, original, report_with, url_request
 from tests.support.stage import Stage, StageClock, stage
@@ -47,7 +50,13 @@ REHEARSED = {"queue_poison", "queue_release", "table_write", "container_write"}
 """The doctor's lines that write."""
 _PART = re.compile(rb"^([A-Z]+) (\S+) HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)", re.MULTILINE)
 """One request of a transaction: its method, its URL and its headers."""
-EVERY_SOURCE = {"USER_SUBMISSIONS": "on", "DEFENDER_ALERTS": "on", "HUNTING_QUERY": test_sources.QUERY}
+EVERYTHING_ON = {
+    "USER_SUBMISSIONS": "on",
+    "DEFENDER_ALERTS": "on",
+    "HUNTING_QUERY": test_sources.QUERY,
+    "REPORTER_FEEDBACK": BOTH,
+    "FEEDBACK_MAILBOX": BOX,
+}
 
 
 @dataclass
@@ -116,8 +125,8 @@ async def recorded_stage(connection: str, settings: dict[str, Any]) -> AsyncIter
 
 
 async def live_through(connection: str) -> Recording:
-    """Everything that the app ever does, troubles and all, with every source switched on."""
-    settings = {**EVERY_SOURCE, "EVIDENCE_DAYS": "1"}  # so that the first settle renews the originals of open rows
+    """Everything that the app ever does, troubles and all, with every source and answers to reporters switched on."""
+    settings = {**EVERYTHING_ON, "EVIDENCE_DAYS": "1"}  # so that the first settle renews the originals of open rows
     async with recorded_stage(connection, settings) as (on, recording):
         test_sources.put_everything(on)
         await test_wire.put_everything(on)
@@ -140,7 +149,7 @@ async def live_through(connection: str) -> Recording:
 
 async def be_examined(connection: str) -> Recording:
     """Everything that the doctor ever does inside the app: asked for by an administrator, with leave to write."""
-    async with recorded_stage(connection, EVERY_SOURCE) as (on, recording):
+    async with recorded_stage(connection, EVERYTHING_ON) as (on, recording):
         await Examinations(on.ports.tables["runstate"], on.clock).ask(
             ExaminationRequest("1", on.clock.time, write=True)
         )
@@ -194,6 +203,9 @@ async def _record_poison(on: Stage, recording: Recording) -> None:
     recording.tables_are_away = True
     await on.app.record_poison_manual.run(request)
     await on.app.record_poison_submission.run(submission)
+    assert on.app.answering is not None
+    answer = NotificationMessage(OutcomeKey("20261123", some_id), AnswerStage.VERDICT, f"{0:013}")
+    await on.app.answering.record_poison.run(write_notification(answer))
     recording.tables_are_away = False
 
 
@@ -210,15 +222,15 @@ async def _recorded_ports(on: Stage, connection: str, recording: Recording) -> P
     clients = await _clients(on, connection, recording)
     made: dict[str, Any] = {
         **{f"table {name}": AzureTable(clients.tables.get_table_client(name)) for name in TABLES},
-        **{f"queue {name}": AzureQueue(clients.queues.get_queue_client(name)) for name in QUEUES},
-        **{f"container {name}": AzureBlobs(clients.blobs.get_container_client(name)) for name in CONTAINERS},
+        **{f"queue {name}": AzureQueue(clients.queues.get_queue_client(name)) for name in on.ports.queues},
+        **{f"container {name}": AzureBlobs(clients.blobs.get_container_client(name)) for name in on.ports.containers},
     }
     noted = {name: Noted(name, port, recording.calls) for name, port in made.items()}
     return replace(
         on.ports,
         tables={name: noted[f"table {name}"] for name in TABLES},
-        queues={name: noted[f"queue {name}"] for name in QUEUES},
-        containers={name: noted[f"container {name}"] for name in CONTAINERS},
+        queues={name: noted[f"queue {name}"] for name in on.ports.queues},
+        containers={name: noted[f"container {name}"] for name in on.ports.containers},
     )
 
 
@@ -226,9 +238,10 @@ async def _recorded_instruments(on: Stage, connection: str, recording: Recording
     clients = await _clients(on, connection, recording)
     return replace(
         await open_instruments(on.settings, on.resources),
-        queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in QUEUES],
+        queues=[QueueProbe(clients.queues.get_queue_client(name)) for name in queue_names(on.settings)],
         tables=[TableProbe(name, AzureTable(clients.tables.get_table_client(name))) for name in TABLES],
-        containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in CONTAINERS],
+        containers=[ContainerProbe(clients.blobs.get_container_client(name)) for name in container_names(on.settings)],
+        texts=TextProbe(AzureBlobs(clients.blobs.get_container_client("feedback-texts"))),
     )
 
 

@@ -65,6 +65,11 @@ def failing(minutes_ago: float) -> list[Row]:
     return [told(Event.MAILBOX_UNREACHABLE, minutes_ago, mailbox="2b6788c8440d", status=403, code="ErrorAccessDenied")]
 
 
+def resting(minutes_ago: float) -> list[Row]:
+    """Return a mailbox that may not send."""
+    return [told(Event.NOTIFICATIONS_PAUSED, minutes_ago, seconds=900, status=403, code="ErrorAccessDenied")]
+
+
 def deferred(minutes: float) -> list[Row]:
     """Return a report that could not be read for so long."""
     return [told(Event.REPORT_DEFERRED, ago, submission_id="a" * 32, status=503) for ago in (1, 1 + minutes)]
@@ -130,6 +135,16 @@ CASES: dict[str, tuple[list[Row], list[Row], set[str]]] = {
         {"submission_refused"},
     ),
     "unknown-result": (many(1, Event.EXPIRED), many(1, Event.UNKNOWN_RESULT), {"unknown_result"}),
+    "untold": (
+        many(5, Event.NOTIFICATION_UNDELIVERABLE, stage="verdict", status=400, code="ErrorInvalidRecipients"),
+        many(6, Event.NOTIFICATION_UNDELIVERABLE, stage="verdict", status=400, code="ErrorInvalidRecipients"),
+        {"notification_undeliverable"},
+    ),
+    "answers-rest": (
+        many(9, Event.NOTIFICATION_UNDELIVERABLE, stage="verdict") + resting(1) + resting(17),
+        resting(1) + resting(17) + resting(33),
+        {"notifications_paused"},
+    ),
     "failures": (failed(5), failed(6), {"submit"}),
 }
 """For each alert: rows that are at its limit, rows beyond it, and what it is raised for then."""

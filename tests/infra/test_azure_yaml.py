@@ -238,6 +238,15 @@ def test_after_provisioning_the_grants_are_printed(clone: Clone, system: str) ->
 
 
 @systems
+def test_where_reporters_are_answered_their_mailbox_is_granted_too(clone: Clone, system: str) -> None:
+    """With its address; otherwise the command says nothing of it."""
+    assert "-FeedbackMailbox" not in clone.run("postprovision", system).stdout
+    clone.environment.update({"REPORTER_FEEDBACK": "verdict", "FEEDBACK_MAILBOX": "answers@contoso.com"})
+    ran = clone.run("postprovision", system)
+    assert "-ControlMailbox 'SOMEBODY_ELSE' `\n     -FeedbackMailbox 'answers@contoso.com'\n" in ran.stdout
+
+
+@systems
 def test_the_first_azd_up_stops_before_it_publishes_and_the_second_does_not(clone: Clone, system: str) -> None:
     """Without grants nothing is laid out for azd; with them it is the package, whole, and at last all is listed."""
     first = clone.run("predeploy", system)

@@ -1,10 +1,12 @@
 """The predicted deployments: storage that holds what the code names, hardened; an app without keys; names that fit."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES
+from shared.bootstrap import CONTAINERS, TABLES, container_names, queue_names
+from shared.settings import Settings
 from tests.infra.predicted import MARKS, SITE, STORAGE, Prediction, stand_in
 
 LONGEST_PREFIX = 12
@@ -59,12 +61,18 @@ def test_both_accounts_are_hardened(prediction: Prediction) -> None:
 
 @pytest.mark.parametrize(
     ("part", "names"),
-    [("queueServices/queues", QUEUES), ("tableServices/tables", TABLES), ("blobServices/containers", CONTAINERS)],
+    [
+        ("queueServices/queues", queue_names),
+        ("tableServices/tables", lambda _: TABLES),
+        ("blobServices/containers", container_names),
+    ],
 )
-def test_the_data_account_holds_what_the_code_names(prediction: Prediction, part: str, names: tuple[str, ...]) -> None:
-    """Every queue, table and container of the code and no other: the app has no right to make one."""
+def test_the_data_account_holds_what_the_code_names(
+    prediction: Prediction, part: str, names: Callable[[Settings], tuple[str, ...]]
+) -> None:
+    """Every queue, table and container that the settings call for and no other: the app has no right to make one."""
     found = [one.name for one in prediction.of(f"{STORAGE}/{part}", prediction.data_account())]
-    assert sorted(found) == sorted(names)
+    assert sorted(found) == sorted(names(Settings.load(prediction.app_settings())))
 
 
 def test_every_work_queue_has_its_poison_queue(prediction: Prediction) -> None:

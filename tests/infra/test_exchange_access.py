@@ -49,6 +49,8 @@ READS = [
 ]
 POINTER = {"AppId": APP, "ObjectId": OBJECT, "DisplayName": "somebody else's"}
 RULE = {"Name": "_Exe:SecOpsOverrid:1", "Mode": "Enforce"}
+ANSWERS, SEND_ROLE = "answers@contoso.com", "Application Mail.Send"
+FEEDBACK = f"FeedbackMailbox {ANSWERS}"
 EARLIER = "cccccccc-1111-2222-3333-444444444444"
 DEPLOY = SCRIPT.parents[2] / "docs" / "deploy.md"
 
@@ -494,6 +496,87 @@ def test_undo_works_for_a_mailbox_that_is_gone(exchange: Exchange) -> None:
     assert ran.done() == REMOVALS
     assert ran.says(f"{REPORTS} was not found")
     assert f"{REPORTS} was not found" not in exchange.run("Undo").said
+
+
+# The mailbox that answers come from
+
+
+@pytest.fixture
+def answering(exchange: Exchange) -> Exchange:
+    """Return a tenant that also has a mailbox for answers, and another one."""
+    exchange.change(mailboxes=[*exchange.state()["mailboxes"], mailbox(ANSWERS), mailbox("new-answers@contoso.com")])
+    return exchange
+
+
+def test_answers_get_two_roles_on_one_mailbox(answering: Exchange) -> None:
+    """To send from it and to read what was sent, there and nowhere else; a second run changes nothing, undo all."""
+    ran = answering.run(FEEDBACK)
+    assert ran.is_clean(), ran.said
+    assert answering.changes() == ran.done() == [*GRANT, GRANT[1], GRANT[2], GRANT[2]]
+    scopes = {one["Name"]: one["RecipientFilter"] for one in answering.state()["scopes"]}
+    assert scopes == {LABEL: f"(Guid -eq '{guid_of(REPORTS)}')", f"{LABEL} sends": f"(Guid -eq '{guid_of(ANSWERS)}')"}
+    granted = {(one["Role"], one["CustomResourceScope"]) for one in answering.state()["assignments"]}
+    assert granted == {(ROLE, LABEL), (ROLE, f"{LABEL} sends"), (SEND_ROLE, f"{LABEL} sends")}
+    for address, sends in ((ANSWERS, True), (REPORTS, False)):
+        assert ran.says(f"{address} sends the app's mail: {sends}", f"{address} readable by the app: True")
+    assert ran.says(f"{CONTROL} readable by the app: False")
+    again = answering.run(FEEDBACK)
+    assert (again.is_clean(), again.done()) == (True, [])
+    undone = answering.run("Undo")
+    assert undone.is_clean(), undone.said
+    assert undone.done() == [*[REMOVALS[0]] * 3, *[REMOVALS[1]] * 2, REMOVALS[2]]
+    assert "stays" not in undone.said
+
+
+def test_answers_from_another_mailbox_close_the_one_before(answering: Exchange) -> None:
+    """The scope follows the option; a run without it leaves the roles and names them."""
+    answering.run(FEEDBACK)
+    answering.changes()
+    ran = answering.run("FeedbackMailbox new-answers@contoso.com")
+    assert ran.is_clean(), ran.said
+    assert answering.changes() == ["Set-ManagementScope"]
+    assert ran.says(f"{ANSWERS} readable by the app: False", "new-answers@contoso.com sends the app's mail: True")
+    without = answering.run()
+    assert (without.is_clean(), without.done()) == (True, [])
+    assert without.says("stays: the app may send mail")
+
+
+@pytest.mark.parametrize("address", [REPORTS, "report@contoso.com", CONTROL, "nobody@contoso.com"])
+def test_answers_need_a_mailbox_of_their_own(answering: Exchange, address: str) -> None:
+    """A reporting mailbox, the control mailbox and one that is not there change nothing."""
+    ran = answering.run(f"FeedbackMailbox {address}")
+    assert ran.failed
+    assert ran.says(address, "Nothing was changed."), ran.said
+    assert answering.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ([assignment("by hand", "Application Mail.Send")], f"The app has Application Mail.Send on {REPORTS}"),
+        (
+            [assignment("by hand", "Application EWS.AccessAsApp")],
+            f"The app has Application EWS.AccessAsApp on {CONTROL}",
+        ),
+    ],
+)
+def test_whoever_else_the_app_may_send_as_is_an_error(
+    answering: Exchange, held: list[dict[str, object]], told: str
+) -> None:
+    """Also where feedback is off: Exchange says what the app may do on each mailbox, by whichever assignment."""
+    answering.change(assignments=held)
+    for switches in ((FEEDBACK,), ()):
+        ran = answering.run(*switches)
+        assert ran.failed
+        assert ran.says(told), ran.said
+
+
+def test_a_mailbox_that_cannot_answer_yet_is_an_error(answering: Exchange) -> None:
+    """Which of the two roles Exchange does not tell of is named."""
+    answering.change(ignores=["New-ManagementRoleAssignment"], assignments=[assignment(LABEL, scope=LABEL)])
+    ran = answering.run(FEEDBACK)
+    assert ran.failed
+    assert ran.says(f"The app could not read {ANSWERS}. The app could not send from {ANSWERS}."), ran.said
 
 
 # Sessions, answers and names of all kinds

@@ -131,8 +131,8 @@ def test_every_change_asks_first() -> None:
     assert len(changing) == 13
     assert {name for name, node in changing if step_around(node) != name} == set()
     runs = text_of(functions(SCRIPT)["Invoke-Plan"])
-    assert SCRIPT.read_text().count("$step.Change }") == runs.count("& $step.Change }") == 1
-    assert runs.index("$PSCmdlet.ShouldProcess($step.Target, $step.Cmdlet)") < runs.index("& $step.Change }")
+    assert SCRIPT.read_text().count("& $step.Change ") == runs.count("& $step.Change ") == 1
+    assert runs.index("$PSCmdlet.ShouldProcess($step.Target, $step.Cmdlet)") < runs.index("& $step.Change ")
 
 
 @pytest.mark.skipif(PWSH is None, reason="NOT RUN: PSScriptAnalyzer, as no pwsh is on PATH")

@@ -10,12 +10,12 @@ from local.azurite import Azurite
 from local.graph_simulator import RequestRecord
 from tests.flow import test_sources, test_wire
 from tests.infra.grants import INFRA
-from tests.infra.graph_permissions import EXCHANGE_ROLE, IDS, permissions_for
+from tests.infra.graph_permissions import EXCHANGE_ROLES, IDS, permissions_for
 from tests.infra.recording import be_examined, live_through
 from tests.support.stage import START, stage
 
 LISTED = json.loads((INFRA / "graph-permissions.json").read_text())
-EVERYTHING = {EXCHANGE_ROLE, *(row["name"] for row in LISTED)}
+EVERYTHING = {*EXCHANGE_ROLES, *(row["name"] for row in LISTED)}
 SOURCES = {
     "USER_SUBMISSIONS": {"USER_SUBMISSIONS": "on"},
     "DEFENDER_ALERTS": {"DEFENDER_ALERTS": "on"},
@@ -49,7 +49,7 @@ def listed_for(*when: str) -> set[str]:
 async def test_each_setting_needs_what_is_listed_for_it(setting: str | None) -> None:
     """With what is always granted and what the setting asks for nothing is refused; without any one something is."""
     requests = await requests_with(SOURCES[setting] if setting else {})
-    granted = {EXCHANGE_ROLE, *listed_for("always", setting or "")}
+    granted = {EXCHANGE_ROLES[0], *listed_for("always", setting or "")}
     assert refused(requests, granted) == set()
     assert all(refused(requests, granted - {one}) for one in granted)
 
@@ -80,7 +80,7 @@ def test_mail_is_granted_in_exchange_alone() -> None:
     """A permission for mail in Entra would open every mailbox of the tenant, whatever Exchange limits."""
     assert not [row for row in LISTED if row["name"].startswith(("Mail", "User.", "Directory."))]
     script = (INFRA / "scripts" / "exchange-access.ps1").read_text()
-    assert EXCHANGE_ROLE in script
+    assert all(role in script for role in EXCHANGE_ROLES)
     assert "CustomResourceScope" in script
 
 

@@ -16,6 +16,7 @@ param appPrincipalId = '11111111-1111-4111-8111-111111111111'
 param hostStorageName = 'hostaccount'
 param dataStorageName = 'dataaccount'
 param applicationInsightsName = 'insights'
+param answersReporters = true
 param operatorsGroupId = '{ONE_GROUP}'
 param pipelinesGroupId = '{ONE_GROUP}'
 param administratorsGroupId = '{ONE_GROUP}'
@@ -39,4 +40,4 @@ def test_no_grant_is_made_twice(tmp_path: Path) -> None:
     ]
     of_the_group = [one for one in made if one[0] == ONE_GROUP]
     assert len(set(made)) == len(made)
-    assert len(of_the_group) == 7
+    assert len(of_the_group) == 8

@@ -75,7 +75,7 @@ def test_words_are_the_parsers(parameters: dict[str, Parameter], deployed: dict[
     """Each word that the template offers is one the app knows, and the app knows no other."""
     offered = {name: told["allowedValues"] for name, told in parameters.items() if "allowedValues" in told}
     assert offered.pop("GRAPH_BASE_URL") == [f"https://{host}" for host in GRAPH_HOSTS]
-    assert len(offered) == 5
+    assert len(offered) == 7
     for name, words in offered.items():
         assert all(accepts(deployed, name, word) for word in words), name
         with pytest.raises(SettingsError) as caught:
@@ -133,7 +133,7 @@ def test_empty_marks_stop_the_deployment(trial_copy: Path, given: str) -> None:
 def test_a_pause_outlives_deployments(trial_copy: Path, template: dict[str, Any]) -> None:
     """Functions that the parameters name are switched off by the setting that the host obeys; any of ours can be."""
     functions = template["parameters"]["pausedFunctions"]["allowedValues"]
-    assert set(functions) == {*TIMERS, *QUEUES}
+    assert set(functions) == {*TIMERS, *QUEUES, "notify", "record_poison_notification"}
     trial_copy.write_text(f"{trial_copy.read_text()}param pausedFunctions = ['submit', 'dispatch']\n")
     settings = predict_settings(trial_copy)
     paused = {name: value for name, value in settings.items() if name.startswith("AzureWebJobs.")}

@@ -129,6 +129,42 @@ class MemorySubmissions:
 
 
 @dataclass
+class MemoryAnswers:
+    """The `AnswerMails` port; `sent_mails` are those that left, in their order, each with its moment."""
+
+    clock: Clock
+    sent_mails: list[tuple[datetime, bytes]] = field(default_factory=list)
+    posts: int = 0
+    misfortunes: list[Misfortune] = field(default_factory=list)
+    lag: timedelta = LISTED_AFTER
+    """How long after it was sent a mail stands in Sent Items."""
+
+    async def send(self, mime: bytes) -> None:
+        """Send a mail, or fail as told."""
+        self.posts += 1
+        misfortune = self.misfortunes.pop(0) if self.misfortunes else None
+        if misfortune is Misfortune.NOT_SENT:
+            raise NotSent("send mail", code="ConnectError")
+        if misfortune is Misfortune.LOST_BEFORE_EFFECT:
+            raise AnswerLost("send mail", code="ReadTimeout")
+        if misfortune is Misfortune.REFUSED:
+            raise Refused("send mail", status=400, code="ErrorInvalidRecipients")
+        if misfortune is Misfortune.THROTTLED:
+            raise Throttled("send mail", status=429, retry_after_s=120)
+        self.sent_mails.append((self.clock.now(), mime))
+        if misfortune is Misfortune.LOST_AFTER_EFFECT:
+            raise AnswerLost("send mail", status=504)
+
+    async def sent(self, mark: str, since: datetime) -> bool:
+        """Whether a mail with that mark was sent since then and is listed by now."""
+        now = self.clock.now()
+        return any(
+            since <= at <= now - self.lag and mark in str(message_from_bytes(mime)["Message-ID"])
+            for at, mime in self.sent_mails
+        )
+
+
+@dataclass
 class MemoryMail:
     """The `MailSource` port over one folder: pages of changes, in which a mail may stand again, even twice a page."""
 

@@ -23,8 +23,9 @@ from shared.adapters.graph.mail import GraphMail
 from shared.adapters.graph.submissions import GraphThreatSubmissions
 from shared.adapters.graph.transport import GraphTransport
 from shared.adapters.storage import API_VERSION
-from shared.bootstrap import CONTAINERS, QUEUES, TABLES, App, build, connect
+from shared.bootstrap import TABLES, App, answer_mails, build, connect, container_names, queue_names
 from shared.bootstrap_sources import source_ports
+from shared.codecs.notification_message import read_notification
 from shared.codecs.rows import read_outcome
 from shared.codecs.submission_message import UnreadableMessage, read_message
 from shared.domain.lifecycle import is_final
@@ -128,6 +129,7 @@ def stepped(ports: Ports, steps: Steps) -> Ports:
         )
         if ports.sources
         else None,
+        answers=Stepped("graph answers", ports.answers, steps) if ports.answers else None,
     )
 
 
@@ -189,6 +191,10 @@ class Stage:
         """Deliver what is on the queue `submissions`."""
         return await self.deliver("submissions", self._submit)
 
+    async def deliver_notifications(self) -> int:
+        """Deliver what is on the queue `notifications`."""
+        return await self.deliver("notifications", self._notify)
+
     async def accept_another(self) -> None:
         """Let Microsoft have accepted a row that is not on stage, and reject what was refused before it."""
         worklist, outcomes = self.ports.tables["worklist"], self.ports.tables["outcomes"]
@@ -207,6 +213,14 @@ class Stage:
         await self.deliver("manual-submissions-poison", self.app.record_poison_manual.run)
         await self.deliver("submissions-poison", self.app.record_poison_submission.run)
         await self.app.settle_outcomes.run()
+        await self.answers_round()
+
+    async def answers_round(self) -> None:
+        """One round of what tells reporters, where that is switched on."""
+        if self.app.answering is not None:
+            await self.app.answering.pace.run()
+            await self.deliver_notifications()
+            await self.deliver("notifications-poison", self.app.answering.record_poison.run)
 
     async def finish(self, *, rows: int, step: timedelta = timedelta(minutes=5), rounds: int = 40) -> list[Outcome]:
         """Go round until there are that many rows and all are final; fails after `rounds` rounds."""
@@ -223,6 +237,10 @@ class Stage:
 
     async def _submit(self, body: str) -> None:
         await self.app.submit.run(read_message(body))
+
+    async def _notify(self, body: str) -> None:
+        assert self.app.answering is not None
+        await self.app.answering.notify.run(read_notification(body))
 
     async def _deliver_from_memory(
         self, queue: MemoryQueue, name: str, handle: Callable[[str], Awaitable[None]]
@@ -268,6 +286,8 @@ async def stage(
     async with AsyncExitStack() as resources:
         graph = await resources.enter_async_context(GraphSimulator(tenant, clock=clock.now))
         parsed = Settings.load({**settings_for(graph.base_url, connection), **settings})
+        if parsed.answers_reporters:
+            tenant.add_mailbox(parsed.feedback_mailbox, app_may_send=True)
         real = await connect(parsed, resources) if connection else await _graph_only(parsed, resources, clock)
         ports = replace(real, clock=clock)
         yield Stage(clock, graph, parsed, ports, connection, build(parsed, ports), resources, is_busy)
@@ -278,12 +298,13 @@ async def _graph_only(settings: Settings, resources: AsyncExitStack, clock: Stag
     resources.push_async_callback(transport.aclose)
     return Ports(
         tables={name: MemoryTable() for name in TABLES},
-        queues={name: MemoryQueue(clock) for name in QUEUES},
-        containers={name: MemoryBlobs(clock) for name in CONTAINERS},
+        queues={name: MemoryQueue(clock) for name in queue_names(settings)},
+        containers={name: MemoryBlobs(clock) for name in container_names(settings)},
         mail=GraphMail(transport),
         submissions=GraphThreatSubmissions(transport),
         clock=clock,
         sources=source_ports(transport),
+        answers=answer_mails(settings, transport),
     )
 
 

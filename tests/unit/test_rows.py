@@ -24,7 +24,7 @@ Sender SenderIp Subject InternetMessageId NetworkMessageId Url FileName FileSha2
 RequestId ItemKey CampaignId CoveredBy ReceivedAt CollectedAt DispatchedAt SubmittedAt SettledAt Attempts
 GraphSubmissionId GraphStatus ResultCategory ResultDetail Verdict Agreement AllowOrBlock AllowOrBlockExpiresAt
 AllowOrBlockStatus ErrorCode ErrorMessage ErrorRequestId SecondsToSubmit SecondsToVerdict Revision
-ChangedAt Disputes
+ChangedAt Disputes ReporterTold ReporterToldAt
 """,
 )
 """Section 4 of the contract."""
@@ -52,6 +52,7 @@ def full() -> Outcome:
         seconds_to_verdict=3,
         revision=4,
         changed_at=NOW,
+        reporter_told_at=NOW,
     )
 
 

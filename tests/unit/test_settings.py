@@ -26,6 +26,7 @@ CONTRACT_NAMES = {
     *("TENANT_ID", "REPORTING_MAILBOXES", "TENANT_DOMAINS", "REPORT_DESTINATION", "SUBMISSION_MODE", "GRAPH_BASE_URL"),
     *("QUOTA_PER_15_MIN", "QUOTA_PER_DAY", "QUOTA_RESERVED_FOR_PEOPLE", "QUOTA_RESERVED_FOR_URGENT"),
     *("CAMPAIGN_REPRESENTATIVES", "VERDICT_DEADLINE_HOURS", "MAX_SUBMISSION_BYTES", "EVIDENCE_DAYS"),
+    *("REPORTER_FEEDBACK", "FEEDBACK_MAILBOX", "FEEDBACK_LANGUAGE", "FEEDBACK_SIMULATIONS"),
     "SIMULATION_MARKS",
     *("USER_SUBMISSIONS", "DEFENDER_ALERTS", "HUNTING_QUERY", "HUNTING_CATEGORY"),
     *("COLLECT_SCHEDULE", "DISPATCH_SCHEDULE", "SETTLE_SCHEDULE"),
@@ -71,6 +72,8 @@ def test_defaults_are_the_contracts() -> None:
     assert (settings.quota_reserved_for_people, settings.quota_reserved_for_urgent) == (10, 20)
     assert (settings.campaign_representatives, settings.verdict_deadline_hours) == (3, 72)
     assert (settings.max_submission_bytes, settings.evidence_days) == (3_000_000, 30)
+    assert (settings.reporter_feedback, settings.feedback_language) == ("off", "en")
+    assert (settings.feedback_mailbox, settings.feedback_simulations) == ("", "off")
     assert settings.simulation_marks == OwnMarks()
     assert not settings.is_local
 
@@ -118,6 +121,13 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("VERDICT_DEADLINE_HOURS", "721"),
         ("MAX_SUBMISSION_BYTES", "3000001"),
         ("EVIDENCE_DAYS", "0"),
+        ("REPORTER_FEEDBACK", "received"),
+        ("REPORTER_FEEDBACK", "on"),
+        ("FEEDBACK_MAILBOX", "answers"),
+        ("FEEDBACK_MAILBOX", "a@contoso.example,b@contoso.example"),
+        ("FEEDBACK_LANGUAGE", "English"),
+        ("FEEDBACK_LANGUAGE", "../en"),
+        ("FEEDBACK_SIMULATIONS", "yes"),
         ("SIMULATION_MARKS", "X-PHISHTEST"),
         ("SIMULATION_MARKS", "0.0.0.0/0"),
         ("USER_SUBMISSIONS", "yes"),
@@ -287,3 +297,13 @@ def test_the_import_is_cheap() -> None:
     code = "import sys; before = {*sys.modules}; import shared.settings; print(*{*sys.modules} - before)"
     names = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {name.partition(".")[0] for name in names.split()} - sys.stdlib_module_names == {"shared"}
+
+
+@pytest.mark.parametrize("feedback", ["verdict", "received,verdict"])
+def test_answers_need_a_mailbox_to_come_from(feedback: str) -> None:
+    """Whoever switches answers on names their mailbox; the error says what is missing."""
+    missing = "FEEDBACK_MAILBOX is missing: answers to reporters need a mailbox to come from"
+    assert problems(REPORTER_FEEDBACK=feedback, FEEDBACK_MAILBOX="") == (missing,)
+    settings = Settings.load({**EXAMPLE, "REPORTER_FEEDBACK": feedback, "FEEDBACK_MAILBOX": "answers@contoso.example"})
+    assert settings.answers_reporters
+    assert settings.feedback_mailbox == "answers@contoso.example"

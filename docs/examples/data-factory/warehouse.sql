@@ -58,6 +58,8 @@ CREATE TABLE dbo.SubmissionChanges (
     Revision int NULL,
     ChangedAt datetime2(7) NULL,
     Disputes nvarchar(1000) NULL,
+    ReporterTold nvarchar(1000) NULL,
+    ReporterToldAt datetime2(7) NULL,
     AppendedAt datetime2(7) NOT NULL,
     CONSTRAINT PK_SubmissionChanges PRIMARY KEY (PartitionKey, RowKey),
     INDEX IX_SubmissionChanges_SubmissionId (SubmissionId, AppendedAt)

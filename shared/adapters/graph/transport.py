@@ -36,6 +36,7 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 """Seconds. Far below the function's time limit, so that a silent Graph costs one invocation and not the worker."""
 MOST_PAGES = 1_000
 """A tenant makes 10,000 submissions a day at most; a list that is longer than ten days of them has lost its way."""
+_JSON = "application/json"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """A `ProxyError` is a proxy's refusal to open the way: Graph saw nothing of the request."""
 _NOT_READY = "metadata isn't available yet"
@@ -89,21 +90,41 @@ class GraphTransport:
     async def post_json(
         self, operation: str, path: str, headers: Mapping[str, str], body: bytes, *, attempt_id: str
     ) -> dict[str, Any]:
-        """The JSON object that a POST of a JSON body answers. `attempt_id` is what support can look for."""
+        """The JSON object that a POST of a JSON body answers; see `post`."""
+        answer = await self.post(operation, path, headers, body, content_type=_JSON, attempt_id=attempt_id)
+        return _json_object(operation, answer)
+
+    async def post(
+        self,
+        operation: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        content_type: str,
+        attempt_id: str,
+    ) -> Answer:
+        """The answer to a POST, sent once. `attempt_id` is what support can look for."""
         client_request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, attempt_id))
         headers = {**headers, "client-request-id": client_request_id}
-        return _json_object(operation, await self._send(operation, Method.POST, path, headers, body))
+        return await self._send(operation, Method.POST, path, headers, body, content_type)
 
     async def _send(
-        self, operation: str, method: Method, path_or_link: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        operation: str,
+        method: Method,
+        path_or_link: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        content_type: str = _JSON,
     ) -> Answer:
         request = RequestInformation()
         request.http_method = method
         request.url = self._own_url(operation, path_or_link)
-        for name, value in {"Accept": "application/json", **headers}.items():
+        for name, value in {"Accept": _JSON, **headers}.items():
             request.headers.add(name, value)
         if body is not None:
-            request.set_stream_content(body, "application/json")
+            request.set_stream_content(body, content_type)
         request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
         try:
             response: Any = await self._adapter.send_primitive_async(request, "bytes", {})

@@ -55,7 +55,7 @@ class FolderRound:
         self.box = box
         self.reports = FolderReports(parts, box.address, pace, destination)
         self._checkpoint = state.checkpoint or Checkpoint(None, None)
-        self._whole_before = self._checkpoint.saved_at
+        self._whole_before = self._checkpoint.whole_at
         self.pace = pace
         now = parts.clock.now()
         self._due = deque(sorted((one for one in state.deferred if one.is_due(now)), key=_turn_of))
@@ -110,7 +110,9 @@ class FolderRound:
         self._parts.seen.add(page.reports, now - RECENT)
         self._feed_is_read = page.is_last
         if self._tells_something(page):
-            now_saved = {"resume": page.resume, "saved_at": self._parts.clock.now(), "is_reading": False}
+            saved_at = self._parts.clock.now()
+            whole = {"whole_at": saved_at} if page.is_last else {}
+            now_saved = {"resume": page.resume, "saved_at": saved_at, "is_reading": False, **whole}
             await self._save(**now_saved, rests_until=self._rest())
         return now
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...domain import keys
+from ...domain.automatic import AUTOMATIC, is_automatic
 from ...domain.exchange import exchange_facts
 from ...domain.headers import headers_of
 from ...domain.model import Category, Kind, Outcome, OutcomeKey, Priority, SkipReason, Source, State
@@ -50,6 +51,8 @@ class ReadingRules:
     own_marks: OwnMarks
     is_local: bool = False
     """Graph is a stand-in on this machine, which need not show headers: then the From address alone decides."""
+    answers_from: str | None = None
+    """The mailbox that reporters are answered from; None where they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,16 @@ class ReportReader:
         outcome = _first_facts(place, read_subject(place.report.subject), self._clock)
         return Candidate(replace(outcome, state=State.FAILED, state_reason=reason, **facts))
 
-    async def read(self, place: ReportPlace) -> Candidate:
-        """The row of this report, `pending` or `skipped`, its original kept as evidence. Raises any `GraphError`."""
+    async def read(self, place: ReportPlace) -> Candidate | None:
+        """The row of this report, `pending` or `skipped`, its original kept as evidence. Raises any `GraphError`.
+
+        None for no report: what came back by itself for an answer gets no row.
+        """
         subject = read_subject(place.report.subject)
         outcome = _first_facts(place, subject, self._clock)
         outline = await self._outline(place)
+        if outline is None:
+            return None
         if isinstance(outline, Closed):
             return _skipped(outcome, outline)
         found = await self._original(place, outline.attachments)
@@ -122,15 +130,22 @@ class ReportReader:
             return _skipped(outcome, needless)
         return await self._kept(outcome, found, facts)
 
-    async def _outline(self, place: ReportPlace) -> MailOutline | Closed:
-        """What the report holds, or why it is not even opened. Of a stranger's report nothing is asked for."""
+    async def _outline(self, place: ReportPlace) -> MailOutline | Closed | None:
+        """What the report holds, or why it is not even opened; None where it is no report.
+
+        Of a stranger's report nothing is asked for, but where answers come back: who tells of a failure is none of us.
+        """
         tenant, sender = self._rules.tenant, place.report.sender
         if self._clock.now() - place.report.received_at > OLDEST_REPORT:
             return Closed(SkipReason.TOO_OLD)
         is_own = tenant.owns(sender)
-        outline = await self._mail.outline(place.mailbox, place.report.message_id) if is_own else MailOutline()
+        may_come_back = self._rules.answers_from is not None
+        is_asked = is_own or (may_come_back and place.mailbox.lower() == (self._rules.answers_from or "").lower())
+        outline = await self._mail.outline(place.mailbox, place.report.message_id) if is_asked else MailOutline()
         if is_own and not outline.headers and self._rules.is_local:
             return outline
+        if may_come_back and is_automatic(headers_of(outline.headers, AUTOMATIC), has_files=bool(outline.attachments)):
+            return None
         reason = distrust(headers_of(outline.headers), sender, tenant)
         return outline if reason is None else Closed(SkipReason.UNTRUSTED_REPORTER, reason)
 

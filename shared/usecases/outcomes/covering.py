@@ -88,7 +88,15 @@ class HolderFollower:
             return _News.LOOK_UP
         if holder is None or is_final(holder.outcome.state) or is_left_to_campaign(holder.outcome):
             return _News.FOLLOW
-        return _News.NONE
+        return _News.FOLLOW if await self._waits_for_a_covered_row(holder.outcome) else _News.NONE
+
+    async def _waits_for_a_covered_row(self, holder: Outcome) -> bool:
+        """Whether a holder may wait for a row that waits for it: whoever it follows is covered, too."""
+        if holder.state is not State.COVERED:
+            return False
+        entry = await self._ledger.find(holder)
+        above = None if entry is None or entry.holder is None else await self._ledger.get(entry.holder)
+        return above is not None and above.outcome.state is State.COVERED
 
     async def _all_follow(self, holder_id: str, stop_at: datetime) -> int:
         """Move the followers of a holder on, in transactions; returns how many are settled."""
@@ -138,7 +146,17 @@ class HolderFollower:
             )
         if self._came_to_nothing(others[0], holder):
             await self._replace(others, key)
+        elif holder is not None and holder.outcome.state is State.COVERED:
+            for item in others:
+                await self._break_circle(item)
         return 0
+
+    async def _break_circle(self, item: WorkItem) -> None:
+        """Let a covered row go that holds its item itself: a stop before it was written let its holder follow it."""
+        claim = claim_of(item.outcome)
+        held = None if claim is None else await self._items.held(claim)
+        if claim is not None and held is not None and held.holder == claim.key and _is_same_item(item.outcome):
+            await self._go_unless_held(item, claim, claim.key)
 
     async def _replace(self, followers: Sequence[WorkItem], gone: OutcomeKey) -> None:
         """Let others go in the place of a holder that came to nothing."""
@@ -222,6 +240,10 @@ def _by_day(items: Sequence[WorkItem]) -> Iterator[list[WorkItem]]:
         rows = list(group)
         for start in range(0, len(rows), TRANSACTION_ROWS):
             yield rows[start : start + TRANSACTION_ROWS]
+
+
+def _is_same_item(outcome: Outcome) -> bool:
+    return outcome.state_reason == CoverReason.SAME_ITEM
 
 
 def _is_request_behind_a_member(item: WorkItem, holder: Stored | None) -> bool:

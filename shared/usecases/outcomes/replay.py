@@ -131,7 +131,7 @@ class Replay:
         if item is not None and is_ours:
             return await self._place(item, stored, None)
         if item is not None and outcome.state not in KEPT:
-            await self._ledger.remove([item])
+            await (self._ledger.file(item, stored) if is_final(outcome.state) else self._ledger.remove([item]))
         if is_final(outcome.state):
             raise CannotReplay("changed_since", "It has changed since it was asked for: look at it again.")
         return True

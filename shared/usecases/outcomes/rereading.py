@@ -48,8 +48,11 @@ class Rereader:
         head = replace(head, message_id=message_id, received_at=outcome.received_at)
         place = ReportPlace(mailbox, head, await self._destination.surely_reaches_microsoft())
         try:
-            return await self._reader.read(place)
+            candidate = await self._reader.read(place)
         except Refused:
             raise CannotReplay(
                 "report_unavailable", "Graph still does not give the report: have the mail reported again."
             ) from None
+        if candidate is None:
+            raise CannotReplay("no_report", "It is an automatic reply or a failure notice, not a report.")
+        return candidate

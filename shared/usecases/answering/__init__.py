@@ -1,0 +1,1 @@
+"""Answering: reporters hear what came of their reports. Imported only where that is switched on."""
