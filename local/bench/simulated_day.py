@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -32,7 +32,7 @@ from shared.codecs.submission_message import read_message
 from shared.domain import keys
 from shared.domain.model import Category, Kind, Outcome, OutcomeKey, Priority, Source, State
 from shared.domain.submissions import Material
-from shared.ports import MailSource, Ports
+from shared.ports import MailSource, Ports, Table
 from shared.settings import Settings
 from shared.stores.campaigns import CampaignStore
 from shared.stores.items import ItemStore
@@ -93,11 +93,18 @@ class SimulatedDay:
 
 
 @asynccontextmanager
-async def simulated_day(start: datetime, seed: int) -> AsyncIterator[SimulatedDay]:
-    """The app with empty storage, its host started."""
+async def simulated_day(
+    start: datetime,
+    seed: int,
+    *,
+    microsoft_of: Callable[[SimulatedClock, random.Random], LimitedMicrosoft] = LimitedMicrosoft,
+    seen_through: Callable[[Table], Table] = lambda table: table,
+) -> AsyncIterator[SimulatedDay]:
+    """The app with empty storage, its host started; `seen_through` is put before each of its tables."""
     clock, chance = SimulatedClock(start), random.Random(seed)
-    microsoft, service = LimitedMicrosoft(clock, chance), InMemoryQueueService(clock)
+    microsoft, service = microsoft_of(clock, chance), InMemoryQueueService(clock)
     ports = await _ports(microsoft, service, clock)
+    ports = replace(ports, tables={name: seen_through(table) for name, table in ports.tables.items()})
     use_cases = build(_settings(), ports)
     host = FunctionsHost(
         _triggers(use_cases),

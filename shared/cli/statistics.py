@@ -112,7 +112,7 @@ async def _rebuilt_day(store: StatisticsStore, day: date) -> Rebuilt:
     """Rebuild a day, again where the app has kept it meanwhile."""
     for _ in range(_ATTEMPTS):
         try:
-            return await store.rebuild(day)
+            return await store.rebuild_alone(day)
         except (AlreadyExists, Changed):
             continue
         except Missing:

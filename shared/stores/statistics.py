@@ -7,9 +7,11 @@ or because a person asked for it: what came of them stays counted.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 
 from ..codecs.rows import COLUMNS, read_outcome
 from ..codecs.statistics import day_key, month_key, read_day, read_statistics, statistics_entity
@@ -66,29 +68,44 @@ class StatisticsStore:
             async for row in self._statistics.scan(month_key(from_day), day_key(from_day), day_key(below)):
                 yield read_statistics(row.entity)
 
+    async def kept(self, days: Iterable[date]) -> dict[date, Row]:
+        """The rows of these days as they are kept, at the cost of one range of each month; for `rebuild`."""
+        found: dict[date, Row] = {}
+        for month, of_month in groupby(sorted(days), month_key):
+            asked = list(of_month)
+            async for row in self._statistics.scan(month, day_key(asked[0]), f"{day_key(asked[-1])}~"):
+                found[read_day(str(row.entity["RowKey"]))] = row
+        return found
+
     async def counted(self, day: date) -> Rebuilt:
         """A day's figures as they are kept and as its rows are now; nothing is written."""
-        return (await self._counted(day))[1]
+        return await self._counted(day, await self._get(day))
 
-    async def rebuild(self, day: date) -> Rebuilt:
-        """Count a day anew and keep its figures, at the cost of reading its rows.
+    async def rebuild(self, day: date, kept: Row | None = None) -> Rebuilt:
+        """Count a day anew and write its figures over the row that is kept, or over none; reads the day's rows.
 
         Raises `Changed` or `AlreadyExists` where somebody else has kept the day meanwhile: rebuild it again, as theirs
         may be the older count. Raises `Missing` where the table itself is not there: deploy `infra/`.
         """
-        kept, rebuilt = await self._counted(day)
+        rebuilt = await self._counted(day, kept)
         if rebuilt.is_changed and rebuilt.after is not None:
             entity = statistics_entity(rebuilt.after)
             await self._statistics.write(Insert(entity) if kept is None else Replace(entity, kept.etag))
         return rebuilt
 
-    async def _counted(self, day: date) -> tuple[Row | None, Rebuilt]:
-        kept = await self._statistics.get(month_key(day), day_key(day))
+    async def rebuild_alone(self, day: date) -> Rebuilt:
+        """Rebuild a day of which the kept row is not read yet; as `rebuild`."""
+        return await self.rebuild(day, await self._get(day))
+
+    async def _get(self, day: date) -> Row | None:
+        return await self._statistics.get(month_key(day), day_key(day))
+
+    async def _counted(self, day: date, kept: Row | None) -> Rebuilt:
         before = None if kept is None else read_statistics(kept.entity)
         now = day_statistics(day, [outcome async for outcome in self._rows(day)])
         if before is not None and now.received < before.received:
-            return kept, Rebuilt(before, before, has_lost_rows=True)
-        return kept, Rebuilt(before, now if now.received else None)
+            return Rebuilt(before, before, has_lost_rows=True)
+        return Rebuilt(before, now if now.received else None)
 
     async def _rows(self, day: date) -> AsyncIterator[Outcome]:
         async for row in self._outcomes.scan(day_key(day), "", "~", select=_COUNTED):
@@ -121,14 +138,11 @@ class UpkeepStore:
         row = await self._table.get(PARTITION, _ROW)
         return None if row is None else _upkeep(row)
 
-    async def write(self, upkeep: Upkeep) -> Upkeep | None:
-        """Write it as it was read; returns what stands there now, None where somebody else has written meanwhile."""
+    async def write(self, upkeep: Upkeep) -> None:
+        """Write it as it was read; what somebody else has written meanwhile stays, as that is no less true."""
         entity = _entity(upkeep)
-        try:
-            etag = await self._table.write(Replace(entity, upkeep.etag) if upkeep.etag else Insert(entity))
-        except (AlreadyExists, Changed):
-            return None
-        return Upkeep(upkeep.read_to, upkeep.ran_at, upkeep.days, upkeep.untold, upkeep.told_on, etag)
+        with suppress(AlreadyExists, Changed):
+            await self._table.write(Replace(entity, upkeep.etag) if upkeep.etag else Insert(entity))
 
 
 def _entity(upkeep: Upkeep) -> Entity:

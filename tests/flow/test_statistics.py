@@ -1,6 +1,6 @@
 """The table `statistics`: kept by the app as its days change, whatever stops in between, and at a small cost."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from shared.codecs.statistics import statistics_entity
 from shared.domain.errors import Missing
 from shared.domain.model import Outcome
 from shared.domain.statistics import day_statistics
-from shared.ports import Delete, Table
+from shared.ports import Delete, Row, Table
 from tests.support.reports import original, report
 from tests.support.stage import ProcessStoppedError, Stage, Steps, stage
 
@@ -108,7 +108,7 @@ async def test_a_stop_anywhere_loses_nothing(after_effect: bool) -> None:
                 break
         else:
             raise AssertionError("a run takes more calls than were looked at")
-        assert stop_at > 5
+        assert stop_at >= 5
 
 
 async def forget_upkeep(on: Stage) -> None:
@@ -220,11 +220,8 @@ async def test_an_account_without_the_table_is_told_and_caught_up_with(caplog: p
 
 
 class MissingTable:
-    """A table that is not there, as the adapter tells of it."""
+    """A table that is not there."""
 
-    async def get(self, partition: str, row: str) -> None:
-        """No row."""
-
-    async def write(self, write: object) -> str:  # noqa: ARG002 - as above
+    def scan(self, *_args: Any) -> AsyncIterator[Row]:
         """Refused."""
         raise Missing

@@ -141,7 +141,7 @@ async def rebuilt(world: World) -> dict[str, DayStatistics]:
     days = StatisticsStore(world.statistics, world.outcomes)
     span = (world.clock.time.date() - START.date()).days
     for number in range(span + 1):
-        await days.rebuild(START.date() + timedelta(days=number))
+        await days.rebuild_alone(START.date() + timedelta(days=number))
     return world.kept()
 
 

@@ -1,13 +1,14 @@
 """Statistics: keep a row for each day on which something was received, for as long as that day's rows change.
 
 Which days those are, the feed tells: it is read on from where it was left, and each day whose rows have events is
-counted anew. So the cost follows the rows of the days that change, not those of history. What is to be done is written
-before it is begun: a run that is cut off loses nothing, and two at a time do the same work twice. Once a day the days
-that have changed are told in the log, and whether submitting is regular.
+counted anew. So the cost follows the rows of the days that change, not those of history. How far the feed was read is
+written last: a run that is cut off is done again, and what two runs at a time count is guarded by each day's row. Once
+a day the days that have changed are told in the log, and whether submitting is regular.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -56,39 +57,32 @@ class KeepStatistics:
         if not last.days and now < last.ran_at + EVERY:
             self._next_at = last.ran_at + EVERY
             return
-        begun = await self._begin(last, now)
-        if begun is None:
-            return
-        done = await self._rebuild(begun, now + RUN_TIME)
+        done = await self._rebuild(await self._look(last, now), now + RUN_TIME)
         if done.days:
             self._next_at = now
         elif done.told_on != now.date():
             await self._tell(done, now)
             still_going = frozenset(day for day in done.untold if day >= now.date())
             done = replace(done, untold=still_going, told_on=now.date())
-        if done != begun:
-            await self._upkeep.write(done)
+        await self._upkeep.write(done)
 
-    async def _begin(self, last: Upkeep, now: datetime) -> Upkeep | None:
-        """Write what is to be rebuilt; None where another worker is at it."""
+    async def _look(self, last: Upkeep, now: datetime) -> Upkeep:
+        """What is to be rebuilt, by the feed and by what the last run left."""
         found, read_to, is_end = await self._ledger.days_changed(last.read_to, EVENTS_A_RUN)
         days = last.days | {read_day(key) for key in found}
-        return await self._upkeep.write(
-            replace(last, read_to=read_to - OVERLAP if is_end else read_to, ran_at=now, days=days)
-        )
+        return replace(last, read_to=read_to - OVERLAP if is_end else read_to, ran_at=now, days=days)
 
     async def _rebuild(self, begun: Upkeep, stop_at: datetime) -> Upkeep:
+        """Rebuild days, the newest first; one that somebody else has kept meanwhile is left to the next run."""
+        kept = await self._statistics.kept(begun.days)
         left, changed = set(begun.days), set[date]()
         for day in sorted(begun.days, reverse=True):
             if self._clock.now() >= stop_at:
                 break
-            try:
-                rebuilt = await self._statistics.rebuild(day)
-            except (AlreadyExists, Changed):
-                continue
-            left.remove(day)
-            if rebuilt.is_changed:
-                changed.add(day)
+            with suppress(AlreadyExists, Changed):
+                rebuilt = await self._statistics.rebuild(day, kept.get(day))
+                left.remove(day)
+                changed |= {day} if rebuilt.is_changed else set()
         return replace(begun, days=frozenset(left), untold=begun.untold | changed)
 
     async def _tell(self, done: Upkeep, now: datetime) -> None:
