@@ -115,7 +115,9 @@ async def test_a_report_without_headers_injects_nothing_in_a_tenant() -> None:
             clock=on.clock,
         )
         head = ReportHead(bare, on.clock.now(), "3|bare", ANNA)
-        row = (await in_a_tenant.read(ReportPlace(REPORTING_MAILBOX, head, reports_reach_microsoft=False))).outcome
+        candidate = await in_a_tenant.read(ReportPlace(REPORTING_MAILBOX, head, reports_reach_microsoft=False))
+        assert candidate is not None
+        row = candidate.outcome
         assert (row.state, row.state_reason) == (State.SKIPPED, SkipReason.UNTRUSTED_REPORTER)
         assert (await rows_after(on))[bare].state is State.SETTLED
 
