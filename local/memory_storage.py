@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from shared.adapters.system_clock import SystemClock
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Write
+from shared.ports import Clock, Delete, Entity, Insert, Merge, Place, Replace, Row, Write
 
 _FORBIDDEN = set("/\\#?%") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 MOST_PROPERTIES = 252
@@ -65,6 +65,12 @@ class MemoryTable:
         found = [rows[key] for key in keys if only is None or rows[key].entity.get(only[0]) == only[1]]
         for row in found[:limit]:
             yield Row(_selected(row.entity, select), row.etag)
+
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """The rows behind a place; see the port."""
+        keys = sorted((one, key) for one, rows in self._partitions.items() for key in rows if one < below_partition)
+        found = [self._partitions[partition][key] for partition, key in keys if (partition, key) > place]
+        return [Row(dict(row.entity), row.etag) for row in found[:limit]]
 
     def rows(self) -> list[Entity]:
         """Every row, for tests."""

@@ -24,9 +24,10 @@ from .stores.heartbeats import Heartbeats
 from .stores.items import ItemStore
 from .stores.ledger import Ledger
 from .stores.looks import LookStore
+from .stores.old_items import OldItems
 from .stores.outcomes import OutcomeStore
+from .stores.passes import Passes
 from .stores.quota import QuotaStore
-from .stores.renewals import Renewals
 from .stores.replays import Replays
 from .stores.worklist import Worklist
 from .usecases.arrivals.collect import CollectReports
@@ -43,6 +44,7 @@ from .usecases.outcomes.poison import RecordPoisonManual, RecordPoisonSubmission
 from .usecases.outcomes.reconcile import Reconciler
 from .usecases.outcomes.replay import Replay
 from .usecases.outcomes.rereading import Rereader
+from .usecases.outcomes.retention import Retention, RetentionRules
 from .usecases.outcomes.second_chances import SecondChances
 from .usecases.outcomes.settle import SettleOutcomes, SettleRules
 from .usecases.sending.admission import Admission
@@ -252,9 +254,16 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         submissions=ports.submissions,
         evidence=EvidenceKeeper(
             parts.evidence,
-            Renewals(ports.tables["runstate"]),
+            Passes(ports.tables["runstate"]),
             days=settings.evidence_days,
             ledger=parts.ledger,
+            clock=ports.clock,
+        ),
+        retention=Retention(
+            RetentionRules(settings.outcomes_days, settings.outcomelog_days, settings.items_days),
+            ledger=parts.ledger,
+            items=OldItems(ports.tables["items"]),
+            passes=Passes(ports.tables["runstate"]),
             clock=ports.clock,
         ),
         clock=ports.clock,

@@ -72,6 +72,8 @@ class Delete:
 
 
 Write = Insert | Replace | Merge | Delete
+Place = tuple[str, str]
+"""PartitionKey and RowKey: where a row stands. ("", "") is before all of them."""
 
 
 class Table(Protocol):
@@ -107,6 +109,9 @@ class Table(Protocol):
         `only` names a property and the text that it must hold; the service still reads every row in between. With
         `select` a row comes back with its keys, its ETag and, of its properties, those that are named and there.
         """
+
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """At most `limit` rows whose keys are greater than `place`, ascending by both, in partitions below that one."""
 
 
 class WorkQueue(Protocol):

@@ -85,6 +85,9 @@ class Settings:
     verdict_deadline_hours: int
     max_submission_bytes: int
     evidence_days: int
+    outcomes_days: int | None
+    outcomelog_days: int | None
+    items_days: int | None
     simulation_marks: OwnMarks
     user_submissions: Literal["off", "on"]
     defender_alerts: Literal["off", "on"]
@@ -169,6 +172,14 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def _days_or_for_ever(value: str) -> int | None:
+    """Days, or None for the empty text.
+
+    Microsoft takes mail of 30 days: until then a report that is still in its mailbox must find its row.
+    """
+    return _integer(30, 3650)(value) if value else None
 
 
 def _word(*words: str) -> Callable[[str], str]:
@@ -270,6 +281,9 @@ _RULES: Mapping[str, tuple[Callable[[str], object], str | None]] = {
     "VERDICT_DEADLINE_HOURS": (_integer(1, 720), "72"),
     "MAX_SUBMISSION_BYTES": (_integer(1, 3_000_000), "3000000"),
     "EVIDENCE_DAYS": (_integer(1, 365), "30"),
+    "OUTCOMES_DAYS": (_days_or_for_ever, ""),
+    "OUTCOMELOG_DAYS": (_days_or_for_ever, ""),
+    "ITEMS_DAYS": (_days_or_for_ever, ""),
     "SIMULATION_MARKS": (read_own_marks, ""),
     "USER_SUBMISSIONS": (_word("off", "on"), "off"),
     "DEFENDER_ALERTS": (_word("off", "on"), "off"),

@@ -62,6 +62,7 @@ FIELDS = {
     "state": "the row's `State`",
     "status": "the HTTP status of Graph's or storage's answer; absent where no answer came",
     "submission_id": "the row's id in the table `outcomes`",
+    "table": "the name of the table",
     "today": "submissions sent in the last 24 hours",
     "verdict": "the row's verdict",
     "way": "`submit`, `look_up` or `take_in`: how a row is taken up again; absent where an earlier run had begun it",
@@ -97,6 +98,7 @@ class Event(enum.Enum):
         "mailbox error where",
         "an error of the app or of storage ended the reading of a mailbox; the others were read",
     )
+    ROWS_DELETED = logging.INFO, "count table", "`count` rows of a table were deleted, whose days of retention are over"
     DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
     POLICY_UNREADABLE = (
         logging.WARNING,

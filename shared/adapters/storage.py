@@ -23,7 +23,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from ..domain.errors import AlreadyExists, Changed, Missing
-from ..ports import Entity, Row, Write
+from ..ports import Entity, Place, Row, Write
 from .table_writes import Answer, TableRequest, answers_in, code_in, request_of, transaction
 
 API_VERSION = "2025-11-05"
@@ -95,6 +95,20 @@ class AzureTable:
         columns = None if select is None else ["PartitionKey", "RowKey", *select]
         async for row in self.search(query, values, limit, columns=columns):
             yield row
+
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """The rows behind a place; see the port. One range at a time, as the service scans all rows for an `or`."""
+        partition, row = place
+        values = {"partition": partition, "row": row, "below": below_partition}
+        ranges = (
+            "PartitionKey eq @partition and RowKey gt @row and PartitionKey lt @below",
+            "PartitionKey gt @partition and PartitionKey lt @below",
+        )
+        found: list[Row] = []
+        for one in ranges if partition else ranges[1:]:
+            if len(found) < limit:
+                found += [row async for row in self.search(one, values, limit - len(found))]
+        return found
 
     async def search(
         self, query: str, values: Mapping[str, Any], limit: int | None = None, *, columns: Sequence[str] | None = None

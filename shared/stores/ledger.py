@@ -22,7 +22,7 @@ from typing import Any
 
 from ..domain.lifecycle import is_final
 from ..domain.model import Outcome, OutcomeKey, Priority, State
-from ..ports import Write
+from ..ports import Place, Row, Write
 from ..telemetry import Event, emit
 from .batches import TRANSACTION_ROWS
 from .outcomes import Change, OutcomeStore, Stored
@@ -153,6 +153,24 @@ class Ledger:
     async def submitted_since(self, since: datetime) -> set[str]:
         """Microsoft's ids of what the app itself has submitted since then, as far as the feed shows it."""
         return await self._outcomes.submitted_since(since)
+
+    # Rows whose time is over.
+
+    async def old(self, place: Place, below_day: str, limit: int) -> list[Stored]:
+        """Rows received before that day, in the order of their keys, behind `place`."""
+        return await self._outcomes.old(place, below_day, limit)
+
+    async def forget(self, rows: Sequence[Stored]) -> int:
+        """Delete rows that nobody needs, as they were read; returns how many are gone."""
+        return await self._outcomes.delete(rows)
+
+    async def old_events(self, place: Place, below_day: str, limit: int) -> list[Row]:
+        """Events from before that day, in the order of their keys, behind `place`."""
+        return await self._outcomes.old_events(place, below_day, limit)
+
+    async def forget_events(self, places: Sequence[Place]) -> int:
+        """Delete events; returns how many were there."""
+        return await self._outcomes.delete_events(places)
 
     # Rows that come in.
 

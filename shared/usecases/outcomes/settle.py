@@ -37,6 +37,7 @@ from .covering import HolderFollower
 from .evidence import EvidenceKeeper
 from .reconcile import Reconciler
 from .replay import Replay
+from .retention import Retention
 from .second_chances import SecondChances
 
 RUN_TIME = timedelta(minutes=4)
@@ -73,6 +74,7 @@ class SettleOutcomes:
         trouble: Trouble,
         submissions: ThreatSubmissions,
         evidence: EvidenceKeeper,
+        retention: Retention,
         clock: Clock,
     ) -> None:
         self._rules = rules
@@ -87,6 +89,7 @@ class SettleOutcomes:
         self._trouble = trouble
         self._submissions = submissions
         self._evidence = evidence
+        self._retention = retention
         self._clock = clock
         self._tidied_at: datetime | None = None
 
@@ -106,6 +109,7 @@ class SettleOutcomes:
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
         await self._evidence.run()
+        await self._retention.run()
         await self._tidy()
         return settled + followed.settled
 
