@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.adapters.storage import PAGE_BLOBS
 from shared.adapters.system_clock import SystemClock
 from shared.domain.errors import AlreadyExists, Changed, Missing
 from shared.ports import Clock, Delete, Entity, Insert, Merge, Place, Replace, Row, Write
@@ -162,6 +163,15 @@ class MemoryBlobs:
         """Let a blob's age count from now on; one that is gone stays away."""
         if name in self.blobs:
             self._written_at[name] = self._clock.now()
+
+    async def names(self, prefix: str, page: str | None) -> tuple[list[str], str | None]:
+        """A page of names; see the port."""
+        found = sorted(name for name in self.blobs if name.startswith(prefix) and name > (page or ""))
+        return found[:PAGE_BLOBS], found[PAGE_BLOBS - 1] if len(found) > PAGE_BLOBS else None
+
+    async def delete(self, name: str) -> bool:
+        """Delete a blob; whether it was there."""
+        return self.blobs.pop(name, None) is not None
 
     def written_at(self, name: str) -> datetime:
         """When a blob was last written, for tests."""

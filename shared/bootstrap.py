@@ -19,6 +19,7 @@ from .settings import Settings, StorageAccess
 from .stores.already_at_microsoft import AlreadyAtMicrosoft
 from .stores.campaigns import CampaignStore
 from .stores.checkpoints import CheckpointStore, FolderContents
+from .stores.erasures import ErasureKey, Erasures
 from .stores.examinations import Examinations
 from .stores.heartbeats import Heartbeats
 from .stores.items import ItemStore
@@ -39,6 +40,7 @@ from .usecases.arrivals.reading import ReadingRules, ReportReader
 from .usecases.arrivals.sources import ReportSource, Sources
 from .usecases.outcomes.backlog import Backlog
 from .usecases.outcomes.covering import HolderFollower
+from .usecases.outcomes.erasure import ErasableBlobs, EraseRequested, ErasureParts, PrivateTable
 from .usecases.outcomes.evidence import EvidenceKeeper
 from .usecases.outcomes.poison import RecordPoisonManual, RecordPoisonSubmission
 from .usecases.outcomes.reconcile import Reconciler
@@ -266,8 +268,22 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
             passes=Passes(ports.tables["runstate"]),
             clock=ports.clock,
         ),
+        erase=_erase(settings, ports, parts),
         clock=ports.clock,
     )
+
+
+def _erase(settings: Settings, ports: Ports, parts: _Parts) -> EraseRequested:
+    runstate, items = ports.tables["runstate"], ports.tables["items"]
+    erased = ErasureParts(
+        ledger=parts.ledger,
+        items=OldItems(items),
+        worklist=PrivateTable(ports.tables["worklist"]),
+        runstate=PrivateTable(runstate),
+        containers={name: ErasableBlobs(store) for name, store in ports.containers.items()},
+        never=tenant(settings).reporting_mailboxes,
+    )
+    return EraseRequested(Erasures(runstate), ErasureKey(items), erased, ports.clock)
 
 
 def tenant(settings: Settings) -> Tenant:

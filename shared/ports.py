@@ -136,6 +136,12 @@ class BlobStore(Protocol):
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on; one that is gone stays away."""
 
+    async def names(self, prefix: str, page: str | None) -> tuple[list[str], str | None]:
+        """Some names that begin with that, and the page that goes on behind them, None at their end."""
+
+    async def delete(self, name: str) -> bool:
+        """Delete a blob for good; whether it was there."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReportHead:

@@ -98,6 +98,7 @@ class Event(enum.Enum):
         "mailbox error where",
         "an error of the app or of storage ended the reading of a mailbox; the others were read",
     )
+    ERASED = logging.INFO, "count", "a person was erased as an administrator asked, from `count` rows and blobs"
     ROWS_DELETED = logging.INFO, "count table", "`count` rows of a table were deleted, whose days of retention are over"
     DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
     POLICY_UNREADABLE = (

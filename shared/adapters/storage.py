@@ -30,6 +30,8 @@ API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""
 PAGE_ROWS = 1_000
 """The most rows that the table service gives, or may be asked for, at a time."""
+PAGE_BLOBS = 20
+"""Names in a page: what is read of each in between may be megabytes."""
 NEVER_EXPIRES = -1
 """As a queue message's time to live (Azure documentation, "Put Message", since version 2017-07-29)."""
 _REFUSALS = {
@@ -179,6 +181,21 @@ class AzureBlobs:
         """Let a blob's age count from now on, without its content: any change of its metadata is a change of it."""
         with suppress(ResourceNotFoundError):
             await self._client.get_blob_client(name).set_blob_metadata({})
+
+    async def names(self, prefix: str, page: str | None) -> tuple[list[str], str | None]:
+        """A page of names; see the port."""
+        pages = self._client.list_blobs(prefix, results_per_page=PAGE_BLOBS).by_page(page)
+        async for found in pages:
+            return [blob.name async for blob in found], pages.continuation_token or None  # type: ignore[attr-defined]
+        return [], None
+
+    async def delete(self, name: str) -> bool:
+        """Delete a blob; whether it was there."""
+        try:
+            await self._client.delete_blob(name)
+        except ResourceNotFoundError:
+            return False
+        return True
 
 
 def _refusal(answer: Answer, response: AsyncHttpResponse) -> Exception:

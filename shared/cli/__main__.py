@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "watch": Entry(".watching:watch_changes", "Watch changes of state and verdict as they come."),
     "status": Entry(".status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
     "replay": Entry(".replaying:replay", "Take up again what failed or was rejected, once its cause is repaired."),
+    "erase": Entry(".erasing:erase", "Have the app erase a person from every table and container."),
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),

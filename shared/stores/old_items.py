@@ -44,6 +44,11 @@ class OldItems:
         """At most `limit` rows behind a place."""
         return [_old_item(row) for row in await self._table.behind(place, _BEHIND_ALL, limit)]
 
+    async def of_item(self, item_key: str) -> OldItem | None:
+        """Who speaks for an item, or None."""
+        row = await self._table.get("item", item_key)
+        return None if row is None else _old_item(row)
+
     async def delete(self, items: Sequence[OldItem]) -> int:
         """Delete rows as they were read; one that somebody changed since stays. Returns how many are gone."""
         deletes = [Delete(*one.place, one.etag) for one in items]

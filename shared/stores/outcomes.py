@@ -136,6 +136,10 @@ class OutcomeStore:
         """Events from before that day, in the order of their keys, behind `place`."""
         return await self._log.behind(place, below_day, limit)
 
+    async def rewrite_event(self, before: Row, after: Entity) -> bool:
+        """Write an event anew, as it was read; False where it is gone or somebody else was faster."""
+        return (await write_each(self._log, [Replace(after, before.etag)], Changed))[0] is not None
+
     async def delete_events(self, places: Sequence[Place]) -> int:
         """Delete events; returns how many were there."""
         deletes = [Delete(day, key) for day, key in places]

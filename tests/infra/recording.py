@@ -29,10 +29,12 @@ from shared.doctor.plan import Options, checks
 from shared.doctor.ports import Instruments
 from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe
 from shared.doctor.rendering import as_json
+from shared.domain.erasure import Role
 from shared.domain.lifecycle import is_final
 from shared.domain.model import OutcomeKey
 from shared.ports import Ports
 from shared.settings import Settings
+from shared.stores.erasures import Erasure, Erasures
 from shared.stores.examinations import ExaminationRequest, Examinations
 from shared.stores.replays import ReplayRequest, Replays
 from shared.stores.worklist import KEPT
@@ -40,13 +42,14 @@ from tests.flow import test_sources, test_wire
 from tests.infra.calls import Call
 from tests.infra.operations import Operation, Sent, operations
 from tests.support.replays import version
-from tests.support.reports import BEN, as_item, ask, email_request, original, report_with, url_request
+from tests.support.reports import ANNA, BEN, as_item, ask, email_request, original, report_with, url_request
 from tests.support.stage import Stage, StageClock, stage
 
 REHEARSED = {"queue_poison", "queue_release", "table_write", "container_write"}
 """The doctor's lines that write."""
 _PART = re.compile(rb"^([A-Z]+) (\S+) HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)", re.MULTILINE)
 """One request of a transaction: its method, its URL and its headers."""
+RETENTION = {"OUTCOMES_DAYS": "30", "OUTCOMELOG_DAYS": "30", "ITEMS_DAYS": "30"}
 EVERY_SOURCE = {"USER_SUBMISSIONS": "on", "DEFENDER_ALERTS": "on", "HUNTING_QUERY": test_sources.QUERY}
 
 
@@ -117,7 +120,11 @@ async def recorded_stage(connection: str, settings: dict[str, Any]) -> AsyncIter
 
 async def live_through(connection: str) -> Recording:
     """Everything that the app ever does, troubles and all, with every source switched on."""
-    settings = {**EVERY_SOURCE, "EVIDENCE_DAYS": "1"}  # so that the first settle renews the originals of open rows
+    settings = {
+        **EVERY_SOURCE,
+        "EVIDENCE_DAYS": "1",
+        **RETENTION,
+    }  # so that the first settle renews the originals of open rows
     async with recorded_stage(connection, settings) as (on, recording):
         test_sources.put_everything(on)
         await test_wire.put_everything(on)
@@ -132,8 +139,11 @@ async def live_through(connection: str) -> Recording:
         await _record_poison(on, recording)
         await _replay(on, recording)
         await on.app.heartbeats.ended("dispatch", 0, 0.0)
+        await _erase(on, recording)
         on.clock.advance(days=on.settings.evidence_days + 2)
         await on.round()
+        on.clock.advance(days=40)
+        await on.app.settle_outcomes.run()
     return recording
 
 
@@ -203,6 +213,17 @@ async def _replay(on: Stage, recording: Recording) -> None:
     await replays.ask([ReplayRequest(one.key, await version(on, one), on.clock.now()) for one in ended])
     await on.app.settle_outcomes.run()
     assert await replays.waiting_ids() == set()
+
+
+async def _erase(on: Stage, recording: Recording) -> None:
+    """Erase whom most reports were for, once what they are about speaks for nobody any more."""
+    await on.ports.containers["submission-content"].put("left-behind.eml", original("left behind"))
+    erasures = Erasures(recording.ports.tables["runstate"])
+    await erasures.ask(Erasure(address=ANNA, role=Role.RECIPIENT, asked_at=on.clock.now()))
+    for _ in range(4):
+        on.clock.advance(hours=13)
+        await on.app.settle_outcomes.run()
+    assert await erasures.all_standing() == []
 
 
 async def _recorded_ports(on: Stage, connection: str, recording: Recording) -> Ports:

@@ -34,6 +34,7 @@ from ..sending.sweep import Sweeper
 from ..trouble import Trouble
 from .closing import close
 from .covering import HolderFollower
+from .erasure import EraseRequested
 from .evidence import EvidenceKeeper
 from .reconcile import Reconciler
 from .replay import Replay
@@ -75,6 +76,7 @@ class SettleOutcomes:
         submissions: ThreatSubmissions,
         evidence: EvidenceKeeper,
         retention: Retention,
+        erase: EraseRequested,
         clock: Clock,
     ) -> None:
         self._rules = rules
@@ -90,6 +92,7 @@ class SettleOutcomes:
         self._submissions = submissions
         self._evidence = evidence
         self._retention = retention
+        self._erase = erase
         self._clock = clock
         self._tidied_at: datetime | None = None
 
@@ -110,6 +113,7 @@ class SettleOutcomes:
         await self._look_up(followed.to_look_up)
         await self._evidence.run()
         await self._retention.run()
+        await self._erase.run()
         await self._tidy()
         return settled + followed.settled
 
