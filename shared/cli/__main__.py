@@ -44,6 +44,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "status": Entry(".status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
     "replay": Entry(".replaying:replay", "Take up again what failed or was rejected, once its cause is repaired."),
     "erase": Entry(".erasing:erase", "Have the app erase a person from every table and container."),
+    "backup": Entry(".backup:backup", "Write all tables and containers to a folder, while the app goes on."),
+    "restore": Entry(".backup:restore", "Write a backup into an empty account, while the app is stopped."),
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
