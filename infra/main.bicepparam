@@ -19,6 +19,9 @@ param reportDestination = any(valueOr(readEnvironmentVariable('REPORT_DESTINATIO
 param simulationMarks = readEnvironmentVariable('SIMULATION_MARKS', '') // the word none where you have none
 param submissionMode = any(valueOr(readEnvironmentVariable('SUBMISSION_MODE', ''), 'shadow'))
 param evidenceDays = int(valueOr(readEnvironmentVariable('EVIDENCE_DAYS', ''), '30'))
+param outcomesDays = int(valueOr(readEnvironmentVariable('OUTCOMES_DAYS', ''), '0'))
+param outcomelogDays = int(valueOr(readEnvironmentVariable('OUTCOMELOG_DAYS', ''), '0'))
+param itemsDays = int(valueOr(readEnvironmentVariable('ITEMS_DAYS', ''), '0'))
 
 param userSubmissions = any(valueOr(readEnvironmentVariable('USER_SUBMISSIONS', ''), 'off'))
 param defenderAlerts = any(valueOr(readEnvironmentVariable('DEFENDER_ALERTS', ''), 'off'))

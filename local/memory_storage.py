@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.adapters.storage import PAGE_BLOBS
 from shared.adapters.system_clock import SystemClock
 from shared.domain.errors import AlreadyExists, Changed, Missing
-from shared.ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Write
+from shared.ports import Clock, Delete, Entity, Insert, Merge, Place, Replace, Row, Write
 
 _FORBIDDEN = set("/\\#?%") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 MOST_PROPERTIES = 252
@@ -65,6 +66,12 @@ class MemoryTable:
         found = [rows[key] for key in keys if only is None or rows[key].entity.get(only[0]) == only[1]]
         for row in found[:limit]:
             yield Row(_selected(row.entity, select), row.etag)
+
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """The rows behind a place; see the port."""
+        keys = sorted((one, key) for one, rows in self._partitions.items() for key in rows if one < below_partition)
+        found = [self._partitions[partition][key] for partition, key in keys if (partition, key) > place]
+        return [Row(dict(row.entity), row.etag) for row in found[:limit]]
 
     def rows(self) -> list[Entity]:
         """Every row, for tests."""
@@ -156,6 +163,15 @@ class MemoryBlobs:
         """Let a blob's age count from now on; one that is gone stays away."""
         if name in self.blobs:
             self._written_at[name] = self._clock.now()
+
+    async def names(self, prefix: str, page: str | None) -> tuple[list[str], str | None]:
+        """A page of names; see the port."""
+        found = sorted(name for name in self.blobs if name.startswith(prefix) and name > (page or ""))
+        return found[:PAGE_BLOBS], found[PAGE_BLOBS - 1] if len(found) > PAGE_BLOBS else None
+
+    async def delete(self, name: str) -> bool:
+        """Delete a blob; whether it was there."""
+        return self.blobs.pop(name, None) is not None
 
     def written_at(self, name: str) -> datetime:
         """When a blob was last written, for tests."""

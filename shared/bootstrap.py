@@ -19,14 +19,16 @@ from .settings import Settings, StorageAccess
 from .stores.already_at_microsoft import AlreadyAtMicrosoft
 from .stores.campaigns import CampaignStore
 from .stores.checkpoints import CheckpointStore, FolderContents
+from .stores.erasures import ErasureKey, Erasures
 from .stores.examinations import Examinations
 from .stores.heartbeats import Heartbeats
 from .stores.items import ItemStore
 from .stores.ledger import Ledger
 from .stores.looks import LookStore
+from .stores.old_items import OldItems
 from .stores.outcomes import OutcomeStore
+from .stores.passes import Passes
 from .stores.quota import QuotaStore
-from .stores.renewals import Renewals
 from .stores.replays import Replays
 from .stores.statistics import StatisticsStore, UpkeepStore
 from .stores.worklist import AnswersDue, Worklist
@@ -39,11 +41,13 @@ from .usecases.arrivals.reading import ReadingRules, ReportReader
 from .usecases.arrivals.sources import ReportSource, Sources
 from .usecases.outcomes.backlog import Backlog
 from .usecases.outcomes.covering import HolderFollower
+from .usecases.outcomes.erasure import ErasableBlobs, EraseRequested, ErasureParts, PrivateTable
 from .usecases.outcomes.evidence import EvidenceKeeper
 from .usecases.outcomes.poison import RecordPoisonManual, RecordPoisonSubmission
 from .usecases.outcomes.reconcile import Reconciler
 from .usecases.outcomes.replay import Replay
 from .usecases.outcomes.rereading import Rereader
+from .usecases.outcomes.retention import Retention, RetentionRules
 from .usecases.outcomes.second_chances import SecondChances
 from .usecases.outcomes.settle import SettleOutcomes, SettleRules
 from .usecases.outcomes.statistics import KeepStatistics
@@ -305,13 +309,34 @@ def _settle(settings: Settings, ports: Ports, parts: _Parts, replay: Replay) -> 
         submissions=ports.submissions,
         evidence=EvidenceKeeper(
             parts.evidence,
-            Renewals(ports.tables["runstate"]),
+            Passes(ports.tables["runstate"]),
             days=settings.evidence_days,
             ledger=parts.ledger,
             clock=ports.clock,
         ),
+        retention=Retention(
+            RetentionRules(settings.outcomes_days, settings.outcomelog_days, settings.items_days),
+            ledger=parts.ledger,
+            items=OldItems(ports.tables["items"]),
+            passes=Passes(ports.tables["runstate"]),
+            clock=ports.clock,
+        ),
+        erase=_erase(settings, ports, parts),
         clock=ports.clock,
     )
+
+
+def _erase(settings: Settings, ports: Ports, parts: _Parts) -> EraseRequested:
+    runstate, items = ports.tables["runstate"], ports.tables["items"]
+    erased = ErasureParts(
+        ledger=parts.ledger,
+        items=OldItems(items),
+        worklist=PrivateTable(ports.tables["worklist"]),
+        runstate=PrivateTable(runstate),
+        containers={name: ErasableBlobs(store) for name, store in ports.containers.items()},
+        never=tenant(settings).reporting_mailboxes,
+    )
+    return EraseRequested(Erasures(runstate), ErasureKey(items), erased, ports.clock)
 
 
 def tenant(settings: Settings) -> Tenant:

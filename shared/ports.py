@@ -72,6 +72,8 @@ class Delete:
 
 
 Write = Insert | Replace | Merge | Delete
+Place = tuple[str, str]
+"""PartitionKey and RowKey: where a row stands. ("", "") is before all of them."""
 
 
 class Table(Protocol):
@@ -108,6 +110,9 @@ class Table(Protocol):
         `select` a row comes back with its keys, its ETag and, of its properties, those that are named and there.
         """
 
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """At most `limit` rows whose keys are greater than `place`, ascending by both, in partitions below that one."""
+
 
 class WorkQueue(Protocol):
     """One queue of the data account."""
@@ -130,6 +135,12 @@ class BlobStore(Protocol):
 
     async def renew(self, name: str) -> None:
         """Let a blob's age count from now on; one that is gone stays away."""
+
+    async def names(self, prefix: str, page: str | None) -> tuple[list[str], str | None]:
+        """Some names that begin with that, and the page that goes on behind them, None at their end."""
+
+    async def delete(self, name: str) -> bool:
+        """Delete a blob for good; whether it was there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,9 @@ class Settings:
     feedback_mailbox: str
     feedback_language: str
     feedback_simulations: Literal["off", "on"]
+    outcomes_days: int | None
+    outcomelog_days: int | None
+    items_days: int | None
     simulation_marks: OwnMarks
     user_submissions: Literal["off", "on"]
     defender_alerts: Literal["off", "on"]
@@ -178,6 +181,14 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def _days_or_for_ever(value: str) -> int | None:
+    """Days, or None for the empty text.
+
+    Microsoft takes mail of 30 days: until then a report that is still in its mailbox must find its row.
+    """
+    return _integer(30, 3650)(value) if value else None
 
 
 def _word(*words: str) -> Callable[[str], str]:
@@ -297,6 +308,9 @@ _RULES: Mapping[str, tuple[Callable[[str], object], str | None]] = {
     "FEEDBACK_MAILBOX": (_sending_mailbox, ""),
     "FEEDBACK_LANGUAGE": (_language, "en"),
     "FEEDBACK_SIMULATIONS": (_word("off", "on"), "off"),
+    "OUTCOMES_DAYS": (_days_or_for_ever, ""),
+    "OUTCOMELOG_DAYS": (_days_or_for_ever, ""),
+    "ITEMS_DAYS": (_days_or_for_ever, ""),
     "SIMULATION_MARKS": (read_own_marks, ""),
     "USER_SUBMISSIONS": (_word("off", "on"), "off"),
     "DEFENDER_ALERTS": (_word("off", "on"), "off"),

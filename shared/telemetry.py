@@ -85,6 +85,7 @@ FIELDS = {
     "submit_high_s": "seconds from receipt to submission that 95 % of a day's rows do not exceed",
     "submit_median_s": "median seconds from receipt to submission",
     "submitted": "rows that reached Microsoft",
+    "table": "the name of the table",
     "today": "submissions sent in the last 24 hours",
     "undecided": "rows whose verdict neither confirms nor refutes the claim",
     "verdict": "the row's verdict",
@@ -123,6 +124,8 @@ class Event(enum.Enum):
         "mailbox error where",
         "an error of the app or of storage ended the reading of a mailbox; the others were read",
     )
+    ERASED = logging.INFO, "count", "a person was erased as an administrator asked, from `count` rows and blobs"
+    ROWS_DELETED = logging.INFO, "count table", "`count` rows of a table were deleted, whose days of retention are over"
     DELTA_LINK_EXPIRED = logging.INFO, "mailbox", "a folder is read from the start; known rows stay"
     POLICY_UNREADABLE = (
         logging.WARNING,

@@ -162,10 +162,10 @@ var grants Grant[] = [
   }
   {
     who: 'app'
-    role: 'Storage Blob Data Reader'
+    role: 'Storage Blob Data Contributor'
     scope: 'container'
     name: 'submission-content'
-    reason: 'Read what operators uploaded'
+    reason: 'Read what operators uploaded, and delete what holds the address of somebody who is erased'
   }
   {
     who: 'app'

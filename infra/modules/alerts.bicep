@@ -363,7 +363,7 @@ var rules rule[] = [
     window: 'P2D'
     resolves: false
     quiet: 'P1D'
-    says: 'A verdict held a word that the app does not know. The row is settled with the verdict `unknown` and keeps Microsoft\'s words.'
+    says: 'A verdict held a word that the app does not know. The row is settled with the verdict `undetermined` and keeps Microsoft\'s words.'
     first: 'Read ResultCategory and ResultDetail of the rows in `ids`, and ask for an app version that knows them.'
   }
   {

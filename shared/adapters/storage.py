@@ -23,13 +23,15 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from ..domain.errors import AlreadyExists, Changed, Missing
-from ..ports import Entity, Row, Write
+from ..ports import Entity, Place, Row, Write
 from .table_writes import Answer, TableRequest, answers_in, code_in, request_of, transaction
 
 API_VERSION = "2025-11-05"
 """Of the blob and queue services: the newest that both the cloud and Azurite 3.37 know."""
 PAGE_ROWS = 1_000
 """The most rows that the table service gives, or may be asked for, at a time."""
+PAGE_BLOBS = 20
+"""Names in a page: what is read of each in between may be megabytes."""
 NEVER_EXPIRES = -1
 """As a queue message's time to live (Azure documentation, "Put Message", since version 2017-07-29)."""
 _REFUSALS = {
@@ -95,6 +97,20 @@ class AzureTable:
         columns = None if select is None else ["PartitionKey", "RowKey", *select]
         async for row in self.search(query, values, limit, columns=columns):
             yield row
+
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """The rows behind a place; see the port. One range at a time, as the service scans all rows for an `or`."""
+        partition, row = place
+        values = {"partition": partition, "row": row, "below": below_partition}
+        ranges = (
+            "PartitionKey eq @partition and RowKey gt @row and PartitionKey lt @below",
+            "PartitionKey gt @partition and PartitionKey lt @below",
+        )
+        found: list[Row] = []
+        for one in ranges if partition else ranges[1:]:
+            if len(found) < limit:
+                found += [row async for row in self.search(one, values, limit - len(found))]
+        return found
 
     async def search(
         self, query: str, values: Mapping[str, Any], limit: int | None = None, *, columns: Sequence[str] | None = None
@@ -165,6 +181,21 @@ class AzureBlobs:
         """Let a blob's age count from now on, without its content: any change of its metadata is a change of it."""
         with suppress(ResourceNotFoundError):
             await self._client.get_blob_client(name).set_blob_metadata({})
+
+    async def names(self, prefix: str, page: str | None) -> tuple[list[str], str | None]:
+        """A page of names; see the port."""
+        pages = self._client.list_blobs(prefix, results_per_page=PAGE_BLOBS).by_page(page)
+        async for found in pages:
+            return [blob.name async for blob in found], pages.continuation_token or None  # type: ignore[attr-defined]
+        return [], None
+
+    async def delete(self, name: str) -> bool:
+        """Delete a blob; whether it was there."""
+        try:
+            await self._client.delete_blob(name)
+        except ResourceNotFoundError:
+            return False
+        return True
 
 
 def _refusal(answer: Answer, response: AsyncHttpResponse) -> Exception:

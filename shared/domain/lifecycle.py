@@ -9,6 +9,8 @@ Microsoft, and walks towards a final state:
        ├───────────────────────────┘ known to have had no effect
        └────────────────────────────────── uncertain, not found at Microsoft
 
+A waiting row is `uncertain` as well after the tables were restored from a backup: it may have been sent since.
+
 A final row stays as it is, with one way out: an administrator may have a `failed` or `rejected` row taken up again. It
 then waits anew, or is `uncertain` where its POST may have arrived, or `covered` where another row took its claim over,
 perhaps at that very moment. `settled`, `skipped` and `expired` are never left.
@@ -31,7 +33,9 @@ FIRST_STATES = frozenset({State.PENDING, State.COVERED, State.SKIPPED, State.REJ
 FINAL_STATES = frozenset({State.SETTLED, State.SKIPPED, State.REJECTED, State.FAILED, State.EXPIRED})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.DISPATCHED, State.COVERED, State.SKIPPED, State.REJECTED, State.FAILED}),
+    State.PENDING: frozenset(
+        {State.DISPATCHED, State.COVERED, State.SKIPPED, State.REJECTED, State.FAILED, State.UNCERTAIN}
+    ),
     State.DISPATCHED: frozenset({State.PENDING, State.SUBMITTING, State.FAILED}),
     State.SUBMITTING: frozenset(
         {

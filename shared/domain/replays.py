@@ -10,6 +10,7 @@ import enum
 from datetime import datetime
 from typing import NoReturn
 
+from .erasure import ERASED
 from .errors import DefenderSubmissionsError
 from .model import Outcome, State
 from .submissions import OLDEST_REPORT
@@ -58,6 +59,7 @@ _WAYS: dict[str, Way | tuple[str, str]] = {
     "content_not_found": Way.TAKE_IN,
     "content_empty": Way.TAKE_IN,
     "unreadable_content": Way.TAKE_IN,
+    ERASED: ("erased", f"Its person was erased. {_AGAIN}"),
     "submission_unreadable": ("at_microsoft", "Microsoft has it: look for it on Defender's page of submissions."),
     "material_gone": ("material_gone", f"What was to be submitted is gone. {_AGAIN}"),
     "request_id_conflict": ("request_id_conflict", "Its requestId stands for another request: send it with its own."),

@@ -69,10 +69,14 @@ class ThreatSubmission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostSubmission:
-    """What is known of a POST whose answer never came."""
+    """What is known of a POST whose answer never came.
+
+    It left at `sent_at`, or, where `sent_until` is later, at any time between the two.
+    """
 
     category: Category
     sent_at: datetime
+    sent_until: datetime | None = None
     recipient: str | None = None
     sender: str | None = None
     subject: str | None = None
@@ -110,7 +114,8 @@ class Unowned:
     def nearest(self, lost: LostSubmission) -> ThreatSubmission | None:
         """The submission that the lost POST made, or None; where several fit, the one created nearest to the POST."""
         near = (entry for group in self._groups_for(lost) for entry in _neighbours(group, lost.sent_at))
-        fitting = [entry for entry in near if lost.sent_at - BEFORE <= entry[0] <= lost.sent_at + AFTER]
+        last = (lost.sent_until or lost.sent_at) + AFTER
+        fitting = [entry for entry in near if lost.sent_at - BEFORE <= entry[0] <= last]
         found = min(fitting, key=lambda entry: (abs(entry[0] - lost.sent_at), entry[1]), default=None)
         return None if found is None else found[2]
 

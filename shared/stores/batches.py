@@ -14,7 +14,9 @@ TRANSACTION_ROWS = 100
 """Table Storage takes at most 100 writes in one transaction (Azure documentation, "entity group transactions")."""
 
 
-async def write_each(table: Table, writes: Sequence[Insert | Replace], refused: type[Exception]) -> list[str | None]:
+async def write_each(
+    table: Table, writes: Sequence[Insert | Replace | Delete], refused: type[Exception]
+) -> list[str | None]:
     """Do every write that is not `refused`; returns their new ETags, None in the place of each that was."""
     etags: list[str | None] = [None] * len(writes)
     for places in _transactions(writes):
@@ -93,11 +95,12 @@ async def _write_one(table: Table, write: Write, refused: type[Exception]) -> st
         return None
 
 
-def _transactions(writes: Sequence[Insert | Replace]) -> Iterator[list[int]]:
+def _transactions(writes: Sequence[Insert | Replace | Delete]) -> Iterator[list[int]]:
     """Places of the writes that may go together: one partition, at most 100."""
     places: defaultdict[object, list[int]] = defaultdict(list)
     for place, write in enumerate(writes):
-        places[write.entity["PartitionKey"]].append(place)
+        partition = write.partition if isinstance(write, Delete) else write.entity["PartitionKey"]
+        places[partition].append(place)
     for together in places.values():
         for start in range(0, len(together), TRANSACTION_ROWS):
             yield together[start : start + TRANSACTION_ROWS]

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..domain.lifecycle import is_final
 from ..domain.model import Outcome, OutcomeKey, Priority, State
-from ..ports import Write
+from ..ports import Entity, Place, Row, Write
 from ..telemetry import Event, emit
 from .batches import TRANSACTION_ROWS
 from .outcomes import Change, OutcomeStore, Stored
@@ -160,6 +160,28 @@ class Ledger:
         With them how far the feed was read, and whether that is its end.
         """
         return await self._outcomes.days_changed(since, limit)
+
+    # Rows whose time is over.
+
+    async def old(self, place: Place, below_day: str, limit: int) -> list[Stored]:
+        """Rows received before that day, in the order of their keys, behind `place`."""
+        return await self._outcomes.old(place, below_day, limit)
+
+    async def forget(self, rows: Sequence[Stored]) -> int:
+        """Delete rows that nobody needs, as they were read; returns how many are gone."""
+        return await self._outcomes.delete(rows)
+
+    async def old_events(self, place: Place, below_day: str, limit: int) -> list[Row]:
+        """Events from before that day, in the order of their keys, behind `place`."""
+        return await self._outcomes.old_events(place, below_day, limit)
+
+    async def rewrite_event(self, before: Row, after: Entity) -> bool:
+        """Take what is erased out of an event; False where it is gone or somebody else was faster."""
+        return await self._outcomes.rewrite_event(before, after)
+
+    async def forget_events(self, places: Sequence[Place]) -> int:
+        """Delete events; returns how many were there."""
+        return await self._outcomes.delete_events(places)
 
     # Rows that come in.
 

@@ -3,7 +3,8 @@
 The invariant: a change is written to `outcomes` first, guarded by the row's ETag, then appended to the feed, and only
 then handed to whoever acts next (worklist, queue). An event's key and words follow from the row alone (`ChangedAt`,
 `Revision`, its state and the one before), so whoever finds that a stopped process left it out appends the very same
-event, and a second attempt finds it there. Only `ledger` uses this module. The feed is never rewritten.
+event, and a second attempt finds it there. Only `ledger` uses this module. The feed is rewritten by retention and
+erasure alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..domain import keys
 from ..domain.errors import AlreadyExists, Changed
 from ..domain.lifecycle import amended, born, changed
 from ..domain.model import Outcome, OutcomeKey, Source, State
-from ..ports import Clock, Entity, Insert, Replace, Row, Table
+from ..ports import Clock, Delete, Entity, Insert, Place, Replace, Row, Table
 from .batches import write_each
 
 APPEND_WITHIN_S = 120
@@ -133,6 +134,29 @@ class OutcomeStore:
             if count == limit:
                 return days, keys.logged_at(str(row.entity["RowKey"])), False
         return days, now, True
+
+    async def old(self, place: Place, below_day: str, limit: int) -> list[Stored]:
+        """Rows received before that day, in the order of their keys, behind `place`."""
+        rows = await self._outcomes.behind(place, below_day, limit)
+        return [Stored(read_outcome(row.entity), row.etag) for row in rows]
+
+    async def delete(self, rows: Sequence[Stored]) -> int:
+        """Delete rows as they were read; one that somebody changed since stays. Returns how many are gone."""
+        deletes = [Delete(one.outcome.key.partition, one.outcome.key.submission_id, one.etag) for one in rows]
+        return sum(etag is not None for etag in await write_each(self._outcomes, deletes, Changed))
+
+    async def old_events(self, place: Place, below_day: str, limit: int) -> list[Row]:
+        """Events from before that day, in the order of their keys, behind `place`."""
+        return await self._log.behind(place, below_day, limit)
+
+    async def rewrite_event(self, before: Row, after: Entity) -> bool:
+        """Write an event anew, as it was read; False where it is gone or somebody else was faster."""
+        return (await write_each(self._log, [Replace(after, before.etag)], Changed))[0] is not None
+
+    async def delete_events(self, places: Sequence[Place]) -> int:
+        """Delete events; returns how many were there."""
+        deletes = [Delete(day, key) for day, key in places]
+        return sum(etag is not None for etag in await write_each(self._log, deletes, Changed))
 
     async def _last_event(self, outcome: Outcome) -> State | None:
         for since in (outcome.dispatched_at, outcome.collected_at):

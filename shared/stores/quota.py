@@ -2,6 +2,7 @@
 
     0-quota                      the quota state; its ETag admits one dispatcher at a time
     0-slot-<epoch ms>-<id>       a slot handed out: when, for which row, when its POST really was, and what came of it
+    0-restored                   that the tables come from a backup (`domain.restoration`)
     0-turn-<item key>            the turn on an item (`domain.turns`)
 
 A slot that was stamped may have been used at any time since; one that was not, and was taken back, surely never is.
@@ -19,12 +20,14 @@ from datetime import UTC, datetime, timedelta
 from ..domain import keys, planner
 from ..domain.errors import AlreadyExists, Changed, Missing
 from ..domain.planner import DayCount, Slot
+from ..domain.restoration import Restored
 from ..domain.turns import LONGEST_INVOCATION, Turn
 from ..ports import Clock, Delete, Entity, Insert, Merge, Replace, Row, Table, Write
 from .batches import TRANSACTION_ROWS
 from .worklist import PARTITION, WorkItem, moved, read_time
 
 QUOTA_ROW = "0-quota"
+RESTORED_ROW = "0-restored"
 _TURN = "0-turn-"
 _BEHIND_TURNS = "0-turn."
 ROWS_PER_RESERVATION = 19
@@ -100,6 +103,7 @@ class Quota:
     accepted_at: datetime | None = None
     outage_at: datetime | None = None
     poisoned_at: tuple[datetime, ...] = ()
+    restored: Restored | None = None
 
     def strikes_at(self, now: datetime) -> int:
         """Refusals in a row that still count: an hour after the window reopened they are forgotten."""
@@ -161,12 +165,31 @@ class QuotaStore:
         """The quota as it stands, with every slot that may still matter."""
         quota = Quota(None)
         slots: list[StoredSlot] = []
+        restored: Restored | None = None
         async for row in self._table.scan(PARTITION, QUOTA_ROW, _TURN):
             if row.entity["RowKey"] == QUOTA_ROW:
                 quota = _quota(row)
+            elif row.entity["RowKey"] == RESTORED_ROW:
+                restored = _restored(row)
             else:
                 slots.append(_slot(row))
-        return replace(quota, slots=tuple(slots))
+        return replace(quota, slots=tuple(slots), restored=restored)
+
+    async def restored(self) -> Restored | None:
+        """Whether the tables come from a backup."""
+        row = await self._table.get(PARTITION, RESTORED_ROW)
+        return None if row is None else _restored(row)
+
+    async def put_restored(self, restored: Restored) -> None:
+        """Write down that the tables come from a backup."""
+        entity: Entity = {
+            "PartitionKey": PARTITION,
+            "RowKey": RESTORED_ROW,
+            "BackedUpAt": restored.backed_up_at,
+            "RestoredAt": restored.restored_at,
+            "IsWhole": restored.is_whole,
+        }
+        await self._table.write(Replace(entity))
 
     async def tidy(self, quota: Quota) -> Quota | None:
         """Count the submissions that left the window into the day, and forget those that left the day.
@@ -462,6 +485,11 @@ def _quota_entity(quota: Quota) -> Entity:
     if quota.closed_reason is not None:
         entity["ClosedReason"] = quota.closed_reason
     return entity
+
+
+def _restored(row: Row) -> Restored:
+    backed_up_at, restored_at = (read_time(row.entity[name]) for name in ("BackedUpAt", "RestoredAt"))
+    return Restored(backed_up_at, restored_at, row.entity["IsWhole"] is True)
 
 
 def _quota(row: Row) -> Quota:

@@ -100,3 +100,19 @@ async def test_a_message_does_not_expire(storage: Storage) -> None:
         (message,) = await storage.client.peek_messages()
         assert message.expires_on is not None
         assert message.expires_on.year > 9000
+
+
+async def test_names_come_in_pages_and_a_deleted_blob_is_gone(blobs: BlobStore) -> None:
+    """Every name of a prefix comes once, whatever is deleted on the way."""
+    wanted = [f"20261123/{number:02d}" for number in range(45)]
+    for name in [*wanted, "20261124/00"]:
+        await blobs.put(name, b"x")
+    found, page = await blobs.names("20261123/", None)
+    while page is not None:
+        assert await blobs.delete(found[-1])
+        assert await blobs.get(found[-1], 1) is None
+        assert not await blobs.delete(found[-1])
+        more, page = await blobs.names("20261123/", page)
+        found += more
+    assert found == wanted
+    assert await blobs.names("nowhere/", None) == ([], None)

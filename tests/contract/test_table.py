@@ -296,3 +296,21 @@ async def test_what_is_read_is_a_copy(table: Table) -> None:
     assert found is not None
     found.entity["Value"] = 3
     assert await stored(table, "a") == {"Value": 1}
+
+
+async def test_rows_behind_a_place_come_in_the_order_of_both_keys(table: Table) -> None:
+    """A whole table can be gone through in shares, whatever its partitions are."""
+    keys = [("20261101", "a"), ("20261101", "b"), ("20261102", "a"), ("20261104", "0")]
+    for partition, row in reversed(keys):
+        await table.write(Insert({"PartitionKey": partition, "RowKey": row}))
+
+    async def behind(place: tuple[str, str], below: str = "~", limit: int = 9) -> list[tuple[str, str]]:
+        found = [row.entity for row in await table.behind(place, below, limit)]
+        return [(str(one["PartitionKey"]), str(one["RowKey"])) for one in found]
+
+    assert await behind(("", "")) == keys
+    assert await behind(keys[0]) == keys[1:]
+    assert await behind(("20261101", "aa"), limit=2) == keys[1:3]
+    assert await behind(keys[0], below="20261104") == keys[1:3]
+    assert await behind(keys[3]) == []
+    assert await behind(("", ""), below="20261101") == []

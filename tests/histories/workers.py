@@ -16,7 +16,7 @@ from typing import Any
 
 from local.memory_storage import MemoryTable
 from shared.bootstrap import App, build
-from shared.ports import Insert, Ports, Row, SourcePorts, Write
+from shared.ports import Insert, Place, Ports, Row, SourcePorts, Write
 from shared.settings import Settings
 from tests.histories.virtual_time import VirtualTimeLoop
 
@@ -260,6 +260,15 @@ class PacedTable:
             if len(page) < page_rows or (left is not None and left <= 0):
                 return
             start = f"{page[-1].entity['RowKey']}\x00"
+
+    async def behind(self, place: Place, below_partition: str, limit: int) -> list[Row]:
+        """See the port."""
+        found: list[Row] = await self._process.take(
+            f"{self._name}.behind {place[1]}",
+            lambda: self._table.behind(place, below_partition, limit),
+            is_repeatable=False,
+        )
+        return found
 
     async def _page(self, partition: str, start: str, below_row: str, rows: int, **narrowed: Any) -> list[Row]:
         async def read() -> list[Row]:

@@ -31,10 +31,12 @@ from shared.doctor.ports import Instruments
 from shared.doctor.probes import ContainerProbe, QueueProbe, TableProbe, TextProbe
 from shared.doctor.rendering import as_json
 from shared.domain.answers import Stage as AnswerStage
+from shared.domain.erasure import Role
 from shared.domain.lifecycle import is_final
 from shared.domain.model import OutcomeKey
 from shared.ports import Ports
 from shared.settings import Settings
+from shared.stores.erasures import Erasure, Erasures
 from shared.stores.examinations import ExaminationRequest, Examinations
 from shared.stores.replays import ReplayRequest, Replays
 from shared.stores.worklist import KEPT
@@ -43,7 +45,7 @@ from tests.infra.calls import Call
 from tests.infra.operations import Operation, Sent, operations
 from tests.support.answers import BOTH, BOX
 from tests.support.replays import version
-from tests.support.reports import BEN, as_item, ask, email_request, original, report_with, url_request
+from tests.support.reports import ANNA, BEN, as_item, ask, email_request, original, report_with, url_request
 from tests.support.stage import Stage, StageClock, stage
 
 REHEARSED = {"queue_poison", "queue_release", "table_write", "container_write"}
@@ -57,6 +59,7 @@ EVERYTHING_ON = {
     "REPORTER_FEEDBACK": BOTH,
     "FEEDBACK_MAILBOX": BOX,
 }
+RETENTION = {"OUTCOMES_DAYS": "30", "OUTCOMELOG_DAYS": "30", "ITEMS_DAYS": "30"}
 
 
 @dataclass
@@ -126,7 +129,11 @@ async def recorded_stage(connection: str, settings: dict[str, Any]) -> AsyncIter
 
 async def live_through(connection: str) -> Recording:
     """Everything that the app ever does, troubles and all, with every source and answers to reporters switched on."""
-    settings = {**EVERYTHING_ON, "EVIDENCE_DAYS": "1"}  # so that the first settle renews the originals of open rows
+    settings = {
+        **EVERYTHING_ON,
+        "EVIDENCE_DAYS": "1",
+        **RETENTION,
+    }  # so that the first settle renews the originals of open rows
     async with recorded_stage(connection, settings) as (on, recording):
         test_sources.put_everything(on)
         await test_wire.put_everything(on)
@@ -142,8 +149,11 @@ async def live_through(connection: str) -> Recording:
         await _record_poison(on, recording)
         await _replay(on, recording)
         await on.app.heartbeats.ended("dispatch", 0, 0.0)
+        await _erase(on, recording)
         on.clock.advance(days=on.settings.evidence_days + 2)
         await on.round()
+        on.clock.advance(days=40)
+        await on.app.settle_outcomes.run()
     return recording
 
 
@@ -216,6 +226,17 @@ async def _replay(on: Stage, recording: Recording) -> None:
     await replays.ask([ReplayRequest(one.key, await version(on, one), on.clock.now()) for one in ended])
     await on.app.settle_outcomes.run()
     assert await replays.waiting_ids() == set()
+
+
+async def _erase(on: Stage, recording: Recording) -> None:
+    """Erase whom most reports were for, once what they are about speaks for nobody any more."""
+    await on.ports.containers["submission-content"].put("left-behind.eml", original("left behind"))
+    erasures = Erasures(recording.ports.tables["runstate"])
+    await erasures.ask(Erasure(address=ANNA, role=Role.RECIPIENT, asked_at=on.clock.now()))
+    for _ in range(4):
+        on.clock.advance(hours=13)
+        await on.app.settle_outcomes.run()
+    assert await erasures.all_standing() == []
 
 
 async def _recorded_ports(on: Stage, connection: str, recording: Recording) -> Ports:

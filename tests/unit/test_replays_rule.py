@@ -107,7 +107,7 @@ def test_every_other_reason_says_what_to_do(reason: str) -> None:
     """One sentence, and a code."""
     with pytest.raises(CannotReplay) as refusal:
         way_of(row(reason, State.REJECTED), NOW)
-    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message", "at_microsoft"}
+    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message", "at_microsoft", "erased"}
     assert str(refusal.value).endswith(".")
 
 

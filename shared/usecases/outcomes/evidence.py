@@ -14,7 +14,7 @@ from ...domain import keys
 from ...domain.lifecycle import is_final
 from ...ports import BlobStore, Clock
 from ...stores.ledger import Ledger, WorkItem
-from ...stores.renewals import Renewal, Renewals
+from ...stores.passes import Pass, Passes
 
 RENEWED_EVERY = timedelta(days=1)
 RENEWED_BEFORE = timedelta(days=7)
@@ -28,9 +28,9 @@ RUN_TIME = timedelta(seconds=30)
 class EvidenceKeeper:
     """Renews originals that are needed, and forgets what was kept for replay of those that are not."""
 
-    def __init__(self, evidence: BlobStore, renewals: Renewals, *, days: int, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, evidence: BlobStore, passes: Passes, *, days: int, ledger: Ledger, clock: Clock) -> None:
         self._evidence = evidence
-        self._renewals = renewals
+        self._passes = passes
         self._kept_for = timedelta(days=days)
         self._every = min(RENEWED_EVERY, self._kept_for / 2)
         self._ledger = ledger
@@ -39,15 +39,13 @@ class EvidenceKeeper:
     async def run(self) -> None:
         """Begin the day's pass over the open rows, or go on with it; nothing where it is done."""
         now = self._clock.now()
-        last = await self._renewals.last()
-        if last is None or (last.goes_on_at is None and now - last.begun_at >= self._every):
-            last = Renewal(now, "")
-        if last.goes_on_at is None:
+        one = await self._passes.current("evidence", now, self._every)
+        if one.goes_on_behind is None:
             return
-        rest = await self._renew(last.goes_on_at, now)
+        rest = await self._renew(one.goes_on_behind, now)
         if rest is None:
             await self._forget_kept(now - self._kept_for)
-        await self._renewals.put(Renewal(last.begun_at, rest))
+        await self._passes.put("evidence", Pass(one.begun_at, rest))
 
     async def _renew(self, start: str, now: datetime) -> str | None:
         """Renew what a run's share of the rows from there on needs; returns where to go on, None at the end."""

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from ...domain.lifecycle import move
 from ...domain.model import Category, Kind, State
 from ...domain.planner import WINDOW
+from ...domain.restoration import Restored
 from ...domain.retries import after_nothing_found
 from ...domain.submissions import LostSubmission, ThreatSubmission, Unowned
 from ...ports import Clock
@@ -58,10 +59,10 @@ class Reconciler:
         flying = await self._in_flight(kind, quota)
         # Behind the look at what is in flight: a row that has landed before it has its event in the feed.
         owners = await self._ledger.owners_since(min(map(_sent_at, lost)) - OWNED_SINCE)
-        decided = decide(lost, flying, unowned, owners, self._clock.now())
+        decided = decide(lost, flying, unowned, owners, self._clock.now(), restored=quota.restored)
 
         async def adopt(items: Sequence[WorkItem]) -> int:
-            return await self._adopt([(one, decided.found[_id(one)]) for one in items])
+            return await self._adopt([(one, decided.found[_id(one)]) for one in items], quota.restored)
 
         async def send_again(items: Sequence[WorkItem]) -> int:
             return await self._send_again(items, quota)
@@ -85,9 +86,9 @@ class Reconciler:
                 return
             await self._trouble.each(by_day[start : start + TRANSACTION_ROWS], do)
 
-    async def _adopt(self, found: Sequence[tuple[WorkItem, ThreatSubmission]]) -> int:
-        """Give rows the submissions that their POSTs have made."""
-        steps = [Step(item, submitted(item.outcome, one, item.sent_before)) for item, one in found]
+    async def _adopt(self, found: Sequence[tuple[WorkItem, ThreatSubmission]], restored: Restored | None) -> int:
+        """Give rows the submissions that their POSTs made."""
+        steps = [Step(item, submitted(item.outcome, one, _left_at(item, one, restored))) for item, one in found]
         return _told([one is not None for one in await self._ledger.apply(steps)], steps, is_found=True)
 
     async def _send_again(self, items: Sequence[WorkItem], quota: Quota) -> int:
@@ -100,7 +101,9 @@ class Reconciler:
         if stored is None or stored.outcome.state is not State.UNCERTAIN or not item.tells_of(stored.outcome):
             await self._ledger.refile(item)  # uncertain anew, too: what was decided is about an earlier POST
             return None
-        decision = after_nothing_found(item.failures, others_accepted=quota.accepted_since(item.sent_before))
+        is_hidden = quota.restored is not None and quota.restored.hides(item.sent_before)
+        others_accepted = not is_hidden and quota.accepted_since(item.sent_before)
+        decision = after_nothing_found(item.failures, others_accepted=others_accepted)
         if decision.state is State.FAILED:
             emit(Event.GAVE_UP, submission_id=_id(item), reason=decision.reason)
         await self._quota.forget_post(stored.outcome.item_key, item.sent_before)
@@ -110,9 +113,17 @@ class Reconciler:
 
 
 def decide(
-    lost: Sequence[WorkItem], flying: Sequence[WorkItem], unowned: Unowned, owners: dict[str, str], now: datetime
+    lost: Sequence[WorkItem],
+    flying: Sequence[WorkItem],
+    unowned: Unowned,
+    owners: dict[str, str],
+    now: datetime,
+    *,
+    restored: Restored | None = None,
 ) -> Decided:
     """What became of lost POSTs; `owners` are the rows that the feed shows with submissions of Microsoft's, by id.
+
+    What was sent before a restore may have been sent again at any time up to it, and the tables do not know.
 
     Of two similar mails the one sent nearest to a submission chooses first: otherwise one adopts what the other made,
     and the other is sent twice.
@@ -124,17 +135,28 @@ def decide(
         if mine is not None and own[row] == submission_id:
             found[row] = mine
     searching = [one for one in (*lost, *flying) if _id(one) not in found]
-    for item in sorted(searching, key=lambda one: _distance(one, unowned)):
-        nearest = unowned.nearest(_lost(item))
+    for item in sorted(searching, key=lambda one: _distance(one, unowned, restored)):
+        nearest = unowned.nearest(_lost(item, restored))
         if nearest is not None:
             found[_id(item)] = nearest
             unowned.take(nearest.submission_id)
-    nowhere = (one for one in lost if now - one.sent_before >= LISTING_IS_CERTAIN_AFTER)
+    nowhere = (one for one in lost if now - _sent_until(one, restored) >= LISTING_IS_CERTAIN_AFTER)
     return Decided(found, frozenset(_id(one) for one in nowhere if _id(one) not in found))
 
 
-def _distance(item: WorkItem, unowned: Unowned) -> timedelta:
-    nearest = unowned.nearest(_lost(item))
+def _left_at(item: WorkItem, found: ThreatSubmission, restored: Restored | None) -> datetime:
+    """When the POST left that made the submission: for one that a restore hid, Microsoft alone can tell."""
+    is_hidden = restored is not None and restored.hides(item.sent_before)
+    return found.created_at if is_hidden and found.created_at is not None else item.sent_before
+
+
+def _sent_until(item: WorkItem, restored: Restored | None) -> datetime:
+    is_hidden = restored is not None and restored.hides(item.sent_before)
+    return restored.restored_at if restored is not None and is_hidden else item.sent_before
+
+
+def _distance(item: WorkItem, unowned: Unowned, restored: Restored | None) -> timedelta:
+    nearest = unowned.nearest(_lost(item, restored))
     return timedelta.max if nearest is None else abs((nearest.created_at or item.sent_before) - item.sent_before)
 
 
@@ -154,11 +176,12 @@ def _sent_at(item: WorkItem) -> datetime:
     return item.sent_before
 
 
-def _lost(item: WorkItem) -> LostSubmission:
+def _lost(item: WorkItem, restored: Restored | None) -> LostSubmission:
     outcome = item.outcome
     return LostSubmission(
         category=outcome.category or Category.PHISHING,
         sent_at=item.sent_before,
+        sent_until=_sent_until(item, restored),
         recipient=outcome.recipient,
         sender=outcome.sender,
         subject=outcome.subject,

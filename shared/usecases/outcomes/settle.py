@@ -34,9 +34,11 @@ from ..sending.sweep import Sweeper
 from ..trouble import Trouble
 from .closing import close
 from .covering import HolderFollower
+from .erasure import EraseRequested
 from .evidence import EvidenceKeeper
 from .reconcile import Reconciler
 from .replay import Replay
+from .retention import Retention
 from .second_chances import SecondChances
 
 RUN_TIME = timedelta(minutes=4)
@@ -73,6 +75,8 @@ class SettleOutcomes:
         trouble: Trouble,
         submissions: ThreatSubmissions,
         evidence: EvidenceKeeper,
+        retention: Retention,
+        erase: EraseRequested,
         clock: Clock,
     ) -> None:
         self._rules = rules
@@ -87,6 +91,8 @@ class SettleOutcomes:
         self._trouble = trouble
         self._submissions = submissions
         self._evidence = evidence
+        self._retention = retention
+        self._erase = erase
         self._clock = clock
         self._tidied_at: datetime | None = None
 
@@ -106,6 +112,8 @@ class SettleOutcomes:
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
         await self._evidence.run()
+        await self._retention.run()
+        await self._erase.run()
         await self._tidy()
         return settled + followed.settled
 

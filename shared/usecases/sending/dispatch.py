@@ -12,11 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from ...codecs.submission_message import SubmissionMessage, write_message
 from ...domain.lifecycle import changed, move
 from ...domain.model import Priority, SkipReason, State
 from ...domain.planner import LeftToday, Limits, Planner, Slot, is_unusable
+from ...domain.restoration import RESTORED, Restored
 from ...domain.submissions import OLDEST_REPORT
 from ...domain.turns import LOOK_AGAIN_AFTER
 from ...ports import Clock, WorkQueue
@@ -98,6 +100,8 @@ class Dispatch:
 
     async def _assign(self, quota: Quota) -> list[Reservation]:
         now = self._clock.now()
+        if quota.restored is not None and not quota.restored.is_whole:
+            return []
         planner = Planner.of(
             self._limits,
             [stored.slot for stored in quota.counted],
@@ -106,11 +110,10 @@ class Dispatch:
             left_today=self._admissible(quota, now),
             closed_until=quota.closed_until,
         )
-        is_probe = quota.is_probing(now)
         wanted: list[Reservation] = []
         items: set[str] = set()
         for lane in LANES:
-            wanted += await self._assign_lane(planner, lane, now, items, is_probe=is_probe)
+            wanted += await self._assign_lane(quota, planner, lane, now, items)
         return wanted
 
     def _admissible(self, quota: Quota, now: datetime) -> LeftToday:
@@ -126,13 +129,16 @@ class Dispatch:
         return sent.left(self._limits, [one.slot for one in quota.counted])
 
     async def _assign_lane(
-        self, planner: Planner, lane: Priority, now: datetime, items: set[str], *, is_probe: bool
+        self, quota: Quota, planner: Planner, lane: Priority, now: datetime, items: set[str]
     ) -> list[Reservation]:
         """Slots for rows of a lane that may go now; `items` are those that have one in this run already."""
         wanted: list[Reservation] = []
         for item in await self._ledger.due(lane, now, self._limits.for_anyone):
             if now - item.outcome.received_at > OLDEST_REPORT:
                 await self._trouble.each([item], self._skip_too_old)
+                continue
+            if quota.restored is not None and quota.restored.must_be_looked_up(item.outcome):
+                await self._trouble.each([item], partial(self._look_up, quota.restored))
                 continue
             if item.outcome.item_key in items:
                 await self._ledger.put_off(item, now + LOOK_AGAIN_AFTER)
@@ -142,8 +148,19 @@ class Dispatch:
                 break
             if item.outcome.item_key is not None:
                 items.add(item.outcome.item_key)
-            wanted.append(_reservation(item, slot, now, is_probe=is_probe))
+            wanted.append(_reservation(item, slot, now, is_probe=quota.is_probing(now)))
         return wanted
+
+    async def _look_up(self, restored: Restored, items: Sequence[WorkItem]) -> int:
+        """Let rows be looked up at Microsoft that may have been sent after the backup from which the tables are."""
+        for item in items:
+            stored = await self._ledger.get(item.outcome.key)
+            if stored is not None and stored.outcome.state is State.PENDING:
+                uncertain = move(stored.outcome, State.UNCERTAIN, reason=RESTORED)
+                await self._ledger.step(Step(item, uncertain, stored, {"sent_at": restored.sent_after(stored.outcome)}))
+            else:
+                await self._ledger.refile(item)
+        return len(items)
 
     async def _skip_too_old(self, items: Sequence[WorkItem]) -> int:
         for item in items:
