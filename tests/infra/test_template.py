@@ -16,7 +16,7 @@ from shared.settings import DATA_STORAGE, GRAPH_HOSTS, Settings, SettingsError
 from tests.infra.predicted import INFRA, SITE, Prediction, read_prediction
 from tests.infra.test_deployment import LONGEST_PREFIX
 from tests.support.platform_reads import SETTINGS
-from tests.support.worker_site import QUEUES, TIMERS
+from tests.support.worker_site import ANSWERS, QUEUES, TIMERS
 
 Parameter = Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def test_empty_marks_stop_the_deployment(trial_copy: Path, given: str) -> None:
 def test_a_pause_outlives_deployments(trial_copy: Path, template: dict[str, Any]) -> None:
     """Functions that the parameters name are switched off by the setting that the host obeys; any of ours can be."""
     functions = template["parameters"]["pausedFunctions"]["allowedValues"]
-    assert set(functions) == {*TIMERS, *QUEUES, "notify", "record_poison_notification"}
+    assert set(functions) == {*TIMERS, *QUEUES, *ANSWERS}
     trial_copy.write_text(f"{trial_copy.read_text()}param pausedFunctions = ['submit', 'dispatch']\n")
     settings = predict_settings(trial_copy)
     paused = {name: value for name, value in settings.items() if name.startswith("AzureWebJobs.")}

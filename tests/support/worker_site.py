@@ -38,6 +38,8 @@ QUEUES = {
     "record_poison_manual": "manual-submissions-poison",
     "record_poison_submission": "submissions-poison",
 }
+ANSWERS = {"notify": "notifications", "record_poison_notification": "notifications-poison"}
+"""There only where reporters are answered."""
 TIMERS = ("collect_reports", "dispatch", "settle_outcomes")
 NO_WORKER = "no Functions worker on Python 3.13 was set up: `make setup-worker` does where it finds a Python 3.13"
 SAMPLE_DOMAIN = "contoso.example"
@@ -271,11 +273,13 @@ def deliver_report(site: Site) -> None:
 
 
 def assert_all_indexed(site: Site) -> None:
-    """Fail unless the worker found the seven functions, each bound to its queue or schedule and to nothing else."""
+    """Fail unless the worker found the app's functions, each bound to its queue or schedule and to nothing else."""
     found = site.worker.found["functions"]
+    is_answering = Settings.load(site.prediction.app_settings()).answers_reporters
     assert {name: bindings[0].get("queueName") for name, bindings in found.items()} == {
         **dict.fromkeys(TIMERS),
         **QUEUES,
+        **(ANSWERS if is_answering else {}),
     }
     assert {bindings[0].get("schedule") for bindings in found.values()} == {
         None,
@@ -283,4 +287,4 @@ def assert_all_indexed(site: Site) -> None:
         "%DISPATCH_SCHEDULE%",
         "%SETTLE_SCHEDULE%",
     }
-    assert [len(bindings) for bindings in found.values()] == [1] * 7
+    assert [len(bindings) for bindings in found.values()] == [1] * len(found)
