@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ..codecs.statistics import COLUMNS
-from ..domain.errors import AlreadyExists, Changed, Missing
+from ..domain.errors import AlreadyExists, Changed
 from ..stores.statistics import Rebuilt, StatisticsStore
-from .errors import CommandError, ExitCode, NotFoundError
+from .errors import CommandError, ExitCode
 from .gauges import gauge
 from .moments import MOMENT
 from .output import Column, Output, tell
@@ -115,8 +115,6 @@ async def _rebuilt_day(store: StatisticsStore, day: date) -> Rebuilt:
             return await store.rebuild_alone(day)
         except (AlreadyExists, Changed):
             continue
-        except Missing:
-            raise NotFoundError("there is no table statistics in the storage account: deploy infra/ first") from None
     raise CommandError(f"{day} changes all the time: rebuild it again later")
 
 

@@ -79,7 +79,7 @@ class StatisticsStore:
 
     async def counted(self, day: date) -> Rebuilt:
         """A day's figures as they are kept and as its rows are now; nothing is written."""
-        return await self._counted(day, await self._get(day))
+        return await self._counted(day, (await self.kept([day])).get(day))
 
     async def rebuild(self, day: date, kept: Row | None = None) -> Rebuilt:
         """Count a day anew and write its figures over the row that is kept, or over none; reads the day's rows.
@@ -95,10 +95,7 @@ class StatisticsStore:
 
     async def rebuild_alone(self, day: date) -> Rebuilt:
         """Rebuild a day of which the kept row is not read yet; as `rebuild`."""
-        return await self.rebuild(day, await self._get(day))
-
-    async def _get(self, day: date) -> Row | None:
-        return await self._statistics.get(month_key(day), day_key(day))
+        return await self.rebuild(day, (await self.kept([day])).get(day))
 
     async def _counted(self, day: date, kept: Row | None) -> Rebuilt:
         before = None if kept is None else read_statistics(kept.entity)
