@@ -95,10 +95,10 @@ def modules_of(folder: Path) -> Iterator[str]:
 
 
 def imports_of(folder: Path) -> set[str]:
-    """Return the modules that any line of `shared`, in a function or not, takes names from."""
+    """Return the modules of others that any line of `shared`, in a function or not, takes names from."""
     trees = (ast.parse(path.read_text()) for path in (folder / "shared").rglob("*.py"))
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
 
 
 def test_it_holds_what_runs_and_nothing_else(deployed: Deployed) -> None:
