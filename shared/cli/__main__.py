@@ -44,6 +44,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "status": Entry(".status:show_status", "Show how the app does: backlog, quota, pauses and timers."),
     "replay": Entry(".replaying:replay", "Take up again what failed or was rejected, once its cause is repaired."),
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
+    "dispute": Entry(
+        ".disputing:dispute", "Dispute a verdict that said your claim was wrong: the item is submitted anew."
+    ),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
     "schema": Entry(".schema:print_schema", "Print the JSON schema of an operator's message."),
