@@ -115,8 +115,8 @@ async def find_disputes(outcomes: AzureTable, entity: Entity) -> dict[str, list[
     """
     if entity.get("Agreement") != Agreement.REFUTED:
         return {}
-    settled = entity.get("SettledAt", entity["ReceivedAt"])
-    days = [day for day in days_to_search(None) if day >= keys.day(settled - _CLOCK_DIFFERENCE)]
+    since = keys.day(_moment(entity, "SettledAt") - _CLOCK_DIFFERENCE)
+    days = [day for day in days_to_search(None) if day >= since]
     found = [one for day in days async for one in outcomes.scan(day, "", "~", only=("Disputes", str(entity["RowKey"])))]
     return {"DisputedBy": sorted(str(row.entity["RowKey"]) for row in found)} if found else {}
 
@@ -149,7 +149,7 @@ async def read_history(log: AzureTable, entity: Entity, now: datetime) -> list[E
 
     An end that is never left is its last one; until that came, the feed is read up to the present.
     """
-    since = _came_in(entity) - _CLOCK_DIFFERENCE
+    since = _moment(entity, "CollectedAt") - _CLOCK_DIFFERENCE
     only = ("SubmissionId", str(entity["RowKey"]))
     found: list[Entity] = []
     for age in range((now.date() - since.date()).days + 2):
@@ -161,9 +161,9 @@ async def read_history(log: AzureTable, entity: Entity, now: datetime) -> list[E
     return found
 
 
-def _came_in(entity: Entity) -> datetime:
-    """When the app first wrote the row; in a row that does not say so, when it was received."""
-    at = entity.get("CollectedAt", entity["ReceivedAt"])
+def _moment(entity: Entity, column: str) -> datetime:
+    """The time in a column; in a row that does not have it, when it was received."""
+    at = entity.get(column, entity["ReceivedAt"])
     return at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
 
 

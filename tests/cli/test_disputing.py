@@ -112,3 +112,16 @@ def test_a_file_is_named_where_it_was_uploaded() -> None:
     row = refuted("file", FileName="lure.bin", FileSha256="ab" * 32)
     assert disputed_item(row, None, None)["file"] == {"name": "lure.bin", "content": f"content/{'ab' * 32}"}
     assert disputed_item(row, Path("lure.bin"), None)["path"] == "lure.bin"
+
+
+def test_what_nobody_knows_cannot_be_disputed(storage_connection: str, tmp_path: Path) -> None:
+    """It ends as `show` does for an id that no row has."""
+
+    async def made() -> None:
+        async with account(storage_connection, tmp_path):
+            pass
+
+    asyncio.run(made())
+    done = run(storage_connection, "--local", "dispute", ID, "--reason", "asks for the password", "--dry-run")
+    assert done.code == 4
+    assert "nothing with the id" in done.err
