@@ -67,6 +67,11 @@ class Session:
         """How to show what was found."""
         return choose_output(self.form, is_coloured=not (self.no_color or os.environ.get("NO_COLOR")))
 
+    def refuse_output(self, instead: str) -> None:
+        """Raises `click.UsageError` where --output was given to a command that writes rows in a form of its own."""
+        if self.form is not None:
+            raise click.UsageError(f"--output is for screens; rows are written with {instead}")
+
     def connect(self) -> AbstractAsyncContextManager[Connection]:
         """The data account, for an `async with` block. Raises `click.UsageError` where none is named."""
         return open_connection(choose_place(self.account, is_local=self.is_local, environment=os.environ))
