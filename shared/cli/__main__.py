@@ -47,6 +47,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "backup": Entry(".backup:backup", "Write all tables and containers to a folder, while the app goes on."),
     "restore": Entry(".backup:restore", "Write a backup into an empty account, while the app is stopped."),
     "submit": Entry(".submit:submit", "Ask for a submission of mails, URLs or files."),
+    "dispute": Entry(
+        ".disputing:dispute", "Dispute a verdict that said your claim was wrong: the item is submitted anew."
+    ),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
     "report": Entry(".report:report", "Tell whether we submit regularly, and what comes of it."),
@@ -68,6 +71,11 @@ class Session:
     def output(self) -> Output:
         """How to show what was found."""
         return choose_output(self.form, is_coloured=not (self.no_color or os.environ.get("NO_COLOR")))
+
+    def refuse_output(self, instead: str) -> None:
+        """Raises `click.UsageError` where --output was given to a command that writes rows in a form of its own."""
+        if self.form is not None:
+            raise click.UsageError(f"--output is for screens; rows are written with {instead}")
 
     def connect(self) -> AbstractAsyncContextManager[Connection]:
         """The data account, for an `async with` block. Raises `click.UsageError` where none is named."""

@@ -36,6 +36,9 @@ _SUFFIXES: Final[dict[str, FileForm]] = {
 }
 
 
+_STANDARD_OUTPUT: Final = Path("-")
+
+
 def read_columns(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, type]:
     """The columns that a comma-separated list names, in its order; all where there is none."""
     if text is None:
@@ -82,7 +85,9 @@ def export(
       submissions export --since 2026-11-01 --until 2026-12-01 --to nov.parquet
       submissions export --state settled --columns RowKey,Verdict --format jsonl
     """  # noqa: D301 - \b keeps click from joining the lines
-    form = file_form or _SUFFIXES.get(target.suffix.lower() if target else "", "csv")
+    session.refuse_output("--format csv, tsv, jsonl or parquet")
+    target = None if target == _STANDARD_OUTPUT else target
+    form = file_form or _form_of(target)
     selection = received(since, until, read_filters(filters))
     with _opened(target) as file:
         writer = open_writer(file, form, columns, is_raw=is_raw)
@@ -90,6 +95,14 @@ def export(
         writer.close()
         file.flush()
     tell(f"{count:,} rows of {len(selection.days())} days")
+
+
+def _form_of(target: Path | None) -> FileForm:
+    """The form that the file's name asks for, else CSV. Raises `click.UsageError` where it names none that is known."""
+    suffix = target.suffix.lower() if target else ".csv"
+    if suffix not in _SUFFIXES:
+        raise click.UsageError(f"--to names no form that is known ({', '.join(_SUFFIXES)}): say which with --format")
+    return _SUFFIXES[suffix]
 
 
 async def _export(session: Session, selection: Selection, columns: list[str], writer: RowWriter) -> int:

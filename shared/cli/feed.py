@@ -145,6 +145,8 @@ def feed(
       submissions feed --cursor feed.cursor --to changes.jsonl
       submissions feed --cursor feed.cursor --to changes.jsonl --follow --every 30
     """  # noqa: D301 - \b keeps click from joining the lines
+    session.refuse_output("--format jsonl, csv or tsv")
+    target = None if target == Path("-") else target
     if target is not None and cursor_file is not None and target.resolve() == cursor_file.resolve():
         raise click.UsageError("--to and --cursor name one file: rows and cursor need one each")
     path = None if target is None else str(target.resolve())

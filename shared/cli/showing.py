@@ -19,7 +19,7 @@ import click
 from ..codecs.rows import COLUMNS
 from ..domain import keys
 from ..domain.lifecycle import TRANSITIONS
-from ..domain.model import State
+from ..domain.model import Agreement, State
 from ..domain.text import clean
 from ..ports import Entity
 from .errors import CommandError, ExitCode, NotFoundError
@@ -93,12 +93,32 @@ def show_outcome(session: Session, /, sought: str, day: datetime | None) -> None
 
 
 async def _show(session: Session, sought: Sought, day: datetime | None) -> None:
-    now = datetime.now(UTC)
-    days = [keys.day(day)] if day else [keys.day(now - timedelta(days=age)) for age in range(-1, MOST_DAYS)]
     async with session.connect() as connection:
-        entity = await find_one(connection.table("outcomes"), sought, days)
-        history = await read_history(connection.table("outcomelog"), entity, now)
-    show(session.output, in_order(entity), history)
+        outcomes = connection.table("outcomes")
+        entity = await find_one(outcomes, sought, days_to_search(day))
+        history = await read_history(connection.table("outcomelog"), entity, datetime.now(UTC))
+        disputes = await find_disputes(outcomes, entity)
+    show(session.output, {**in_order(entity), **disputes}, history)
+
+
+def days_to_search(day: datetime | None) -> list[str]:
+    """The partitions in which a row is looked for, the newest first: the one day that was named, else the last ones."""
+    now = datetime.now(UTC)
+    return [keys.day(day)] if day else [keys.day(now - timedelta(days=age)) for age in range(-1, MOST_DAYS)]
+
+
+async def find_disputes(outcomes: AzureTable, entity: Entity) -> dict[str, list[str]]:
+    """The ids of the rows that dispute this one, as `DisputedBy`; empty where there is none.
+
+    No row names them, so the days since it was settled are searched, and only where its verdict refuted the claim:
+    nothing else can be disputed.
+    """
+    if entity.get("Agreement") != Agreement.REFUTED:
+        return {}
+    since = keys.day(_moment(entity, "SettledAt") - _CLOCK_DIFFERENCE)
+    days = [day for day in days_to_search(None) if day >= since]
+    found = [one for day in days async for one in outcomes.scan(day, "", "~", only=("Disputes", str(entity["RowKey"])))]
+    return {"DisputedBy": sorted(str(row.entity["RowKey"]) for row in found)} if found else {}
 
 
 async def find_one(outcomes: AzureTable, sought: Sought, days: Sequence[str]) -> Entity:
@@ -129,7 +149,7 @@ async def read_history(log: AzureTable, entity: Entity, now: datetime) -> list[E
 
     An end that is never left is its last one; until that came, the feed is read up to the present.
     """
-    since = _came_in(entity) - _CLOCK_DIFFERENCE
+    since = _moment(entity, "CollectedAt") - _CLOCK_DIFFERENCE
     only = ("SubmissionId", str(entity["RowKey"]))
     found: list[Entity] = []
     for age in range((now.date() - since.date()).days + 2):
@@ -141,9 +161,9 @@ async def read_history(log: AzureTable, entity: Entity, now: datetime) -> list[E
     return found
 
 
-def _came_in(entity: Entity) -> datetime:
-    """When the app first wrote the row; in a row that does not say so, when it was received."""
-    at = entity.get("CollectedAt", entity["ReceivedAt"])
+def _moment(entity: Entity, column: str) -> datetime:
+    """The time in a column; in a row that does not have it, when it was received."""
+    at = entity.get(column, entity["ReceivedAt"])
     return at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
 
 

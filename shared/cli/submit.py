@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 REQUESTED_BY = "SUBMISSIONS_REQUESTED_BY"
-_WAIT_S = 1_800.0
+WAIT_S = 1_800.0
 
 
 class Seconds(click.FloatRange):
@@ -73,9 +73,9 @@ def _options(categories: Sequence[str]) -> Callable[[Command], Command]:
             "--wait",
             type=Seconds(min=0),
             is_flag=False,
-            flag_value=_WAIT_S,
+            flag_value=WAIT_S,
             metavar="[SECONDS]",
-            help=f"Follow to the verdict, {_WAIT_S:.0f} seconds unless said otherwise: --wait=60, or put it last.",
+            help=f"Follow to the verdict, {WAIT_S:.0f} seconds unless said otherwise: --wait=60, or put it last.",
         ),
     )
 
@@ -190,7 +190,7 @@ def _carry_out(
         defaults={
             **given,
             **fields,
-            **_given(requestedBy=_requester(session, options), requestId=options["request_id"]),
+            **_given(requestedBy=requester(session, options), requestId=options["request_id"]),
         },
         is_dry_run=options["dry_run"],
         all_or_nothing=options["all_or_nothing"],
@@ -215,7 +215,7 @@ def _check_use(items: Sequence[object], options: Mapping[str, Any]) -> None:
         raise click.UsageError("--request-id names one request; in a file each line may have its own")
 
 
-def _requester(session: Session, options: Mapping[str, Any]) -> str | None:
+def requester(session: Session, options: Mapping[str, Any]) -> str | None:
     """Who asks: as the option says, else who is signed in; None where only the file's lines can tell."""
     if options["requested_by"]:
         return str(options["requested_by"])
@@ -226,7 +226,7 @@ def _requester(session: Session, options: Mapping[str, Any]) -> str | None:
         found = asyncio.run(signed_in_address())
         if found is not None:
             return found
-    if options["from_file"] is None:
+    if options.get("from_file") is None:
         raise click.UsageError(f"who asks? Give --requested-by ADDRESS, or set {REQUESTED_BY}")
     return None
 
