@@ -40,10 +40,11 @@ bicep-age: setup ## whether an API version of the templates has become too old, 
 snapshot: setup ## predict anew what the example deployments make: infra/*.snapshot.json
 	@$(RUN) -m local.bicep_snapshot
 
-test: test-313 test-main ## all tests, before them the unit tests on Python 3.13
+test: test-313 test-main ## all tests, before them those of units and formats on Python 3.13
 
-test-313: setup-worker ## the unit tests on Python 3.13, where one is found
-	@if [ -x $(RUN_313) ]; then set -x; $(RUN_313) -m pytest -n $(TEST_WORKERS) tests/unit; \
+test-313: setup-worker ## the unit tests and the format readers' on Python 3.13, where one is found
+	@if [ -x $(RUN_313) ]; then set -ex; for tests in tests/unit tests/formats; do \
+	  $(RUN_313) -m pytest -n $(TEST_WORKERS) $$tests; done; \
 	else echo "No Python 3.13 was found: the unit tests run on this clone's Python only."; fi
 
 test-main: setup-worker wheels ## all tests on this clone's Python, the quick ones first

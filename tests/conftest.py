@@ -30,8 +30,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "C
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the unit tests first: a wrong rule then shows in seconds."""
-    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests" / "unit"))
+    """Run the unit tests first, then the format readers': a wrong rule then shows in seconds."""
+    quick = [ROOT / "tests" / name for name in ("unit", "formats")]
+    items.sort(key=lambda item: [not item.path.is_relative_to(folder) for folder in quick])
 
 
 @pytest.fixture(scope="session")

@@ -57,16 +57,16 @@ def read_mail(content: bytes) -> bool:
 
 
 def _measure_reading(rounds: int) -> Figure:
-    mails, source = _mails()
-    unread = sum(not read_mail(content) for content in mails)
+    contents, source = mails()
+    unread = sum(not read_mail(content) for content in contents)
     if unread:
-        raise RuntimeError(f"{unread} of {len(mails)} mails could not be read")
+        raise RuntimeError(f"{unread} of {len(contents)} mails could not be read")
     ours, stdlib = [], []
     for _ in range(rounds):
-        ours.append(_rate(read_mail, mails))
-        stdlib.append(_rate(email.message_from_bytes, mails))
-    size_kb = statistics.mean(map(len, mails)) / 1000
-    note = f"median of {rounds}; {len(mails)} {source} of {size_kb:.0f} KB; email.message_from_bytes alone"
+        ours.append(_rate(read_mail, contents))
+        stdlib.append(_rate(email.message_from_bytes, contents))
+    size_kb = statistics.mean(map(len, contents)) / 1000
+    note = f"median of {rounds}; {len(contents)} {source} of {size_kb:.0f} KB; email.message_from_bytes alone"
     return Figure(
         name="mails read",
         value=statistics.median(ours),
@@ -76,7 +76,8 @@ def _measure_reading(rounds: int) -> Figure:
     )
 
 
-def _mails() -> tuple[Sequence[bytes], str]:
+def mails() -> tuple[Sequence[bytes], str]:
+    """The mails to read, and which ones they are."""
     folder = Path(os.environ.get("REPORTED_MAIL_DIR", ROOT.parent / "shared" / "data" / "reported-mail"))
     real = [path.read_bytes() for path in sorted(folder.glob("*.eml"))]
     return (real, "real mails") if real else ([read_original(one.name, _WRITTEN) for one in ORIGINALS], "sample mails")

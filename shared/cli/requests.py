@@ -188,8 +188,8 @@ def _take_content(fields: dict[str, Any], folder: Path) -> tuple[Content | None,
 def _plain_name(path: Path) -> str:
     """The file's name without what hides or turns its end, and without the other system's separator.
 
-    Such a name is a lure's own (`invoice\u202efdp.exe`), so the file is what one wants to submit; the intake takes
-    only names that are what they seem.
+    Such a name is a lure's own (`invoice\u202efdp.exe`), so the file is what one wants to submit. The intake
+    cleans names too, but refuses a separator.
     """
     return clean(path.name).replace("\\", "_").strip()
 

@@ -47,6 +47,7 @@ RESERVED_NAMES = frozenset({"id", "dequeuecount", "expirationtime", "insertionti
 
 REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
 _MESSAGE_ID = r"<[!-;=?-~]{1,996}>"
+_GRAPH_ID = r"[A-Za-z0-9+/=_-]{1,1024}"
 _PATTERNS_IN_WORDS = {
     "requestId": "must have 1 to 64 letters, digits, dots, dashes and underscores",
     "disputes": "must be a SubmissionId: 32 characters, digits and a to f",
@@ -94,6 +95,7 @@ class ReadableFacts:
     requested_by: str | None = None
     request_id: str | None = None
     mailbox: str | None = None
+    message_id: str | None = None
     internet_message_id: str | None = None
 
 
@@ -120,8 +122,8 @@ def _blob_name(value: str) -> str:
 
 
 def _file_name(value: str) -> str:
-    if clean(value, len(value)) != value or re.search(r"[/\\]", value):
-        raise ValueError("must be a file name without path separators or control characters")
+    if not clean(value, len(value)).strip() or re.search(r"[/\\]", value):
+        raise ValueError("must be a file name without path separators, not of invisible characters alone")
     return value
 
 
@@ -158,7 +160,7 @@ class MessageByIdFields(_Model):
     """A mail by its Graph id in one mailbox."""
 
     mailbox: _Address
-    message_id: str = Field(pattern=r"^[A-Za-z0-9+/=_-]{1,1024}$", description="Graph's id, case-sensitive")
+    message_id: str = Field(pattern=f"^{_GRAPH_ID}$", description="Graph's id, case-sensitive")
 
 
 class MessageByInternetIdFields(_Model):
@@ -294,12 +296,14 @@ def readable_facts(body: str) -> ReadableFacts:
     place = fields.get("message")
     named = {name: value for name, value in place.items() if isinstance(value, str)} if isinstance(place, dict) else {}
     mailbox, internet_id = named.get("mailbox", ""), named.get("internetMessageId", "")
+    message_id = named.get("messageId", "")
     return ReadableFacts(
         kind=Kind(told["kind"]) if told.get("kind") in set(Kind) else None,
         category=Category(told["category"]) if told.get("category") in set(Category) else None,
         requested_by=requested_by if is_address(requested_by) else None,
         request_id=request_id if re.fullmatch(REQUEST_ID, request_id) else None,
         mailbox=mailbox if is_address(mailbox) else None,
+        message_id=message_id if re.fullmatch(_GRAPH_ID, message_id) else None,
         internet_message_id=internet_id if re.fullmatch(_MESSAGE_ID, internet_id) else None,
     )
 
@@ -412,8 +416,14 @@ def _request(sent: _AnyRequest, content_digest: str) -> ManualRequest:
         message=_message(email.message) if email else None,
         allow_or_block=_entry(email.allow_or_block) if email else None,
         url=sent.url if isinstance(sent, UrlRequest) else None,
-        file=RequestedFile(sent.file.name, ContentBlob(sent.file.content)) if isinstance(sent, FileRequest) else None,
+        file=_file(sent.file) if isinstance(sent, FileRequest) else None,
     )
+
+
+def _file(sent: FileFields) -> RequestedFile:
+    """The file under a name that is what it seems: one that hides or turns its end is a lure's own."""
+    name = clean(sent.name, len(sent.name)).strip()
+    return RequestedFile(name, ContentBlob(sent.content), is_renamed=name != sent.name)
 
 
 def _message(

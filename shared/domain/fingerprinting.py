@@ -208,8 +208,12 @@ _PHONE = re.compile(
     r"|\d{3} \d{3} \d\d \d\d|1?8(?:00|88|77|66|55|44|33)\d{7}|00[1-9]\d{0,2} [\d ().-]{6,14}\d|00[1-9]\d{9,12}"
     r"|\(?0[1-9]\d{1,3}\)?[ /-]{1,3}\d{3,8}(?:[ -]\d{2,6}){0,2}|0[1-9]\d{8,9}|0\d(?:[ .]\d\d){4})(?!\d)"
 )
-# Next to a word for calling, any number of that many digits is one, but for a date.
-_CALLED = re.compile(r"(?<![\d.,])[+(\[]?\d(?:[\d ).\]/*-]|[(\[](?=\d{1,5}[)\]])){4,22}\d(?![\d])")
+# Next to a word for calling, any number of that many digits is one, but for a date. What stands before it is looked at
+# behind its first sign: a pattern that begins with a set of signs is searched for several times as fast.
+_CALLED = re.compile(
+    r"[+(\[\d](?<![\d.,][+(\[\d])(?:(?<=\d)|(?<!\d)\d)"
+    r"(?:[\d ).\]/*-]|[(\[](?=\d{1,5}[)\]])){4,22}\d(?![\d])"
+)
 _CALL = re.compile(
     r"\b(?:call|dial|ring|(?:tele)?phone|tel|hotline|helpline|toll.free|whatsapp|sms|anruf|rufen|telefon|fono|llam[ae]"
     r"|t[eé]l[eé](?:phone|fono)|appel|chiam|ligue|bel(?:len)?\b|zadzwo|volejte|soita|ring)|電話|电话|전화|тел|звон|هاتف|اتصل"
@@ -219,8 +223,9 @@ _NEAR = 40
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15  # ITU-T E.164, and local numbers
 # A number in letters, as they stand on the keys.
 _VANITY = re.compile(r"(?:1-)?8(?:00|88|77|66|55|44|33)-(?=[a-z0-9-]*[a-z])[a-z0-9-]{4,12}")
-_ACCOUNT = re.compile(
-    r"(?<!\w)[a-z]{2}\d{2} ?[a-z0-9]{4}(?: ?(?=[a-z]{0,3}\d)[a-z0-9]{4}){1,6}(?: ?\d[a-z0-9]{0,2})?(?!\w)", re.ASCII
+_ACCOUNT = re.compile(  # from its check digits on, behind two letters
+    r"\d(?<=(?<!\w)[a-z]{2}\d)\d ?[a-z0-9]{4}(?: ?(?=[a-z]{0,3}\d)[a-z0-9]{4}){1,6}(?: ?\d[a-z0-9]{0,2})?(?!\w)",
+    re.ASCII,
 )
 
 
@@ -285,7 +290,7 @@ def _in_one_spelling(text: str) -> str:
 
 def _accounts(text: str) -> set[str]:
     """The bank accounts, for the same reason: who clones an invoice wants to be paid."""
-    accounts = {account.replace(" ", "") for account in _ACCOUNT.findall(text)}
+    accounts = {text[found.start() - 2 : found.end()].replace(" ", "") for found in _ACCOUNT.finditer(text)}
     return {account for account in accounts if _is_iban(account)}
 
 

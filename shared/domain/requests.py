@@ -37,10 +37,11 @@ class ContentBlob:
 
 @dataclass(frozen=True, slots=True)
 class RequestedFile:
-    """A file to submit: what it is called, and where its bytes are."""
+    """A file to submit: what it is sent as, whether that is not what it is called, and where its bytes are."""
 
     name: str
     content: ContentBlob
+    is_renamed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

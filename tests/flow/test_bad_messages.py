@@ -167,7 +167,22 @@ async def test_a_request_for_what_cannot_be_had_is_rejected(message: dict[str, o
         assert row.state_detail is not None
         assert any(field in row.state_detail for field in ("content", "message"))
         assert (row.mailbox, row.internet_message_id) == (message.get("mailbox"), message.get("internetMessageId"))
+        assert str(message.get("messageId", "")) in row.state_detail
         assert list(rejected_blobs(on).values()) == [body.encode()]
+
+
+async def test_a_file_that_is_sent_under_another_name_says_so() -> None:
+    """A name that turns its end round is cleaned, and the row tells it beside the operator's reason."""
+    by_file = {name: value for name, value in url_request("file").items() if name != "url"}
+    file = {"name": "invoice\u202efdp.exe", "content": "lure"}
+    async with stage() as on:
+        await on.ports.containers["submission-content"].put("lure", b"MZ")
+        await on.app.intake_manual.run(json.dumps({**by_file, "kind": "file", "file": file, "reason": "seen"}))
+        (row,) = await on.outcomes()
+        assert row.file_name == "invoicefdp.exe"
+        assert row.state_detail == "file.name: sent as invoicefdp.exe, without what hides or turns its end; seen"
+        (row,) = await on.finish(rows=1)
+        assert row.state is State.SETTLED
 
 
 async def test_a_mailbox_that_is_not_in_the_cloud_is_told_as_that() -> None:
@@ -188,6 +203,7 @@ async def test_a_message_that_breaks_a_rule_names_its_mail() -> None:
         {"mailbox": ANNA, "internetMessageId": "a@b.test"},
         {"mailbox": ANNA, "internetMessageId": "<a@b.test>", "x": 1},
         {"mailbox": "no"},
+        {"mailbox": ANNA, "messageId": "AAMkOne", "x": 1},
     ]
     async with stage() as on:
         for message in messages:
@@ -196,6 +212,7 @@ async def test_a_message_that_breaks_a_rule_names_its_mail() -> None:
         named = {(row.mailbox, row.internet_message_id) for row in rows}
         assert named == {(ANNA, None), (ANNA, "<a@b.test>"), (None, None)}
         assert any("with its angle brackets" in (row.state_detail or "") for row in rows)
+        assert any((row.state_detail or "").endswith("; messageId AAMkOne") for row in rows)
 
 
 async def test_a_request_whose_evidence_is_gone_was_never_tried() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.source_code import PACKAGE, ROOT, nodes
+
 APP = ROOT / "function_app.py"
 CORE = sorted((ROOT / "shared" / "domain").glob("*.py"))
 
@@ -16,7 +17,7 @@ CORE = sorted((ROOT / "shared" / "domain").glob("*.py"))
 def imported_modules(file: Path) -> Iterator[str]:
     """Yield the full name of every module that a file imports, wherever in it."""
     package = file.relative_to(ROOT).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -43,8 +44,8 @@ def test_imports_within_the_package_are_relative() -> None:
     """It is deployed as `shared` and installed as `defender_submissions`: no module names the folder it lies in."""
     absolute = {
         f"{file.relative_to(ROOT)}:{node.lineno}"
-        for file in (ROOT / "shared").rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for file in PACKAGE.rglob("*.py")
+        for node in nodes(file)
         if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "shared"
     }
     assert absolute == set()

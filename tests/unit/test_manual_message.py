@@ -284,7 +284,8 @@ def test_unknown_fields_are_refused(message: dict[str, Any], path: str) -> None:
         (FILE, "file.name", ""),
         (FILE, "file.name", "a/b"),
         (FILE, "file.name", "a\\b"),
-        (FILE, "file.name", "a\u202eb"),
+        (FILE, "file.name", "\u202e\u200b "),
+        (FILE, "file.name", "\u202ea/b"),
         (FILE, "file.name", "x" * 256),
         (FILE, "file.content", "/x"),
         (FILE, "file.content", "a/../b"),
@@ -441,3 +442,20 @@ def test_a_broken_pattern_is_told_in_words(message: dict[str, Any], path: str) -
     assert reason == "invalid_field"
     assert detail.startswith(f"{path}: must ")
     assert "^" not in detail
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("invoice.pdf", "invoice.pdf"),
+        ("invoice\u202efdp.exe", "invoicefdp.exe"),
+        (" a\tb\u200b.lnk ", "a b.lnk"),
+        ("a\x00\ufeff.exe", "a.exe"),
+        ("\u8acb\u6c42\u66f8.pdf", "\u8acb\u6c42\u66f8.pdf"),
+    ],
+)
+def test_a_file_is_sent_under_a_name_that_is_what_it_seems(given: str, sent: str) -> None:
+    """A name that hides or turns its end is a lure's own: the file is taken, its name cleaned, and that is known."""
+    file = read(changed(FILE, "file.name", given)).file
+    assert file is not None
+    assert (file.name, file.is_renamed) == (sent, sent != given)

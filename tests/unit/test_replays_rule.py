@@ -4,17 +4,15 @@ import ast
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-import shared
 from shared.domain.lifecycle import TRANSITIONS
 from shared.domain.model import Outcome, OutcomeKey, Source, State
 from shared.domain.replays import KNOWN_REASONS, CannotReplay, Way, refused_detail, way_of
+from tests.support.source_code import PACKAGE, nodes
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-SHARED = Path(shared.__file__).parent
 MAKERS = {"BadManualMessage": 0, "MaterialGone": 0, "_rejected": 1}
 """Calls whose argument at that place becomes the reason of a row that failed or was rejected."""
 WAYS = {
@@ -56,8 +54,8 @@ def row(reason: str | None, state: State = State.FAILED) -> Outcome:
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every call in the product's code, by the name that is called."""
-    for path in SHARED.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for file in PACKAGE.rglob("*.py"):
+        for node in nodes(file):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 yield name, node

@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,11 +15,9 @@ from hypothesis import strategies as st
 from shared.codecs.manual_message import BadManualMessage, read_manual_message
 from shared.telemetry import FIELDS, WITHHELD, Event, emit, fingerprint, log_events_only, run_failed
 from tests.support.events import levels_kept, line_of
+from tests.support.source_code import DEPLOYED, PACKAGE, ROOT, nodes, parsed
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT / "shared"
 PAGE = (ROOT / "docs" / "telemetry.md").read_text()
-DEPLOYED = [ROOT / "function_app.py", *sorted(SHARED.rglob("*.py"))]
 CONTENT = {"subject", "sender", "recipient", "reporter", "requested_by", "url", "token", "body", "content"}
 """Field names under which mail content or an address would reach the log."""
 HASHED = {"mailbox", "message_hash"}
@@ -43,10 +40,9 @@ def events_in(tree: ast.AST) -> set[Event]:
     return {Event[node.attr] for node in nodes}
 
 
-@functools.cache
 def trees() -> list[ast.Module]:
-    """Parse every deployed file, once for all tests."""
-    return [ast.parse(file.read_text()) for file in DEPLOYED]
+    """Return the tree of every deployed file."""
+    return [parsed(file) for file in DEPLOYED]
 
 
 @functools.cache
@@ -56,7 +52,7 @@ def told() -> list[tuple[ast.Call, set[Event]]]:
     A call that names no event gets one from its function, which names all that come into question.
     """
     functions = [
-        node for tree in trees() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        node for file in DEPLOYED for node in nodes(file) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     return [
         (call, events_in(function if is_chosen(call) else call.args[0]))
@@ -138,7 +134,7 @@ def test_no_event_carries_content_or_an_address() -> None:
 
 def test_nothing_else_writes_to_a_log() -> None:
     """Every line passes through the register; a command prints to who runs it."""
-    files = [file for file in SHARED.rglob("*.py") if not file.is_relative_to(SHARED / "cli")]
+    files = [file for file in PACKAGE.rglob("*.py") if not file.is_relative_to(PACKAGE / "cli")]
     loggers = [file.name for file in files if re.search(r"import logging|\bprint\(", file.read_text())]
     assert set(loggers) - {"command.py"} == {"telemetry.py"}
 

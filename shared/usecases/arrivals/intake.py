@@ -207,7 +207,7 @@ class IntakeManual:
         try:
             found = await self._look_up(message)
             if found is None:
-                return _rejected(outcome, "message_not_found", "message: the mailbox has no such mail")
+                return _rejected(outcome, "message_not_found", _named("message: the mailbox has no such mail", message))
         except NotAllowed as error:
             # 401 or no token is about our identity: it will pass, and must not burn the request.
             if error.status == 403 and isinstance(message, MessageByInternetId):
@@ -217,7 +217,7 @@ class IntakeManual:
         except GraphError as error:
             if error.status == 404:
                 told = _NOT_IN_CLOUD if error.code == NO_CLOUD_MAILBOX else "no such mailbox in this tenant"
-                return _rejected(outcome, "mailbox_not_found", f"message.mailbox: {told}")
+                return _rejected(outcome, "mailbox_not_found", _named(f"message.mailbox: {told}", message))
             tell_unreachable(message.mailbox, error)
         known = _with_looked_up_facts(outcome, message, found)
         return Candidate(known, _material(message, found, _note(request)))
@@ -250,7 +250,7 @@ class IntakeManual:
         known = await self._first_seen(own_id, request.content_digest)
         await self._keep(known.key, body)
         outcome = self._first_facts(request, known)
-        detail = "requestId: already used for other content"
+        detail = _named("requestId: already used for other content", request.message)
         await self._admission.admit([Claimed(_rejected(outcome, "request_id_conflict", detail))])
         emit(Event.REQUEST_REJECTED, submission_id=own_id, kind=request.kind, reason="request_id_conflict")
 
@@ -264,7 +264,7 @@ class IntakeManual:
             key=known.key,
             state=State.REJECTED,
             state_reason=error.reason,
-            state_detail=error.detail,
+            state_detail=_with_id(error.detail, told.message_id),
             source=Source.MANUAL,
             received_at=known.seen_at,
             collected_at=self._clock.now(),
@@ -291,7 +291,7 @@ class IntakeManual:
         return Outcome(
             key=known.key,
             state=State.PENDING,
-            state_detail=request.reason,
+            state_detail=_detail(request),
             source=Source.MANUAL,
             received_at=known.seen_at,
             collected_at=self._clock.now(),
@@ -309,6 +309,23 @@ class IntakeManual:
             allow_or_block=None if wanted is None else wanted.action,
             allow_or_block_expires_at=None if wanted is None else wanted.expires_at,
         )
+
+
+def _detail(request: ManualRequest) -> str | None:
+    """The operator's reason, and the name that a file is sent under where it is not the one it was given."""
+    if request.file is None or not request.file.is_renamed:
+        return request.reason
+    told = f"file.name: sent as {request.file.name}, without what hides or turns its end"
+    return f"{told}; {request.reason}" if request.reason else told
+
+
+def _named(detail: str, message: MessageById | MessageByInternetId | ContentBlob | None) -> str:
+    """The detail with Graph's id of the mail, which no column has; a Message-ID stands in its own."""
+    return _with_id(detail, message.message_id if isinstance(message, MessageById) else None)
+
+
+def _with_id(detail: str, message_id: str | None) -> str:
+    return f"{detail}; messageId {message_id}" if message_id else detail
 
 
 def _tell(outcome: Outcome) -> None:
