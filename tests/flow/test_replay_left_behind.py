@@ -1,10 +1,10 @@
 """What stops, overlaps and bad rows leave behind a replay does no harm later: nothing goes twice, nothing is stuck."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from local.graph_simulator.faults import Fault, FaultKind, Scope, answer_status
 from shared.bootstrap import TABLES
 from shared.domain.errors import AnswerLost
 from shared.domain.model import Outcome, State
+from shared.ports import Delete, Replace, Table, Write
 from tests.flow.test_campaigns import lure, person, report_lures
 from tests.flow.test_covering import upload
 from tests.flow.test_replay import refused_row, upload_late
@@ -142,6 +143,65 @@ async def test_two_rows_never_wait_for_each_other(representatives: str) -> None:
         await ask_again(on, row)
         rows = await on.finish(rows=1 + int(representatives))
         assert Counter(one.state for one in rows) == {State.SETTLED: 1 + int(representatives)}
+
+
+async def test_a_row_that_took_a_claim_and_stopped_there_goes_though_the_one_before_it_is_taken_up_again() -> None:
+    """The one taken up follows the one with the claim, which was covered by it until then: that one goes."""
+    async with stage(is_busy=True) as on:
+        on.graph.control.add_fault(answer_status(400, Scope(method="POST", times=1)))
+        first = report(on, original("twin"))
+        await on.app.collect_reports.run()
+        report(on, original("twin"), reporter=BEN)
+        await on.app.collect_reports.run()
+        await on.app.dispatch.run()
+        await on.deliver_submissions()
+        await on.accept_another()
+        row = (await rows_by_report(on))[first]
+        assert row.state is State.REJECTED
+        await settle_until(on, "table items.write")
+        await ask_again(on, row)
+        rows = await on.finish(rows=2)
+        assert [one.state for one in rows] == [State.SETTLED, State.SETTLED]
+        assert len(submissions(on)) == 1
+
+
+class FiledBefore:
+    """A worklist in which somebody else files a kept entry once, right before it is moved."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.is_filed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    async def write_all(self, writes: Sequence[Write]) -> Any:
+        """Write, the entry having been written by another before."""
+        kept = [one for one in writes if isinstance(one, Delete) and one.row.startswith("9-")]
+        if kept and not self.is_filed:
+            self.is_filed = True
+            row = await self._table.get(kept[0].partition, kept[0].row)
+            await self._table.write(Replace(row.entity))
+        return await self._table.write_all(writes)
+
+
+async def test_a_replay_whose_entry_somebody_else_filed_stays_open_until_it_is_in_line() -> None:
+    """Done would be forgotten: the row waits, and nothing that is due shows it."""
+    async with stage(is_busy=True) as on:
+        row = await refused_row(on)
+        worklist = FiledBefore(on.ports.tables["worklist"])
+        true_ports = on.ports
+        on.ports = replace(on.ports, tables={**on.ports.tables, "worklist": cast(Table, worklist)})
+        on.start_process()
+        on.ports = true_ports
+        await ask_again(on, row)
+        await on.app.settle_outcomes.run()
+        assert worklist.is_filed
+        assert await replays(on).waiting_ids() == {row.key.submission_id}
+        assert await entries(on) == [f"9-{row.key.submission_id}"]
+        (settled,) = await on.finish(rows=1)
+        assert settled.state is State.SETTLED
+        assert await replays(on).waiting_ids() == set()
 
 
 @pytest.mark.parametrize("error", [AttributeError, RuntimeError, OSError, ValueError])
