@@ -19,7 +19,17 @@ from tests.flow.test_replay import refused_row, upload_late
 from tests.flow.test_replay_races import Turns, TurnTable, switch_at
 from tests.flow.test_replay_stops import lose_the_answer, never_found
 from tests.support.replays import ask_again, replays, row_of
-from tests.support.reports import BEN, ask, email_request, only_row, original, report, submissions, url_request
+from tests.support.reports import (
+    BEN,
+    ask,
+    email_request,
+    only_row,
+    original,
+    report,
+    rows_by_report,
+    submissions,
+    url_request,
+)
 from tests.support.stage import ProcessStoppedError, Stage, Steps, stage
 
 ROW_WRITTEN = "table outcomes.write"
