@@ -333,7 +333,7 @@ def _erase(settings: Settings, ports: Ports, parts: _Parts) -> EraseRequested:
         items=OldItems(items),
         worklist=PrivateTable(ports.tables["worklist"]),
         runstate=PrivateTable(runstate),
-        containers={name: ErasableBlobs(store) for name, store in ports.containers.items()},
+        containers={name: ErasableBlobs(ports.containers[name]) for name in CONTAINERS},
         never=tenant(settings).reporting_mailboxes,
     )
     return EraseRequested(Erasures(runstate), ErasureKey(items), erased, ports.clock)

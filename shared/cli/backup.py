@@ -32,7 +32,7 @@ from .output import Column, tell
 if TYPE_CHECKING:
     from .__main__ import Session
 
-TABLES: Final = ("runstate", "outcomes", "worklist", "items", "outcomelog")
+TABLES: Final = ("runstate", "outcomes", "worklist", "items", "outcomelog", "statistics")
 """In the order in which they are read."""
 CONTAINERS: Final = ("submission-content", "evidence", "rejected-messages")
 _ALL = "~"

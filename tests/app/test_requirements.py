@@ -43,7 +43,7 @@ def imported_modules() -> Iterator[str]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names if alias.name.split(".")[0] not in OURS)
-            elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] not in OURS:
+            elif isinstance(node, ast.ImportFrom) and not node.level and str(node.module).split(".")[0] not in OURS:
                 yield str(node.module)
 
 
