@@ -31,7 +31,7 @@ PATTERNS: Final = {
     "uri": rf"^[Hh][Tt][Tt][Pp][Ss]?://(?:{_USER}@)?[^\s/?#@:{_UNSEEN}]{_HOST}(?:[/?#][^\s{_UNSEEN}]*)?$",
     "date-time": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})$",
     "content": rf"^(?!/)(?!.*\.\.)[^\\{_UNSEEN}]+$",
-    "name": rf"^[^/\\{_UNSEEN}]+$",
+    "name": rf"^[^/\\]*[^/\\\s{_UNSEEN}][^/\\]*$",
 }
 """What texts look like, by their format or else by their field's name."""
 

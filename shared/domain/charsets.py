@@ -160,7 +160,10 @@ def decode_word(octets: bytes, label: str) -> str | None:
 
 def decode_unlabelled(octets: bytes) -> str:
     """The text of a header as it stands: UTF-8 (RFC 6532), and windows-1252 wherever it is none."""
-    return octets.decode("utf-8", _LIKELY)
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:  # no handler of our own, which would be called for each of a million odd octets
+        return octets.decode("utf-8", "surrogateescape").translate(_ESCAPED)
 
 
 def decode_texts(octets: bytes, codec: str) -> str:
@@ -196,7 +199,6 @@ def _decode_likely(octets: bytes) -> str:
 # --- What Python's codecs lack --------------------------------------------------------------------------------------
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
-_LIKELY = "defender_submissions.windows_1252"
 _GAPS = "defender_submissions.gaps"
 _EURO = "defender_submissions.euro"
 _BIG5 = "defender_submissions.big5"
@@ -229,22 +231,17 @@ def _hong_kong(error: UnicodeError) -> tuple[str, int]:
         return codecs.replace_errors(error)  # type: ignore[return-value]
 
 
-def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return decode(error.object[error.start : error.end], DEFAULT_CODEC), error.end
-
-
 codecs.register_error(_GAPS, _gap)
 codecs.register_error(_EURO, _euro)
 codecs.register_error(_BIG5, _hong_kong)
-codecs.register_error(_LIKELY, _windows_1252)
 
 _ERRORS: Mapping[str, str] = {
     **dict.fromkeys((f"cp{page}" for page in (874, *range(1250, 1259))), _GAPS),
     "gb18030": _EURO,
     "cp950": _BIG5,
 }
+_ESCAPED = dict(zip(range(0xDC80, 0xDD00), bytes(range(0x80, 0x100)).decode(DEFAULT_CODEC, _GAPS), strict=True))
+"""What stands for an octet that is no UTF-8, as the codec escapes it, in windows-1252."""
 
 # Two octets of JIS X 0208, seven bits each, as the two of Shift_JIS (JIS X 0208:1997, annex 1): by row, then by cell.
 _LEADS = bytes(((row + 1) >> 1) + (0x70 if row < 0x5F else 0xB0) if 0x21 <= row <= 0x7E else 0xFF for row in range(256))

@@ -17,6 +17,7 @@ from .charsets import decode_unlabelled
 
 MAX_HEADER_BYTES = 256 * 1024
 """How much of a mail is searched for headers. Exchange Online accepts 256 KB of headers (Exchange Online limits)."""
+_LONGEST_NAME = 998  # a line has no more characters (RFC 5322 section 2.1.1)
 MOST_VALUES = 100
 """How many headers of one name are read; nobody needs more of the names below."""
 
@@ -108,7 +109,9 @@ def headers_of(pairs: Iterable[tuple[str, str]], also: frozenset[str] = frozense
     is_empty = True
     for told, value in pairs:
         is_empty = False
-        name = told[:MAX_HEADER_BYTES].strip().lower()
+        if len(told) > _LONGEST_NAME:
+            continue
+        name = told.strip().lower()
         if name not in _READ and name not in also:
             continue
         values = found.setdefault(name, [])

@@ -24,6 +24,7 @@ _SECTION = re.compile(
 )
 _FIELD_NAME = re.compile(r"[!-9;-~]+[ \t]*:")
 _BLANK_LINE = b"\r\n\r\n"
+_LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # one at a time, as `str.splitlines` ends them
 _MAX_LABEL = 40
 _FEWEST_FACTS = 3
 _NOBODY = Tenant("", frozenset())
@@ -105,7 +106,7 @@ def _facts_in_table(text: str) -> ToldFacts | None:
 def _cells(text: str) -> Iterator[tuple[str, str]]:
     """The known labels with their values, which stand behind a colon or a tab or on the next line."""
     waiting = None
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, (found[0].strip() for found in _LINE.finditer(text))):
         label, value = _split(line)
         if label is not None:
             waiting = None if value else label

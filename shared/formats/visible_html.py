@@ -9,6 +9,7 @@ what they hide, what is taken for hidden is not dropped but told apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -269,13 +270,20 @@ class _Reader:
         return _styled(state, meaning.style) if meaning.style else state
 
 
+def _attributes(text: str) -> Iterable[tuple[str, ...]]:
+    """Name and value, in the group of its quotes, of each attribute; of many, one at a time."""
+    if len(text) < _LONGEST_KEPT:
+        return _ATTRIBUTE.findall(text)
+    return (found.groups("") for found in _ATTRIBUTE.finditer(text))
+
+
 def _meaning(attributes: str) -> _Meaning:
     style = ""
     is_hidden = False
     references: list[tuple[str, bool]] = []
     unseen: list[str] = []
     pages: list[str] = []
-    for name, quoted, single, bare in _ATTRIBUTE.findall(attributes):
+    for name, quoted, single, bare in _attributes(attributes):
         name = name.lower()  # noqa: PLW2901 - the one form in which names are known
         if name not in _READ_ATTRIBUTES:
             continue
@@ -285,7 +293,8 @@ def _meaning(attributes: str) -> _Meaning:
             style = written.lower()
             references += _style_references(written)
         elif name in _REFERRING:
-            references.append((unescape(value), name in _PICTURES))
+            if len(references) <= MAX_REFERENCES:
+                references.append((unescape(value), name in _PICTURES))
         elif name == "hidden":
             is_hidden = True
         elif name == "srcdoc":
