@@ -7,8 +7,8 @@ import pytest
 from local.graph_simulator import ReportDestination, RowShape, UserSubmission
 from local.graph_simulator.faults import Fault, Scope, answer_status, lose_answer, reset_connection, throttle
 from shared.domain.model import Category, Kind, Outcome, Source, State
-from shared.domain.statistics import day_statistics
 from tests.flow.test_sources import TO_MICROSOFT, finish, stage_with_all
+from tests.flow.test_statistics import keep
 from tests.flow.test_stops import named
 from tests.support.reports import ANNA, OPERATOR, ask, only_row, original, pass_time, submissions, url_request
 from tests.support.stage import ProcessStoppedError, Stage, Steps, assert_feed_is_whole, stage
@@ -71,7 +71,8 @@ async def test_a_review_takes_effect_and_is_settled(category: Category) -> None:
         outcomes = await on.outcomes()
         assert theirs in outcomes
         assert_feed_is_whole(outcomes, await on.feed())
-        assert day_statistics(on.clock.time.date(), outcomes).received == 1
+        await keep(on)
+        assert [day["Received"] for day in await on.rows("statistics")] == [1]
 
 
 async def test_an_administrator_may_decide_anew() -> None:
