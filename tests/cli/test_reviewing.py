@@ -1,5 +1,6 @@
 """`submissions review`, from a user's own submission to the decision at Microsoft, and what it refuses."""
 
+import csv
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from shared.cli.errors import CommandError
 from shared.cli.reviewing import check_reviewable
 from tests.cli.submitting import account
 from tests.cli.test_disputing import ID, run_beside, shown
+from tests.support.command_line import run
 from tests.support.reports import ANNA, original, submissions
 from tests.support.stage import stage
 
@@ -31,6 +33,8 @@ async def test_an_administrator_decides_what_a_users_mail_is(storage_connection:
         review = await run_beside(on, app, "review", theirs.key.submission_id[:12], "--as", "spam", "--wait=60")
         assert review.code == 0, review.err
         (one,) = submissions(app)
+    report = run(storage_connection, "--local", "report", "--by", "category", "--output", "csv")
+    assert [line["Received"] for line in csv.DictReader(report.out.splitlines())] == ["1"]
     row = shown(storage_connection, review.records[0]["SubmissionId"])
     assert (row["Kind"], row["State"], row["Category"]) == ("review", "settled", "spam")
     assert row["GraphSubmissionId"] == theirs.graph_submission_id
