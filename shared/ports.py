@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .domain.model import Kind
 from .domain.reports import Attachment
-from .domain.submissions import SubmissionOrder, ThreatSubmission
+from .domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 from .domain.user_submissions import UserSubmission
 
 Value = str | int | bool | datetime
@@ -233,8 +233,17 @@ class ThreatSubmissions(Protocol):
         Raises `AnswerLost` when it may have arrived all the same.
         """
 
+    async def review(self, order: ReviewOrder) -> None:
+        """Decide what a user's submission is; Microsoft tells the user. Said again, it changes nothing.
+
+        Raises `AnswerLost` when it may have taken effect all the same, `Refused` where it is no user's submission.
+        """
+
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
-        """Every submission of that kind created since then. Complete, or an error is raised."""
+        """Every submission of that kind created since then. Complete, or an error is raised.
+
+        Reviews are in no list of Microsoft's: do not ask for them.
+        """
 
     async def reports_reach_microsoft(self) -> bool:
         """Whether the tenant's user-reported policy sends reports to Microsoft by itself."""

@@ -14,7 +14,7 @@ from local.functions_host import SimulatedClock
 from local.graph_simulator.quota import Quota
 from shared.domain.errors import Throttled
 from shared.domain.model import Kind
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 
 LEAST_S, MOST_S = 0.5, 3.0
 """How long a POST takes; it arrives at any moment of that time."""
@@ -40,6 +40,10 @@ class LimitedMicrosoft:
         submission = self._take(order, self.clock.now())
         await self.clock.sleep(takes_s - until_arrival_s)
         return submission
+
+    async def review(self, order: ReviewOrder) -> None:
+        """Nothing is reviewed here."""
+        raise NotImplementedError
 
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
         """Everything since then, settled; a storm holds mail only."""

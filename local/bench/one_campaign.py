@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from local.sample_tenant import DOMAINS
 from shared.domain.model import Kind
 from shared.domain.reports import Attachment
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 from shared.ports import MailOutline, MessageFacts, ReportHead, ReportPage
 
 SIZE_BYTES = 20_000
@@ -118,6 +118,10 @@ class EasyMicrosoft:
         )
         self.submissions.append(submission)
         return submission
+
+    async def review(self, order: ReviewOrder) -> None:
+        """Nothing is reviewed here."""
+        raise NotImplementedError
 
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
         """Everything since then, with its verdict."""

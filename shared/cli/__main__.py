@@ -50,6 +50,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "dispute": Entry(
         ".disputing:dispute", "Dispute a verdict that said your claim was wrong: the item is submitted anew."
     ),
+    "review": Entry(".reviewing:review", "Decide what a mail is that a user submitted: Microsoft tells the user."),
     "feed": Entry(".feed:feed", "Print what has changed since the last time."),
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
     "report": Entry(".report:report", "Tell whether we submit regularly, and what comes of it."),

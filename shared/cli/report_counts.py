@@ -29,7 +29,7 @@ COUNTS: Final = tuple(column for column in COLUMNS.values() if column not in {*O
 """What can be added up."""
 ROW_COLUMNS: Final = (
     *("PartitionKey", "RowKey", "ReceivedAt", "CollectedAt", "State", "StateReason", "Source", "Category", "Direction"),
-    *("Reporter", "RequestedBy", "Sender", "CampaignId", "CoveredBy", "SubmittedAt", "Agreement", "Disputes"),
+    *("Kind", "Reporter", "RequestedBy", "Sender", "CampaignId", "CoveredBy", "SubmittedAt", "Agreement", "Disputes"),
     *("SecondsToSubmit", "SecondsToVerdict"),
 )
 """All that is read of a row."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..codecs.rows import read_outcome
 from ..domain.hints import DecidedRow, Evidence, Hint
-from ..domain.model import Agreement, Direction, Outcome
+from ..domain.model import Agreement, Direction, Kind, Outcome
 from ..domain.regularity import Present, Regularity, judge
 from ..ports import Table
 from ..stores.heartbeats import read_heartbeats
@@ -111,7 +111,9 @@ async def _read_rows(outcomes: AzureTable, first: date, last: date, rows: RowCou
     with gauge("days read", len(days), is_coloured=is_coloured) as advance:
         for day in days:
             async for entity in selection.rows(outcomes, day, ROW_COLUMNS):
-                rows.add(read_outcome(entity))
+                row = read_outcome(entity)
+                if row.kind is not Kind.REVIEW:  # the mail that it is about has a row of its own
+                    rows.add(row)
             advance()
 
 

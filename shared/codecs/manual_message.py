@@ -48,9 +48,12 @@ RESERVED_NAMES = frozenset({"id", "dequeuecount", "expirationtime", "insertionti
 REQUEST_ID = r"[A-Za-z0-9._-]{1,64}"
 _MESSAGE_ID = r"<[!-;=?-~]{1,996}>"
 _GRAPH_ID = r"[A-Za-z0-9+/=_-]{1,1024}"
+_SUBMISSION_ID = "^[0-9a-f]{32}$"
+_A_SUBMISSION_ID = "must be a SubmissionId: 32 characters, digits and a to f"
 _PATTERNS_IN_WORDS = {
     "requestId": "must have 1 to 64 letters, digits, dots, dashes and underscores",
-    "disputes": "must be a SubmissionId: 32 characters, digits and a to f",
+    "disputes": _A_SUBMISSION_ID,
+    "review.submissionId": _A_SUBMISSION_ID,
     "message.messageId": "must be Graph's id: letters, digits and + / = _ -, at most 1,024",
     "message.internetMessageId": "must be the Message-ID with its angle brackets, such as <abc@mail.example>: no white "
     "space, no further < or >, nothing but ASCII, at most 998 characters",
@@ -213,20 +216,31 @@ class FileFields(_Model):
     content: _BlobName = Field(description="a blob in the container submission-content")
 
 
+class ReviewFields(_Model):
+    """A row that a user brought to Microsoft."""
+
+    submission_id: str = Field(
+        pattern=_SUBMISSION_ID, description="the SubmissionId of a row with Source microsoft, of the last 30 days"
+    )
+
+
 class _Request(_Model):
     schema_version: Literal[1]
     request_id: str | None = Field(None, pattern=f"^{REQUEST_ID}$")
     requested_by: _Address
     reason: str | None = Field(None, max_length=500)
     priority: Literal["urgent", "normal", "low"] = "urgent"
+
+
+class _Submission(_Request):
     disputes: str | None = Field(
         None,
-        pattern="^[0-9a-f]{32}$",
+        pattern=_SUBMISSION_ID,
         description="a SubmissionId whose verdict refuted the claim: the item is submitted anew, never covered",
     )
 
 
-class EmailRequest(_Request):
+class EmailRequest(_Submission):
     """A mail to submit."""
 
     kind: Literal["email"]
@@ -236,7 +250,7 @@ class EmailRequest(_Request):
     allow_or_block: AllowOrBlockFields | None = None
 
 
-class UrlRequest(_Request):
+class UrlRequest(_Submission):
     """A URL to submit."""
 
     kind: Literal["url"]
@@ -244,7 +258,7 @@ class UrlRequest(_Request):
     url: _Url
 
 
-class FileRequest(_Request):
+class FileRequest(_Submission):
     """A file to submit."""
 
     kind: Literal["file"]
@@ -252,7 +266,15 @@ class FileRequest(_Request):
     file: FileFields
 
 
-_AnyRequest = EmailRequest | UrlRequest | FileRequest
+class ReviewRequest(_Request):
+    """What an administrator decides of a mail that a user has submitted; Microsoft tells the user."""
+
+    kind: Literal["review"]
+    category: Literal["phishing", "malware", "spam", "notJunk"]
+    review: ReviewFields
+
+
+_AnyRequest = EmailRequest | UrlRequest | FileRequest | ReviewRequest
 _ADAPTER: TypeAdapter[_AnyRequest] = TypeAdapter(Annotated[_AnyRequest, Field(discriminator="kind")])
 
 
@@ -367,7 +389,7 @@ def _bad_message(error: ValidationError) -> BadManualMessage:
 def _problem(error: ErrorDetails) -> tuple[str, str]:
     if error["type"].startswith("union_tag"):
         reason = "missing_field" if error["type"] == "union_tag_not_found" else "invalid_field"
-        return reason, "kind: must be email, url or file"
+        return reason, "kind: must be email, url, file or review"
     path = _path(error["loc"])
     match error["type"]:
         case "missing":
@@ -411,12 +433,13 @@ def _request(sent: _AnyRequest, content_digest: str) -> ManualRequest:
         content_digest=content_digest,
         request_id=sent.request_id,
         reason=_text(sent.reason),
-        disputes=sent.disputes,
+        disputes=None if isinstance(sent, ReviewRequest) else sent.disputes,
         recipient=email.recipient if email else None,
         message=_message(email.message) if email else None,
         allow_or_block=_entry(email.allow_or_block) if email else None,
         url=sent.url if isinstance(sent, UrlRequest) else None,
         file=_file(sent.file) if isinstance(sent, FileRequest) else None,
+        reviews=sent.review.submission_id if isinstance(sent, ReviewRequest) else None,
     )
 
 

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-from ..domain.model import Kind
+from ..domain.model import Category, Kind
 from ..domain.submissions import AllowOrBlock, SubmissionOrder, ThreatSubmission
 from ..domain.text import clean
 from ..domain.urls import encoded
 
 PIECE_BYTES = 3 * 16 * 1024
 """A multiple of three: base64 of such pieces needs no padding, so that they can follow one another."""
+_REVIEW_WORDS = {Category.SPAM: "junk", Category.NOT_JUNK: "notSpam"}
+"""The review action has words of its own (Graph documentation, "emailThreatSubmission: review")."""
 _TYPE = "#microsoft.graph.security."
 
 
@@ -48,6 +50,11 @@ def write_order(order: SubmissionOrder) -> bytes:
         body.write(base64.b64encode(order.content[start : start + PIECE_BYTES]))
     body.write(b'"}')
     return body.getvalue()
+
+
+def write_review(category: Category) -> bytes:
+    """The body of the review action, as UTF-8 JSON."""
+    return json.dumps({"category": _REVIEW_WORDS.get(category, category.value)}).encode("ascii")
 
 
 def read_submission(found: Any, kind: Kind) -> ThreatSubmission:

@@ -9,6 +9,8 @@ Microsoft, and walks towards a final state:
        ├───────────────────────────┘ known to have had no effect
        └────────────────────────────────── uncertain, not found at Microsoft
 
+A review has no verdict to wait for: once it took effect it goes from `submitting` to `settled`.
+
 A waiting row is `uncertain` as well after the tables were restored from a backup: it may have been sent since.
 
 A final row stays as it is, with one way out: an administrator may have a `failed` or `rejected` row taken up again. It
@@ -42,6 +44,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.PENDING,
             State.COVERED,
             State.SUBMITTED,
+            State.SETTLED,
             State.UNCERTAIN,
             State.REJECTED,
             State.FAILED,

@@ -13,11 +13,12 @@ from datetime import datetime
 
 
 class Kind(enum.StrEnum):
-    """What is submitted."""
+    """What is submitted, or that what a user has submitted is reviewed."""
 
     EMAIL = "email"
     URL = "url"
     FILE = "file"
+    REVIEW = "review"
 
 
 class Category(enum.StrEnum):

@@ -59,6 +59,8 @@ _WAYS: dict[str, Way | tuple[str, str]] = {
     "content_not_found": Way.TAKE_IN,
     "content_empty": Way.TAKE_IN,
     "unreadable_content": Way.TAKE_IN,
+    "submission_not_found": Way.TAKE_IN,
+    "not_reviewable": ("not_reviewable", "It names no mail that a user submitted to Microsoft: name one that is."),
     ERASED: ("erased", f"Its person was erased. {_AGAIN}"),
     "submission_unreadable": ("at_microsoft", "Microsoft has it: look for it on Defender's page of submissions."),
     "material_gone": ("material_gone", f"What was to be submitted is gone. {_AGAIN}"),

@@ -48,7 +48,8 @@ class RequestedFile:
 class ManualRequest:
     """One operator's request (contract, section 3).
 
-    A mail has `recipient` and `message`, a URL `url`, a file `file`; what belongs to another kind is None.
+    A mail has `recipient` and `message`, a URL `url`, a file `file`, a review `reviews`: the submission id of the row
+    that a user brought to Microsoft. What belongs to another kind is None.
     `content_digest` is the SHA-256 (64 hex digits) of the canonical JSON: the same content has the same digest,
     whatever its white space, key order, escapes or base64. `disputes` is the submission id of a row whose verdict the
     request disputes.
@@ -67,3 +68,4 @@ class ManualRequest:
     allow_or_block: AllowOrBlock | None = None
     url: str | None = None
     file: RequestedFile | None = None
+    reviews: str | None = None

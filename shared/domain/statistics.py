@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from .model import Agreement, Direction, Outcome, State
+from .model import Agreement, Direction, Kind, Outcome, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,9 @@ class Tally:
     to_verdict_s: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, outcome: Outcome) -> None:
-        """Count one row more."""
+        """Count one row more, unless it is a review: the mail has a row of its own."""
+        if outcome.kind is Kind.REVIEW:
+            return
         for name in _counted_as(outcome):
             self.counts[name] = self.counts.get(name, 0) + 1
         if outcome.reporter:

@@ -45,6 +45,15 @@ class SubmissionOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewOrder:
+    """A user's submission, by Microsoft's id of it, and what an administrator decides that it is."""
+
+    submission_id: str
+    category: Category
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ThreatSubmission:
     """A submission as Graph shows it; the words are Microsoft's own, unknown ones included.
 
@@ -191,7 +200,8 @@ class Material:
     """Where the thing to submit can be had when its turn comes, and the operator's note for the allow/block list.
 
     `evidence` names a blob in the evidence container; a mail can also be meant by its place in somebody's mailbox. A
-    URL stands here whole: its row may hold the first 1,000 characters only.
+    URL stands here whole: its row may hold the first 1,000 characters only. `reviews` is Microsoft's id of a user's
+    submission.
     """
 
     evidence: str | None = None
@@ -200,3 +210,4 @@ class Material:
     internet_message_id: str | None = None
     url: str | None = None
     note: str | None = None
+    reviews: str | None = None

@@ -26,7 +26,8 @@ _ROW = "upkeep"
 _COUNTED = tuple(
     COLUMNS[name]
     for name in (
-        *("state", "covered_by", "submitted_at", "agreement", "direction", "reporter", "campaign_id", "disputes"),
+        *("kind", "state", "covered_by", "submitted_at", "agreement", "direction"),
+        *("reporter", "campaign_id", "disputes"),
         *("seconds_to_submit", "seconds_to_verdict"),
     )
 )

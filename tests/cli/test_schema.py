@@ -24,6 +24,7 @@ ENTRY = {"action": "block", "expiresAt": "2026-12-20T00:00:00Z", "note": "case"}
 BY_ID = {"mailbox": "bob@contoso.com", "messageId": "AAMkAGI2THVSAAA="}
 EMAIL = {**COMMON, "kind": "email", "recipient": "bob@contoso.com", "message": BY_ID, "allowOrBlock": ENTRY}
 URL = {**COMMON, "kind": "url", "url": "https://user@evil.example:8443/a?b=c#d"}
+REVIEW = {**COMMON, "kind": "review", "review": {"submissionId": "5d0c7a1e2b3f4a596877869504132231"}}
 FILE = {**COMMON, "kind": "file", "file": {"name": "invoice (1).html", "content": "2026/12/invoice.html"}}
 ACTIONS = ({**ENTRY, "action": "allow"}, ENTRY, None)
 TEXTS = (
@@ -90,6 +91,7 @@ PATHS = (
     ),
     *("url", "file", "file.name", "file.content", "message.mailbox", "message.messageId", "message.internetMessageId"),
     *("message.content", "allowOrBlock", "allowOrBlock.action", "allowOrBlock.expiresAt", "allowOrBlock.note", "id"),
+    *("review", "review.submissionId"),
 )
 
 
@@ -135,7 +137,7 @@ def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(message_schema())
 
 
-@pytest.mark.parametrize("message", [EMAIL, URL, FILE], ids=["email", "url", "file"])
+@pytest.mark.parametrize("message", [EMAIL, URL, FILE, REVIEW], ids=["email", "url", "file", "review"])
 def test_one_change_anywhere_is_judged_alike(message: dict[str, Any]) -> None:
     """Each field with each value, absent ones and unknown ones too: the schema says what the app says."""
     assert app_refuses(message) is None
@@ -164,7 +166,7 @@ def test_allow_and_block_go_with_the_category(category: str, entry: object) -> N
     assert VALIDATOR.is_valid(sent) == (app_refuses(sent) is None)
 
 
-@given(st.sampled_from([EMAIL, URL, FILE]), st.sampled_from(PATHS), st.text(max_size=30))
+@given(st.sampled_from([EMAIL, URL, FILE, REVIEW]), st.sampled_from(PATHS), st.text(max_size=30))
 def test_what_the_app_takes_the_schema_takes(message: dict[str, Any], path: str, text: str) -> None:
     """No text that the app takes is refused by the schema."""
     sent = changed(message, path, text)

@@ -171,7 +171,7 @@ def test_text_arrives_as_it_was_given(beta: BetaClient, text: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:kiota_abstractions")  # the client warns of itself
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:msgraph_beta")
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", COLLECTIONS)
 def test_where_it_is_sent(kind: Kind) -> None:
     """The client itself would send each kind to the collection that we send it to."""
     name = {Kind.EMAIL: "email_threats", Kind.URL: "url_threats", Kind.FILE: "file_threats"}[kind]

@@ -20,7 +20,7 @@ from shared.adapters.graph.submissions import GraphThreatSubmissions
 from shared.adapters.graph.transport import GraphTransport
 from shared.domain.errors import AnswerLost, Gone, GraphError, NotAllowed, NotReady, NotSent, Refused, Throttled
 from shared.domain.model import Category, Kind
-from shared.domain.submissions import SubmissionOrder
+from shared.domain.submissions import ReviewOrder, SubmissionOrder
 from tests.support.outcomes import NOW
 
 ORDER = SubmissionOrder(kind=Kind.URL, category=Category.PHISHING, attempt_id="a-1", url="https://evil.example/secret")
@@ -198,6 +198,26 @@ async def test_a_success_without_a_submission_is_a_lost_answer(
     graph.answer(status, body)
     assert type(await failure(client.submissions.submit(ORDER))) is AnswerLost
     assert len(graph.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "error"), STATUSES, ids=[str(status) for status, _ in STATUSES])
+async def test_a_review_fails_like_a_submission(
+    graph: Graph, client: Client, status: int, error: type[GraphError]
+) -> None:
+    """Each status has its error, and the library repeats nothing."""
+    graph.answer(status, told())
+    order = ReviewOrder(submission_id="secret", category=Category.SPAM, attempt_id="a-1")
+    assert type(await failure(client.submissions.review(order))) is error
+    assert len(graph.requests) == 1
+
+
+async def test_a_review_is_an_action_on_the_submission(graph: Graph, client: Client) -> None:
+    """Its answer, 204, has no body; an id is one segment of the path, whatever is in it."""
+    graph.answer(204)
+    await client.submissions.review(ReviewOrder(submission_id="a/b?c", category=Category.SPAM, attempt_id="a-1"))
+    (request,) = graph.requests
+    path = "/beta/security/threatSubmission/emailThreats/a%2Fb%3Fc/review"
+    assert (request.method, request.raw_path, request.content_type) == ("POST", path, "application/json")
 
 
 async def test_an_error_of_any_depth_is_an_error(graph: Graph, client: Client) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from shared.domain.errors import AnswerLost, Gone, NotAllowed, NotReady, NotSent, Refused, Throttled
 from shared.domain.model import Kind
 from shared.domain.reports import Attachment
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 from shared.domain.user_submissions import UserSubmission
 from shared.ports import MailOutline, MessageFacts, ReportHead, ReportPage, ToldSubmissions
 from tests.histories.items import Item, Mail, file_key, mail_key
@@ -176,6 +176,11 @@ class Microsoft:
         if fate is Fate.UNAVAILABLE_AFTER:
             raise AnswerLost("submit", status=503)
         return effect.submission
+
+    async def review(self, order: ReviewOrder) -> None:
+        """Refuse it: nobody asks for one here."""
+        del order
+        raise Refused("review", status=404, code="ResourceNotFound")
 
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
         """Every submission of that kind since then that is listed by now."""

@@ -14,7 +14,7 @@ from shared.domain.errors import AnswerLost, NotAllowed, NotReady, NotSent, Refu
 from shared.domain.model import Kind
 from shared.domain.planner import DAY, WINDOW
 from shared.domain.reports import Attachment
-from shared.domain.submissions import SubmissionOrder, ThreatSubmission
+from shared.domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 from shared.ports import Clock, MailOutline, MessageFacts, ReportHead, ReportPage
 
 PAGE_REPORTS = 3
@@ -80,6 +80,11 @@ class MemorySubmissions:
         if misfortune is Misfortune.LOST_AFTER_EFFECT:
             raise AnswerLost("submit", status=504)
         return effect.submission
+
+    async def review(self, order: ReviewOrder) -> None:
+        """Refuse it: no user has submitted anything."""
+        del order
+        raise Refused("review", status=404, code="ResourceNotFound")
 
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
         """Every submission of that kind since then that is listed by now, with its verdict once that is due."""

@@ -50,6 +50,13 @@ FILE: dict[str, Any] = {
     "requestedBy": "alice@contoso.com",
     "file": {"name": "invoice (1).html", "content": "2026/12/invoice.html"},
 }
+REVIEW: dict[str, Any] = {
+    "schemaVersion": 1,
+    "kind": "review",
+    "category": "spam",
+    "requestedBy": "alice@contoso.com",
+    "review": {"submissionId": "5d0c7a1e2b3f4a596877869504132231"},
+}
 REASONS = {
     *("too_long", "not_json", "not_an_object", "duplicate_field", "reserved_field", "unsupported_version"),
     *("missing_field", "unknown_field", "invalid_field"),
@@ -397,14 +404,25 @@ def test_any_body_is_read_or_refused(body: str) -> None:
     assert refusal(body)[0] in REASONS
 
 
+def test_a_review_names_the_row_that_it_is_about() -> None:
+    """It takes all four categories, and nothing of what is submitted."""
+    for category in Category:
+        found = read({**REVIEW, "category": category.value})
+        assert (found.kind, found.category, found.reviews) == (Kind.REVIEW, category, REVIEW["review"]["submissionId"])
+    assert refusal({**REVIEW, "disputes": "5" * 32}) == ("unknown_field", "disputes: is not a field of this message")
+    assert refusal({**REVIEW, "review": {}}) == ("missing_field", "review.submissionId: is required")
+    assert refusal(changed(EMAIL, "review", REVIEW["review"]))[0] == "unknown_field"
+
+
 def test_the_schema_can_be_published() -> None:
-    """The JSON schema names the three kinds, their fields as sent, and forbids all others."""
+    """The JSON schema names the four kinds, their fields as sent, and forbids all others."""
     schema = manual_message_schema()
     definitions = schema["$defs"]
     assert {entry["$ref"].rpartition("/")[2] for entry in schema["oneOf"]} == {
         "EmailRequest",
         "UrlRequest",
         "FileRequest",
+        "ReviewRequest",
     }
     assert set(definitions["EmailRequest"]["properties"]) == {*EMAIL, "disputes"}
     assert set(definitions["EmailRequest"]["required"]) == {*EMAIL} - {
@@ -432,6 +450,7 @@ def test_a_bad_message_still_tells_whose_it_is() -> None:
     [
         (changed(EMAIL, "requestId", "a b"), "requestId"),
         (changed(URL, "disputes", "X"), "disputes"),
+        (changed(REVIEW, "review.submissionId", "5D0C"), "review.submissionId"),
         (changed(EMAIL, "message", {"mailbox": "bob@contoso.com", "messageId": "a b"}), "message.messageId"),
         (changed(EMAIL, "message.internetMessageId", "abc@evil.example"), "message.internetMessageId"),
     ],

@@ -35,6 +35,7 @@ WAYS = {
         "content_not_found",
         "content_empty",
         "unreadable_content",
+        "submission_not_found",
     },
 }
 MAY_HAVE_ARRIVED = {"never_reconciled"}
@@ -105,7 +106,14 @@ def test_every_other_reason_says_what_to_do(reason: str) -> None:
     """One sentence, and a code."""
     with pytest.raises(CannotReplay) as refusal:
         way_of(row(reason, State.REJECTED), NOW)
-    assert refusal.value.reason in {"material_gone", "request_id_conflict", "bad_message", "at_microsoft", "erased"}
+    assert refusal.value.reason in {
+        "material_gone",
+        "request_id_conflict",
+        "bad_message",
+        "at_microsoft",
+        "erased",
+        "not_reviewable",
+    }
     assert str(refusal.value).endswith(".")
 
 

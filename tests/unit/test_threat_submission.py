@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.codecs.threat_submission import PIECE_BYTES, read_submission, write_order
+from shared.codecs.threat_submission import PIECE_BYTES, read_submission, write_order, write_review
 from shared.domain.model import Category, Kind
 from shared.domain.submissions import AllowOrBlock, SubmissionOrder
 
@@ -151,6 +151,20 @@ def test_an_answer_without_an_id_is_none(found: Any) -> None:
     """It cannot be followed, so it is no submission."""
     with pytest.raises(ValueError, match="no threat submission"):
         read_submission(found, Kind.EMAIL)
+
+
+@pytest.mark.parametrize(
+    ("category", "word"),
+    [
+        (Category.PHISHING, "phishing"),
+        (Category.MALWARE, "malware"),
+        (Category.SPAM, "junk"),
+        (Category.NOT_JUNK, "notSpam"),
+    ],
+)
+def test_a_review_has_words_of_its_own(category: Category, word: str) -> None:
+    """As Graph documents them for this action; a submission's category has others."""
+    assert json.loads(write_review(category)) == {"category": word}
 
 
 junk: st.SearchStrategy[Any] = (

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
-from ...codecs.threat_submission import read_submission, write_order
+from ...codecs.threat_submission import read_submission, write_order, write_review
 from ...domain.errors import AnswerLost, Refused
 from ...domain.model import Kind
-from ...domain.submissions import SubmissionOrder, ThreatSubmission
+from ...domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 from .transport import GraphTransport
 
 ROOT = "/beta/security/threatSubmission"
@@ -38,6 +39,14 @@ class GraphThreatSubmissions:
             return read_submission(answer, order.kind)
         except ValueError:
             raise AnswerLost(operation, code="answer_without_id") from None
+
+    async def review(self, order: ReviewOrder) -> None:
+        """Decide what a user's submission is; see the port. The answer, 204, says nothing more."""
+        path = f"{ROOT}/{COLLECTIONS[Kind.EMAIL]}/{quote(order.submission_id, safe='')}/review"
+        body = write_review(order.category)
+        await self._transport.post(
+            "review a submission", path, HEADERS, body, content_type="application/json", attempt_id=order.attempt_id
+        )
 
     async def listed(self, kind: Kind, since: datetime) -> list[ThreatSubmission]:
         """Every submission of that kind created since then; see the port.

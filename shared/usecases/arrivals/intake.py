@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ...domain import keys
 from ...domain.errors import NO_CLOUD_MAILBOX, GraphError, NotAllowed
-from ...domain.model import Category, Outcome, OutcomeKey, SkipReason, Source, State
+from ...domain.model import Category, Kind, Outcome, OutcomeKey, SkipReason, Source, State
 from ...domain.originals import Closed, OriginalFacts, Unreadable, read_original
 from ...domain.replays import CannotReplay
 from ...domain.requests import ContentBlob, ManualRequest, MessageById, MessageByInternetId
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ...codecs.manual_message import BadManualMessage
 
 _NOT_IN_CLOUD = "Graph cannot read it: on-premises, inactive or unlicensed"
+REVIEWABLE_FOR_DAYS = 30
+"""How old a row may be that is reviewed. A review names it without its day, so each of these days is looked at."""
 MOST_MESSAGE_BYTES = 64 * 1024
 """What a queue message may hold (Azure documentation, "Scalability and performance targets for Queue Storage")."""
 
@@ -155,11 +158,34 @@ class IntakeManual:
             return Candidate(replace(outcome, item_key=item_key), Material(url=request.url))
         if request.file is not None:
             return await self._file(replace(outcome, file_name=request.file.name), request.file.content)
+        if request.reviews is not None:
+            return await self._review(outcome, request.reviews)
         if isinstance(request.message, ContentBlob):
             return await self._uploaded_mail(request, outcome, request.message)
         if request.message is None:
             return Candidate(outcome)
         return await self._mail_in_mailbox(request, outcome, request.message)
+
+    async def _review(self, outcome: Outcome, submission_id: str) -> Candidate:
+        """A review of what a user has submitted. It claims no item: an administrator may decide anew."""
+        reviewed = await self._row_of(submission_id)
+        if reviewed is None:
+            told = f"review.submissionId: no row of the last {REVIEWABLE_FOR_DAYS} days has it"
+            return _rejected(outcome, "submission_not_found", told)
+        graph_id = reviewed.graph_submission_id
+        if reviewed.source is not Source.MICROSOFT or graph_id is None:
+            told = "review.submissionId: only what a user submitted to Microsoft, Source microsoft, can be reviewed"
+            return _rejected(outcome, "not_reviewable", told)
+        return Candidate(_with_facts_of(outcome, reviewed), Material(reviews=graph_id))
+
+    async def _row_of(self, submission_id: str) -> Outcome | None:
+        """A row of the last days by its id alone, the newest day first."""
+        today = self._clock.now()
+        for days in range(REVIEWABLE_FOR_DAYS + 1):
+            stored = await self._ledger.get(OutcomeKey(keys.day(today - timedelta(days=days)), submission_id))
+            if stored is not None:
+                return stored.outcome
+        return None
 
     async def _url_item(self, url: str) -> str:
         """The key of the URL's item: the one that a row of an earlier version claimed it under, where there is one.
@@ -297,7 +323,7 @@ class IntakeManual:
             collected_at=self._clock.now(),
             kind=request.kind,
             category=request.category,
-            direction=Category(request.category).direction,
+            direction=None if request.kind is Kind.REVIEW else Category(request.category).direction,
             priority=request.priority,
             requested_by=request.requested_by,
             recipient=request.recipient,
@@ -372,6 +398,19 @@ def _with_mail_facts(outcome: Outcome, facts: OriginalFacts, content: bytes) -> 
         network_message_id=facts.network_message_id,
         size_bytes=len(content),
         item_key=keys.email_item(facts.network_message_id, facts.internet_message_id, digest, outcome.recipient or ""),
+    )
+
+
+def _with_facts_of(outcome: Outcome, reviewed: Outcome) -> Outcome:
+    """The row of a review with what names the mail; `GraphSubmissionId` is what both rows have in common."""
+    return replace(
+        outcome,
+        recipient=reviewed.recipient,
+        sender=reviewed.sender,
+        subject=reviewed.subject,
+        internet_message_id=reviewed.internet_message_id,
+        network_message_id=reviewed.network_message_id,
+        graph_submission_id=reviewed.graph_submission_id,
     )
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from ...domain.errors import DefenderSubmissionsError, GraphError, NotAllowed, Refused
 from ...domain.model import Category, Kind, Outcome
-from ...domain.submissions import AllowOrBlock, Material, SubmissionOrder
+from ...domain.submissions import AllowOrBlock, Material, ReviewOrder, SubmissionOrder
 from ...ports import BlobStore, MailSource, MessageFacts
 
 MESSAGE_URL = "https://graph.microsoft.com/beta/users/{mailbox}/messages/{message_id}"
@@ -30,16 +30,20 @@ class MaterialSource:
         self._mail = mail
         self._max_submission_bytes = max_submission_bytes
 
-    async def order(self, outcome: Outcome, material: Material) -> SubmissionOrder:
+    async def order(self, outcome: Outcome, material: Material) -> SubmissionOrder | ReviewOrder:
         """The order for this row. Raises `MaterialGone`, or a `GraphError` when a mailbox did not answer."""
+        attempt_id = f"{outcome.key.submission_id}-{outcome.attempts}"
+        category = outcome.category or Category.PHISHING
+        if material.reviews is not None:
+            return ReviewOrder(submission_id=material.reviews, category=category, attempt_id=attempt_id)
         content = None if material.evidence is None else await self._content(material.evidence)
         message_url = None if material.mailbox is None else await self._message_url(material)
         if content is None and message_url is None and material.url is None:
             raise MaterialGone("evidence_gone")  # its admission was cut off, and what it was made from is gone since
         return SubmissionOrder(
             kind=outcome.kind or Kind.EMAIL,
-            category=outcome.category or Category.PHISHING,
-            attempt_id=f"{outcome.key.submission_id}-{outcome.attempts}",
+            category=category,
+            attempt_id=attempt_id,
             recipient=outcome.recipient,
             content=content,
             message_url=message_url,

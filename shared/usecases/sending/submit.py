@@ -7,6 +7,8 @@ The POST has no idempotency key and the queue delivers at least once, so the ord
     POST     once, never repeated by a library
     record   the answer; without a readable answer the row is `uncertain` and reconcile decides
 
+A review changes nothing when it is repeated, so it goes the same way; once it took effect its row is `settled`.
+
 A stop before the stamp is known to have had no effect; after it the row counts as uncertain. A message whose claim
 fails is stale or a second delivery: it ends quietly, and `settle_outcomes` finds rows that were left behind.
 """
@@ -24,7 +26,7 @@ from ...domain.lifecycle import move
 from ...domain.model import Kind, Outcome, OutcomeKey, SkipReason, State
 from ...domain.planner import CLOCK_MARGIN, SLOT_LIFETIME, WINDOW
 from ...domain.retries import REFUSED, ROWS_MAKE_AN_OUTAGE, THROTTLED, Circumstances, Decision, decide
-from ...domain.submissions import SubmissionOrder, ThreatSubmission
+from ...domain.submissions import ReviewOrder, SubmissionOrder, ThreatSubmission
 from ...ports import Clock, ThreatSubmissions
 from ...stores.items import ItemStore
 from ...stores.ledger import Ledger, Stored, WorkItem
@@ -209,19 +211,26 @@ class Submit:
         if claim is not None:
             await self._items.learn(claim)
 
-    async def _post(self, held: Held, order: SubmissionOrder) -> None:
+    async def _post(self, held: Held, order: SubmissionOrder | ReviewOrder) -> None:
         sent_at = await self._stamp(held)
         if sent_at is None:
             await self._back_to_waiting(held, SLOT_TAKEN_BACK)
             return
         try:
-            submission = await self._submissions.submit(order)
+            submission = await self._sent(order)
         except GraphError as error:
             await self._stamp_a_slow_post(held, sent_at)
             await self._after(held, error, sent_at)
             return
         await self._stamp_a_slow_post(held, sent_at)
         await self._record(held, submission, sent_at)
+
+    async def _sent(self, order: SubmissionOrder | ReviewOrder) -> ThreatSubmission | None:
+        """What Microsoft made of the order: a submission, or nothing but the effect of a review."""
+        if isinstance(order, ReviewOrder):
+            await self._submissions.review(order)
+            return None
+        return await self._submissions.submit(order)
 
     async def _stamp(self, held: Held) -> datetime | None:
         """Write the time of the POST just before it leaves and return it; None when the slot was taken back."""
@@ -238,11 +247,14 @@ class Submit:
         if now - sent_at > CLOCK_MARGIN:
             await self._quota.stamp(held.item, now)
 
-    async def _record(self, held: Held, submission: ThreatSubmission, sent_at: datetime) -> None:
+    async def _record(self, held: Held, submission: ThreatSubmission | None, sent_at: datetime) -> None:
         outcome = held.stored.outcome
-        stored = await self._ledger.advance(held.stored, submitted(outcome, submission, sent_at))
-        if stored is None:
-            stored = await self._record_late(outcome.key, submission, sent_at)
+        if submission is None:
+            stored = await self._advance(held, reviewed(outcome, self._clock.now()))
+        else:
+            stored = await self._ledger.advance(held.stored, submitted(outcome, submission, sent_at))
+            if stored is None:
+                stored = await self._record_late(outcome.key, submission, sent_at)
         if stored is None:
             return
         await self._ledger.file(
@@ -251,7 +263,8 @@ class Submit:
         await self._learn(held.item, stored.outcome)
         if held.item.is_probe:
             await self._quota.reopen()
-        emit(Event.SUBMITTED, submission_id=outcome.key.submission_id, seconds=stored.outcome.seconds_to_submit)
+        event = Event.SETTLED if submission is None else Event.SUBMITTED
+        emit(event, submission_id=outcome.key.submission_id, seconds=stored.outcome.seconds_to_submit)
 
     async def _record_late(self, key: OutcomeKey, submission: ThreatSubmission, sent_at: datetime) -> Stored | None:
         """Record an answer whose row was called uncertain in the meantime; None when it has moved on.
@@ -416,6 +429,11 @@ def submitted(outcome: Outcome, submission: ThreatSubmission, sent_at: datetime)
         error_message=None,
         error_request_id=None,
     )
+
+
+def reviewed(outcome: Outcome, now: datetime) -> Outcome:
+    """The row of a review once it took effect."""
+    return move(outcome, State.SETTLED, settled_at=now, error_code=None, error_message=None, error_request_id=None)
 
 
 def error_facts(error: GraphError) -> dict[str, Any]:
