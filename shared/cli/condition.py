@@ -37,7 +37,7 @@ _WATCHED: Final = {
 }
 _PAUSES: Final = {
     "throttled": "Microsoft refused with 429: it goes on by itself; if it recurs, see who else submits in this tenant",
-    "not_allowed": "Microsoft refused with 401, 402 or 403: run `python -m shared.doctor`",
+    "not_allowed": "Microsoft refused with 401, 402 or 403: run `submissions doctor`",
     "poison_message": "messages failed one after the other: see which error the function `submit` raises",
 }
 _TROUBLING: Final = {"not_allowed": "not-allowed", "poison_message": "poison"}
