@@ -149,16 +149,20 @@ class Condition:
             yield Trouble("irregular", of_days.reason)
 
 
-async def read_condition(worklist: Table, runstate: Table, clock: Clock, days: Sequence[ReportedDay] = ()) -> Condition:
-    """How the app does now, with the days of its statistics where they are read."""
+async def read_condition(
+    worklist: Table,
+    runstate: Table,
+    clock: Clock,
+    days: Sequence[ReportedDay] = (),
+    replayable: tuple[int, datetime] | None = None,
+) -> Condition:
+    """How the app does now; the days of its statistics, and how many rows can be replayed and since when, if given."""
     now = clock.now()
     listed = Worklist(worklist)
     timers = await read_heartbeats(runstate)
     quota = await QuotaStore(worklist, clock).quota()
     lanes = await count_lanes(listed, now)
-    kept, oldest = 0, now
-    async for row in listed.kept_standing():
-        kept, oldest = kept + 1, min(oldest, row.since)
+    kept, oldest = replayable or (0, now)
     return Condition(
         at=now,
         lanes=[*lanes, Lane(KEPT, kept, int((now - oldest).total_seconds()))],
