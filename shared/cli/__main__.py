@@ -55,6 +55,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "export": Entry(".export:export", "Write reports and requests to a file: CSV, TSV, JSON lines or Parquet."),
     "report": Entry(".report:report", "Tell whether we submit regularly, and what comes of it."),
     "statistics": Entry(".statistics:statistics", "Rebuild the table that tells what each day came to."),
+    "doctor": Entry(".examining:examine", "Prove a tenant: rights, mailboxes, storage and clock, line by line."),
     "schema": Entry(".schema:print_schema", "Print the JSON schema of an operator's message."),
 }
 

@@ -37,7 +37,7 @@ _WATCHED: Final = {
 }
 _PAUSES: Final = {
     "throttled": "Microsoft refused with 429: it goes on by itself; if it recurs, see who else submits in this tenant",
-    "not_allowed": "Microsoft refused with 401, 402 or 403: run `python -m shared.doctor`",
+    "not_allowed": "Microsoft refused with 401, 402 or 403: run `submissions doctor`",
     "poison_message": "messages failed one after the other: see which error the function `submit` raises",
 }
 _TROUBLING: Final = {"not_allowed": "not-allowed", "poison_message": "poison"}
@@ -149,16 +149,20 @@ class Condition:
             yield Trouble("irregular", of_days.reason)
 
 
-async def read_condition(worklist: Table, runstate: Table, clock: Clock, days: Sequence[ReportedDay] = ()) -> Condition:
-    """How the app does now, with the days of its statistics where they are read."""
+async def read_condition(
+    worklist: Table,
+    runstate: Table,
+    clock: Clock,
+    days: Sequence[ReportedDay] = (),
+    replayable: tuple[int, datetime] | None = None,
+) -> Condition:
+    """How the app does now; the days of its statistics, and how many rows can be replayed and since when, if given."""
     now = clock.now()
     listed = Worklist(worklist)
     timers = await read_heartbeats(runstate)
     quota = await QuotaStore(worklist, clock).quota()
     lanes = await count_lanes(listed, now)
-    kept, oldest = 0, now
-    async for row in listed.kept_standing():
-        kept, oldest = kept + 1, min(oldest, row.since)
+    kept, oldest = replayable or (0, now)
     return Condition(
         at=now,
         lanes=[*lanes, Lane(KEPT, kept, int((now - oldest).total_seconds()))],

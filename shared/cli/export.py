@@ -7,6 +7,7 @@ at a time, ordered by day and id, so memory does not grow with their number.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import gc
 import sys
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def read_columns(_ctx: click.Context, _parameter: click.Parameter, text: str | N
 @click.option(
     "--to", "target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Else standard output."
 )
+@click.option("--excel", "is_for_excel", is_flag=True, help="Begin CSV with the mark by which Excel knows UTF-8.")
 @click.option("--raw", "is_raw", is_flag=True, help="In CSV and TSV, leave text that a spreadsheet takes for formulas.")
 @click.pass_obj
 def export(
@@ -70,6 +72,7 @@ def export(
     file_form: FileForm | None,
     columns: dict[str, type],
     target: Path | None,
+    is_for_excel: bool,
     is_raw: bool,
     **filters: Any,
 ) -> None:
@@ -81,15 +84,19 @@ def export(
 
     \b
     Examples:
-      submissions export --since 30d --to outcomes.csv
+      submissions export --since 30d --to outcomes.csv --excel
       submissions export --since 2026-11-01 --until 2026-12-01 --to nov.parquet
       submissions export --state settled --columns RowKey,Verdict --format jsonl
     """  # noqa: D301 - \b keeps click from joining the lines
     session.refuse_output("--format csv, tsv, jsonl or parquet")
     target = None if target == _STANDARD_OUTPUT else target
     form = file_form or _form_of(target)
+    if is_for_excel and form != "csv":
+        raise click.UsageError(f"--excel is for CSV, not {form}")
     selection = received(since, until, read_filters(filters))
     with _opened(target) as file:
+        if is_for_excel:
+            file.write(codecs.BOM_UTF8)
         writer = open_writer(file, form, columns, is_raw=is_raw)
         count = asyncio.run(_export(session, selection, list(columns), writer))
         writer.close()

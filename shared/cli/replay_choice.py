@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 from ..codecs.rows import read_outcome
 from ..domain import keys
-from ..domain.model import Outcome
+from ..domain.model import Outcome, State
 from ..domain.replays import CannotReplay, Way, way_of
 from ..ports import Row
 from ..stores.replays import ReplayRequest
-from .selection import Selection
+from .selection import Selection, Wanted, received
 from .showing import MOST_DAYS, Sought, find_one
 
 if TYPE_CHECKING:
     from ..adapters.storage import AzureTable
 
 _AT_ONCE: Final = 8
+SINCE: Final = timedelta(days=30)
+"""Older rows are not taken up again: Microsoft takes no older mail."""
+REPLAYABLE: Final = (State.FAILED, State.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,18 @@ async def choose_selected(table: AzureTable, selection: Selection, limit: int, n
             if len(found) == limit:
                 return found
     return found
+
+
+async def count_replayable(table: AzureTable, now: datetime) -> tuple[int, datetime]:
+    """How many rows of the last `SINCE` can be replayed, and when the oldest came in; `now` where there is none."""
+    selection = received(now - SINCE, None, [Wanted(("State",), REPLAYABLE)])
+    count, oldest = 0, now
+    for day in selection.days():
+        async for row in selection.found(table, day):
+            choice = _choice(row, now)
+            if choice.way is not None:
+                count, oldest = count + 1, min(oldest, choice.outcome.received_at)
+    return count, oldest
 
 
 def _choice(row: Row, now: datetime) -> Choice:

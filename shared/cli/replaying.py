@@ -10,14 +10,14 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ..codecs.rows import read_outcome
-from ..domain.model import Outcome, State
+from ..domain.model import Outcome
 from ..domain.replays import Way
 from ..stores.replays import Replays
 from .errors import CommandError, ExitCode, NotFoundError, TimedOutError
@@ -25,7 +25,7 @@ from .gauges import live_line
 from .listing import ID_CHARACTERS
 from .moments import MOMENT
 from .output import Column, Output, tell
-from .replay_choice import Choice, choose_by_ids, choose_selected
+from .replay_choice import REPLAYABLE, SINCE, Choice, choose_by_ids, choose_selected
 from .selection import Selection, Wanted, read_filters, received, with_filters
 from .submit import Seconds
 
@@ -36,11 +36,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 500
 """What the app takes up in one run."""
-SINCE = timedelta(days=30)
-"""Older rows are not taken up again: Microsoft takes no older mail."""
 WAIT_S = 900.0
 _LOOK_EVERY_S = 5.0
-_REPLAYABLE: Final = (State.FAILED, State.REJECTED)
 _STEPS: Final = {
     Way.SUBMIT: "submitted again",
     Way.LOOK_UP: "looked up at Microsoft first",
@@ -128,7 +125,7 @@ def _selection(ids: Sequence[str], options: dict[str, Any]) -> Selection | None:
     """The rows that the options ask for; None where ids name them. Raises `click.UsageError` where nothing does."""
     reasons = Wanted(("StateReason",), options["reasons"])
     filters = [
-        *read_filters({**options, "state": options["state"] or _REPLAYABLE}),
+        *read_filters({**options, "state": options["state"] or REPLAYABLE}),
         *([reasons] if reasons.values else []),
     ]
     names = ("state", "verdict", "kind", "reporter", "sender", "campaign", "reasons", "since", "until", "is_all")
@@ -139,7 +136,7 @@ def _selection(ids: Sequence[str], options: dict[str, Any]) -> Selection | None:
         return None
     if not is_filtered:
         raise click.UsageError("which rows? Name ids, or choose by --state, --reason, --since and the like, or --all")
-    if other := set(options["state"]) - set(_REPLAYABLE):
+    if other := set(options["state"]) - set(REPLAYABLE):
         raise click.UsageError(f"only failed and rejected rows can be replayed, not {', '.join(sorted(other))}")
     return received(options["since"] or datetime.now(UTC) - SINCE, options["until"], filters)
 
@@ -196,7 +193,7 @@ async def _ask(output: Output, connection: Connection, chosen: Sequence[Choice],
     outcomes = connection.table("outcomes")
     answered = [await _row(outcomes, one) for one in chosen if one.submission_id not in left]
     output.show_records(_columns(output, _ANSWERS), map(_record, answered))
-    refused = sum(row.state in _REPLAYABLE for row in answered)
+    refused = sum(row.state in REPLAYABLE for row in answered)
     if left:
         raise TimedOutError(f"the app has not answered for {_rows(len(left))}: see `submissions status`")
     if refused:

@@ -1,7 +1,8 @@
 """Which rows of `outcomes` or of the feed are wanted, as options say it and as the table service is asked.
 
 The invariant: the service does the sorting out, day by day and a page at a time. Days outside the range are never
-asked for, so neither time nor memory grows with what stands there.
+asked for, so neither time nor memory grows with what stands there. Addresses alone are compared here, as the service
+knows no comparison in any case.
 """
 
 from __future__ import annotations
@@ -35,11 +36,20 @@ class Wanted:
 
     columns: tuple[str, ...]
     values: tuple[str, ...]
+    in_any_case: bool = False
+    """Compared here, in any case of letters; else by the service, as it stands."""
 
     @property
     def comparisons(self) -> int:
         """How many the service counts."""
-        return len(self.columns) * len(self.values)
+        return 0 if self.in_any_case else len(self.columns) * len(self.values)
+
+    def fits(self, entity: Entity) -> bool:
+        """Whether the row has one of the values, as far as that is compared here."""
+        if not self.in_any_case:
+            return True
+        has = {str(entity.get(column, "")).lower() for column in self.columns}
+        return any(value.lower() in has for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,12 @@ class Selection:
         """As `rows`, each with its version."""
         begin = "PartitionKey eq @day and ReceivedAt ge @since and ReceivedAt lt @until"
         query, values = narrowed(begin, {"day": day, "since": self.since, "until": self.until}, self.wanted)
+        if columns is not None:
+            here = (column for one in self.wanted if one.in_any_case for column in one.columns)
+            columns = list(dict.fromkeys([*columns, *here]))
         async for row in table.search(query, values, columns=columns):
-            yield row
+            if all(one.fits(row.entity) for one in self.wanted):
+                yield row
 
 
 def received(since: datetime, until: datetime | None, wanted: Sequence[Wanted]) -> Selection:
@@ -79,9 +93,9 @@ def received(since: datetime, until: datetime | None, wanted: Sequence[Wanted]) 
 
 
 def narrowed(query: str, values: Mapping[str, Any], wanted: Sequence[Wanted]) -> tuple[str, dict[str, Any]]:
-    """The OData filter that also asks for `wanted`, and the values of its names."""
+    """The OData filter that also asks for what of `wanted` the service compares, and the values of its names."""
     parts, named = [query], dict(values)
-    for number, one in enumerate(wanted):
+    for number, one in enumerate(each for each in wanted if not each.in_any_case):
         names = {f"wanted{number}_{place}": value for place, value in enumerate(one.values)}
         named |= names
         either = " or ".join(f"{column} eq @{name}" for column in one.columns for name in names)
@@ -100,7 +114,7 @@ _FILTERS: Final[tuple[Callable[[Any], Any], ...]] = (
     _words("--state", State),
     _words("--verdict", Verdict),
     _words("--kind", Kind),
-    click.option("--reporter", metavar="ADDRESS", help="Who reported or requested it: the whole address."),
+    click.option("--reporter", metavar="ADDRESS", help="Who reported or requested it: the whole address, in any case."),
     click.option("--sender", metavar="ADDRESS", help="Who sent the mail: the whole address."),
     click.option("--campaign", metavar="ID", help="Rows of one campaign."),
 )
@@ -119,8 +133,8 @@ def read_filters(options: Mapping[str, Any]) -> tuple[Wanted, ...]:
         Wanted(("State",), tuple(map(str, options["state"]))),
         Wanted(("Verdict",), tuple(map(str, options["verdict"]))),
         Wanted(("Kind",), tuple(map(str, options["kind"]))),
-        Wanted(("Reporter", "RequestedBy"), _spellings(options["reporter"])),
-        Wanted(("Sender",), _spellings(options["sender"])),
+        Wanted(("Reporter", "RequestedBy"), _address(options["reporter"]), in_any_case=True),
+        Wanted(("Sender",), _address(options["sender"]), in_any_case=True),
         Wanted(("CampaignId",), (options["campaign"],) if options["campaign"] else ()),
     )
     wanted = tuple(one for one in given if one.values)
@@ -129,8 +143,6 @@ def read_filters(options: Mapping[str, Any]) -> tuple[Wanted, ...]:
     return wanted
 
 
-def _spellings(mail_address: str | None) -> tuple[str, ...]:
-    """An address as it was given and as the rows have it, with its domain in lower case."""
-    if not mail_address:
-        return ()
-    return tuple(dict.fromkeys([mail_address, address(mail_address) or mail_address]))
+def _address(given: str | None) -> tuple[str, ...]:
+    """The address that was given, without what stands around it."""
+    return (address(given) or given,) if given else ()

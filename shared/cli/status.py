@@ -18,6 +18,7 @@ from ..usecases.outcomes.backlog import Lane
 from .condition import KEPT, REGULARITY_DAYS, Condition, Pause, QuotaState, Trouble, age, has_failed, read_condition
 from .errors import ExitCode
 from .output import Column, Output, shown, table, tell, tsv_line, write
+from .replay_choice import count_replayable
 from .statistics_days import read_days, reported
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ async def _read(session: Session) -> Condition:
     async with session.connect() as connection:
         days = await read_days(connection.table("statistics"), last - timedelta(days=REGULARITY_DAYS), last)
         tables = connection.table("worklist"), connection.table("runstate")
-        return await read_condition(*tables, clock, reported(days))
+        replayable = await count_replayable(connection.table("outcomes"), clock.now())
+        return await read_condition(*tables, clock, reported(days), replayable)
 
 
 def show(output: Output, condition: Condition) -> None:

@@ -90,6 +90,8 @@ class Tail:
         query, values = narrowed(begin, {"day": keys.day(self._from), "from_key": from_key}, self._wanted)
         async for row in log.search(query, values):
             key = str(row.entity["RowKey"])
+            if not all(one.fits(row.entity) for one in self._wanted):
+                continue
             if key not in self._seen:
                 self._seen.add(key)
                 self._from = max(self._from, time_of(row.entity) - OVERLAP)

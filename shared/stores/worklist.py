@@ -266,11 +266,6 @@ class Worklist:
                 if party.count:
                     yield party.whole()
 
-    async def kept_standing(self) -> AsyncIterator[Standing]:
-        """How every row stands that is kept for replay."""
-        async for row in self._light("9", ":"):
-            yield _read_standing(row)
-
     async def originals(self, start: str, limit: int) -> AsyncIterator[tuple[str | None, str]]:
         """The blob that each of `limit` rows needs which are not final, or None, and where to go on behind it."""
         async for row in self._table.scan(PARTITION, max("1", start), "5", limit, select=("Material",)):

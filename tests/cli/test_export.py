@@ -75,6 +75,26 @@ def test_tables_are_whole(tenant: tuple[str, list[Outcome]], tmp_path: Path, for
     assert f"{len(outcomes)} rows" in done.err
 
 
+def test_csv_for_excel_begins_with_the_mark_of_utf8_and_is_else_the_same(
+    tenant: tuple[str, list[Outcome]], tmp_path: Path
+) -> None:
+    """Excel takes CSV for the machine's old code page without it; who reads today's CSV notices nothing."""
+    written = {}
+    for name, words in {"plain": [], "excel": ["--excel"]}.items():
+        target = tmp_path / f"{name}.csv"
+        assert export(tenant[0], "--since", "40d", "--to", target, *words).code == 0
+        written[name] = target.read_bytes()
+    assert written["excel"] == b"\xef\xbb\xbf" + written["plain"]
+    assert not written["plain"].startswith(b"\xef")
+
+
+def test_only_csv_is_for_excel(storage_connection: str) -> None:
+    """The mark would break what is no CSV."""
+    done = export(storage_connection, "--format", "jsonl", "--excel")
+    assert (done.code, done.out) == (2, "")
+    assert "--excel is for CSV, not jsonl" in done.err
+
+
 def test_json_lines_lose_nothing(tenant: tuple[str, list[Outcome]]) -> None:
     """Plain ASCII, one object a row, without the columns that do not apply; on standard output where no file is."""
     connection, outcomes = tenant

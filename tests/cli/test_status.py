@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from shared.adapters.storage import AzureTable
 from shared.adapters.system_clock import SystemClock
 from shared.bootstrap import TABLES, open_storage
 from shared.cli.condition import DAY_PERCENT, OLDEST_S, SILENT_AFTER, Condition, age, read_condition
+from shared.cli.replay_choice import REPLAYABLE
+from shared.domain import keys
 from shared.domain.model import OutcomeKey, Priority, State
 from shared.domain.planner import Limits, Slot
 from shared.ports import Entity, Merge, Replace
 from shared.settings import StorageAccess
 from shared.stores.heartbeats import PARTITION, TIMERS, Heartbeats
+from shared.stores.outcomes import OutcomeStore
 from shared.stores.quota import QuotaStore, slot_name
 from shared.stores.worklist import WorkItem, Worklist
-from tests.cli.tenant_rows import HOSTILE
+from tests.cli.tenant_rows import HOSTILE, open_rows, row
 from tests.doctor.refusing_proxy import Refusal, refusing_proxy
 from tests.support.command_line import ROOT, Done, run, screen, without_colour
 from tests.support.outcomes import NOW, make_outcome
@@ -35,6 +39,9 @@ LIMITS = Limits(per_window=150, per_day=10_000, reserved_for_people=10, reserved
 def entry(number: int, state: State, received_at: datetime, priority: Priority = Priority.NORMAL) -> WorkItem:
     """Return a row's entry in the worklist, due since it came in."""
     outcome = make_outcome(number, state=state, received_at=received_at, priority=priority)
+    outcome = replace(outcome, key=replace(outcome.key, partition=keys.day(received_at)))
+    if state in REPLAYABLE:
+        outcome = replace(outcome, state_reason="not_sent")
     slot = slot_name(Slot(received_at, urgent=False), outcome.key.submission_id) if state is State.DISPATCHED else None
     holder = OutcomeKey("20261120", "0" * 32) if state is State.COVERED else None
     return WorkItem(outcome=outcome, etag="e", due_at=received_at, slot=slot, holder=holder)
@@ -65,6 +72,11 @@ async def fill(connection: str, now: datetime, entries: Sequence[WorkItem], *, r
             await clients.tables.create_table_if_not_exists(name)
         clock = StageClock(now - timedelta(minutes=1))
         await Worklist(AzureTable(clients.tables.get_table_client("worklist"))).add(entries)
+        rows = AzureTable(clients.tables.get_table_client("outcomes"))
+        log = AzureTable(clients.tables.get_table_client("outcomelog"))
+        ended = [one.outcome for one in entries if one.outcome.state in REPLAYABLE]
+        for one in ended:
+            assert await OutcomeStore(rows, log, StageClock(one.received_at)).create([one]) != [None]
         heartbeats = Heartbeats(AzureTable(clients.tables.get_table_client("runstate")), clock, LIMITS)
         if runs:
             await heartbeats.failed("settle_outcomes", TimeoutError())
@@ -106,6 +118,25 @@ def test_the_screen_fits_and_tells_all(account: str, columns: int) -> None:
         assert part in text, text
     assert re.search(r"collect_reports 1m \d+s ago 3\.2s 12 -", text), text
     assert re.search(r"settle_outcomes 1m \d+s ago 3\.2s 12 1m \d+s ago, TimeoutError", text), text
+
+
+def test_what_can_be_replayed_is_what_replay_lists(azurite: Azurite) -> None:
+    """Rows count by the rule of `replay`, whether or not the app keeps an entry; one without a way back does not."""
+    connection, now = azurite.new_account(), datetime.now(UTC)
+    asyncio.run(fill(connection, now, []))
+    asyncio.run(_write(connection, now, "poison_message", "invalid_field"))
+    told = json.loads(status(connection, "--output", "json").out)["Backlog"]["kept"]
+    listed = json.loads(run(connection, "--local", "replay", "--all", "--dry-run", "--output", "json").out)
+    assert told["Count"] == 1 == sum(bool(one["Way"]) for one in listed)
+    assert told["OldestSeconds"] >= 3600
+
+
+async def _write(connection: str, now: datetime, *reasons: str) -> None:
+    """Write a rejected row for each reason, which no entry of the worklist stands for."""
+    async with open_rows(connection) as tenant:
+        for number, reason in enumerate(reasons):
+            at = now - timedelta(hours=1)
+            await tenant.write(row(number, at, state=State.REJECTED, state_reason=reason))
 
 
 def test_json_has_every_figure(account: str) -> None:
