@@ -187,8 +187,8 @@ def test_the_message_examples_are_accepted() -> None:
     requests = [
         read_manual_message(body, now=datetime(2026, 12, 1, tzinfo=UTC)) for body in blocks("json", page("requests"))
     ]
-    ways = [type(request.message or request.file or request.url).__name__ for request in requests]
-    assert ways == ["ContentBlob", "MessageByInternetId", "MessageById", "str", "RequestedFile"]
+    ways = [type(request.message or request.file or request.url or request.reviews).__name__ for request in requests]
+    assert ways == ["ContentBlob", "MessageByInternetId", "MessageById", "str", "RequestedFile", "str"]
 
 
 def test_the_reserved_names_are_named() -> None:
