@@ -30,7 +30,7 @@ def examine(ctx: click.Context, /, *, in_app: bool, write: bool, control_mailbox
 
     \b
     Examples:
-      submissions doctor --account contososubmissions --control-mailbox ceo@contoso.com
+      submissions doctor --account stcontosodata --write
       submissions doctor --local --write
     """  # noqa: D301 - \b keeps click from joining the lines
     from ..doctor.command import main  # noqa: PLC0415 - dear, and `--help` does without
