@@ -86,20 +86,20 @@ param maxSubmissionBytes int = 3000000
 @maxValue(365)
 param evidenceDays int = 30
 
-@description('Days that rows of the table `outcomes` are kept after their last change, 30 at least; 0: for ever.')
-@minValue(0)
+@description('Days that rows of the table `outcomes` are kept after their last change, 30 at least; left out: for ever.')
+@minValue(30)
 @maxValue(3650)
-param outcomesDays int = 0
+param outcomesDays int?
 
-@description('Days that the changes in the table `outcomelog` are kept, 30 at least; 0: for ever.')
-@minValue(0)
+@description('Days that the changes in the table `outcomelog` are kept, 30 at least; left out: for ever.')
+@minValue(30)
 @maxValue(3650)
-param outcomelogDays int = 0
+param outcomelogDays int?
 
-@description('Days that rows of the table `items` are kept after their last change, 30 at least; 0: for ever.')
-@minValue(0)
+@description('Days that rows of the table `items` are kept after their last change, 30 at least; left out: for ever.')
+@minValue(30)
 @maxValue(3650)
-param itemsDays int = 0
+param itemsDays int?
 
 // Sources beside the mailboxes. Each needs a Graph permission of its own, see docs/sources.md.
 
@@ -284,9 +284,9 @@ var submissionSettings = {
     : feedbackMailbox
   FEEDBACK_LANGUAGE: feedbackLanguage
   FEEDBACK_SIMULATIONS: feedbackSimulations
-  OUTCOMES_DAYS: outcomesDays == 0 ? '' : string(outcomesDays)
-  OUTCOMELOG_DAYS: outcomelogDays == 0 ? '' : string(outcomelogDays)
-  ITEMS_DAYS: itemsDays == 0 ? '' : string(itemsDays)
+  OUTCOMES_DAYS: outcomesDays == null ? '' : string(outcomesDays)
+  OUTCOMELOG_DAYS: outcomelogDays == null ? '' : string(outcomelogDays)
+  ITEMS_DAYS: itemsDays == null ? '' : string(itemsDays)
   USER_SUBMISSIONS: userSubmissions
   DEFENDER_ALERTS: defenderAlerts
   HUNTING_QUERY: huntingQuery

@@ -7,7 +7,7 @@
 
 using 'main.bicep'
 
-import { partsOf, valueOr } from 'environment.bicep'
+import { daysOf, partsOf, valueOr } from 'environment.bicep'
 
 // `any` leaves it to the deployment to refuse a value that main.bicep does not allow: here it is not known yet.
 
@@ -19,9 +19,9 @@ param reportDestination = any(valueOr(readEnvironmentVariable('REPORT_DESTINATIO
 param simulationMarks = readEnvironmentVariable('SIMULATION_MARKS', '') // the word none where you have none
 param submissionMode = any(valueOr(readEnvironmentVariable('SUBMISSION_MODE', ''), 'shadow'))
 param evidenceDays = int(valueOr(readEnvironmentVariable('EVIDENCE_DAYS', ''), '30'))
-param outcomesDays = int(valueOr(readEnvironmentVariable('OUTCOMES_DAYS', ''), '0'))
-param outcomelogDays = int(valueOr(readEnvironmentVariable('OUTCOMELOG_DAYS', ''), '0'))
-param itemsDays = int(valueOr(readEnvironmentVariable('ITEMS_DAYS', ''), '0'))
+param outcomesDays = daysOf(readEnvironmentVariable('OUTCOMES_DAYS', ''))
+param outcomelogDays = daysOf(readEnvironmentVariable('OUTCOMELOG_DAYS', ''))
+param itemsDays = daysOf(readEnvironmentVariable('ITEMS_DAYS', ''))
 
 param userSubmissions = any(valueOr(readEnvironmentVariable('USER_SUBMISSIONS', ''), 'off'))
 param defenderAlerts = any(valueOr(readEnvironmentVariable('DEFENDER_ALERTS', ''), 'off'))

@@ -40,4 +40,4 @@ def test_no_grant_is_made_twice(tmp_path: Path) -> None:
     ]
     of_the_group = [one for one in made if one[0] == ONE_GROUP]
     assert len(set(made)) == len(made)
-    assert len(of_the_group) == 8
+    assert len(of_the_group) == 10

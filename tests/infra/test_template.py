@@ -64,7 +64,7 @@ def test_every_setting_of_our_own_has_a_parameter(parameters: dict[str, Paramete
 def test_limits_are_the_parsers(parameters: dict[str, Parameter], deployed: dict[str, str]) -> None:
     """Whatever number the template takes the app takes, and neither takes more: no deployment ends in a stopped app."""
     numbers = {name: told for name, told in parameters.items() if told["type"] == "int"}
-    assert len(numbers) == 8
+    assert len(numbers) == 11
     for name, told in numbers.items():
         least, most = told["minValue"], told["maxValue"]
         assert [accepts(deployed, name, value) for value in (least, most)] == [True, True], name
@@ -87,7 +87,7 @@ def test_defaults_are_the_parsers(parameters: dict[str, Parameter], deployed: di
     """A parameter that is left out means what the setting means when it is left out."""
     own = {name for name, told in parameters.items() if not name.endswith("_SCHEDULE")}
     computed = {"TENANT_ID", "REPORTING_MAILBOXES", "TENANT_DOMAINS", "SIMULATION_MARKS"}
-    defaults = {name: str(parameters[name]["defaultValue"]) for name in own - computed}
+    defaults = {name: str(parameters[name].get("defaultValue", "")) for name in own - computed}
     left_out = {name: value for name, value in deployed.items() if name not in own - computed}
     assert Settings.load(left_out | defaults) == Settings.load(left_out)
 
