@@ -6,7 +6,6 @@ A mail's octets are not in its row, so they are given again, or fetched by the a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,11 @@ import click
 
 from ..domain.model import Agreement, Kind
 from ..domain.text import LIMIT
-from ..ports import Entity
 from .errors import CommandError, ExitCode
-from .moments import MOMENT
-from .showing import Sought, days_to_search, find_one
-from .submit import REQUESTED_BY, WAIT_S, Seconds, requester
+from .row_request import find_row, send_request, with_request_options
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from .__main__ import Session
 
 
 @click.command(
@@ -40,18 +34,7 @@ Examples:
     "--path", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="The mail or file, to send it again."
 )
 @click.option("--mailbox", metavar="ADDRESS", help="Or a mailbox that holds the mail and that the app may read.")
-@click.option("--day", type=MOMENT, help="The UTC day the row was received; as for show.")
-@click.option("--requested-by", metavar="ADDRESS", envvar=REQUESTED_BY, help="Else who is signed in.")
-@click.option("--request-id", metavar="ID", help="Your own name for the request; else made from its content.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
-@click.option(
-    "--wait",
-    type=Seconds(min=0),
-    is_flag=False,
-    flag_value=WAIT_S,
-    metavar="[SECONDS]",
-    help=f"Follow to the verdict, {WAIT_S:.0f} seconds unless said otherwise: --wait=60, or put it last.",
-)
+@with_request_options("to the verdict")
 @click.pass_context
 def dispute(
     ctx: click.Context,
@@ -70,15 +53,11 @@ def dispute(
     """
     if path is not None and mailbox is not None:
         raise click.UsageError("--path and --mailbox name two places: give one of them")
-    row = asyncio.run(_row(ctx.obj, Sought(sought), day))
+    row = find_row(ctx.obj, sought, day)
     check_disputable(row)
     item = disputed_item(row, None if path is None else Path(path), mailbox)
-    ctx.exit(_carry_out(ctx.obj, row, {**item, "reason": reason}, options))
-
-
-async def _row(session: Session, sought: Sought, day: datetime | None) -> Entity:
-    async with session.connect() as connection:
-        return await find_one(connection.table("outcomes"), sought, days_to_search(day))
+    origin = f"dispute of {str(row['RowKey'])[:12]}"
+    ctx.exit(send_request(ctx.obj, str(row.get("Kind")), origin, {**item, "reason": reason}, options))
 
 
 def check_disputable(row: Mapping[str, Any]) -> None:
@@ -130,20 +109,3 @@ def _mail(row: Mapping[str, Any], path: Path | None, mailbox: str | None) -> dic
         also = ", or name with --mailbox one that holds it and that the app may read"
         raise CommandError(told + (also if "InternetMessageId" in row else ""), ExitCode.WRONG_USE)
     return {"message": {"mailbox": mailbox, "internetMessageId": row["InternetMessageId"]}}
-
-
-def _carry_out(session: Session, row: Mapping[str, Any], fields: Mapping[str, Any], options: Mapping[str, Any]) -> int:
-    from .orders import Order, carry_out  # noqa: PLC0415 - dear, and --help needs none of it
-    from .requests import Draft  # noqa: PLC0415 - as above
-
-    names = {"requestedBy": requester(session, options), "requestId": options["request_id"]}
-    order = Order(
-        kind=str(row.get("Kind")),
-        defaults={name: value for name, value in names.items() if value is not None},
-        is_dry_run=options["dry_run"],
-        all_or_nothing=False,
-        again=False,
-        wait_s=options["wait"],
-    )
-    draft = Draft(f"dispute of {str(row['RowKey'])[:12]}", fields)
-    return carry_out(order, lambda: iter([draft]), session.output, session.connect)
