@@ -86,6 +86,7 @@ FIELDS = {
     "submit_median_s": "median seconds from receipt to submission",
     "submitted": "rows that reached Microsoft",
     "table": "the name of the table",
+    "task": "`retention` or `erasure`",
     "today": "submissions sent in the last 24 hours",
     "undecided": "rows whose verdict neither confirms nor refutes the claim",
     "verdict": "the row's verdict",
@@ -301,6 +302,11 @@ class Event(enum.Enum):
         logging.INFO,
         "regular received submitted failed missed",
         "whether submitting is regular, by the last 30 days; told once a day (rule: shared/domain/regularity.py)",
+    )
+    DELETION_FAILED = (
+        logging.ERROR,
+        "task error where",
+        "what is kept no longer, or is to be erased, could not be deleted; tried again at the next run",
     )
     STATISTICS_UNKEPT = (
         logging.WARNING,

@@ -1,14 +1,18 @@
 """Retention: rows whose days are over are deleted, and never one that somebody still needs."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import cast
 
 import pytest
 
 from local.graph_simulator.faults import Scope, answer_status
 from shared.domain.model import State
-from tests.support.reports import BEN, original, pass_time, posts, report
+from shared.ports import Row, Table
+from tests.flow.test_reading import Around
+from tests.support.reports import BEN, listen, original, pass_time, posts, report
 from tests.support.stage import ProcessStoppedError, Stage, Steps
 from tests.support.stage import stage as any_stage
 
@@ -113,3 +117,23 @@ async def test_a_stop_anywhere_loses_nothing_but_time(after_effect: bool) -> Non
                 assert number > 10
                 return
         number += 1
+
+
+@pytest.mark.expects_error_log
+async def test_rows_that_cannot_be_deleted_hold_up_no_verdict(caplog: pytest.LogCaptureFixture) -> None:
+    """One table breaks its pass at every run: that is told, and settling goes on to its end as ever."""
+    listen(caplog)
+    async with stage() as on:
+        true_ports = on.ports
+
+        async def behind(*_: object) -> list[Row]:
+            raise RuntimeError("400")
+
+        tables = {**on.ports.tables, "outcomelog": cast(Table, Around(on.ports.tables["outcomelog"], behind=behind))}
+        on.ports = replace(on.ports, tables=tables)
+        on.start_process()
+        on.ports = true_ports
+        await settled(on)
+        assert [row.state for row in await on.outcomes()] == [State.SETTLED]
+        await on.app.settle_outcomes.run()
+        assert "event=deletion_failed task=retention error=RuntimeError" in caplog.text

@@ -14,7 +14,7 @@ Rows that an administrator asked to be taken up again come first: a lost POST am
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,7 +28,7 @@ from ...domain.verdicts import Judgement, judge
 from ...ports import Clock, ThreatSubmissions
 from ...stores.ledger import TRANSACTION_ROWS, Ledger, Step, WorkItem
 from ...stores.quota import QuotaStore
-from ...telemetry import Event, emit
+from ...telemetry import Event, emit, raised_at
 from ..sending.refusals import Refusals
 from ..sending.sweep import Sweeper
 from ..trouble import Trouble
@@ -112,10 +112,17 @@ class SettleOutcomes:
         followed = await self._follower.run(stop_at)
         await self._look_up(followed.to_look_up)
         await self._evidence.run()
-        await self._retention.run()
-        await self._erase.run()
+        await self._delete("retention", self._retention.run)
+        await self._delete("erasure", self._erase.run)
         await self._tidy()
         return settled + followed.settled
+
+    async def _delete(self, task: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Delete what is to go. Whatever fails there is told: no verdict and no count of what waits depends on it."""
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - a row or blob that breaks it would fail every run
+            emit(Event.DELETION_FAILED, task=task, error=type(error).__name__, where=raised_at(error))
 
     async def _tidy(self) -> None:
         """Forget turns that are over, once an hour: all of the day's have to be read for it."""
